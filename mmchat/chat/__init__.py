@@ -1,0 +1,1 @@
+"""One turn, end to end: window, senses, recall, reply."""

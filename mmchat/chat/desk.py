@@ -1,0 +1,121 @@
+"""The front ends' one counterpart: conversations, models and the microphone behind plain calls.
+
+The app, the plain mode and `ask` are handed a `Desk`; none of them sees the store or an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+from typing import TYPE_CHECKING
+
+from mmchat.chat.ports import Engines, Recorder
+from mmchat.chat.session import ChatSession, SessionSettings
+from mmchat.domain import Heard, LoadState, ModelSummary, Recalled, Session, Turn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mmchat.memory.recall import Recall
+    from mmchat.memory.store import MemoryStore
+
+
+class Desk:
+    """Conversations at hand. Every method may be called from any thread; those marked slow, from a worker."""
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        recall: Recall,
+        engines: Engines,
+        settings: SessionSettings,
+        make_recorder: Callable[[], Recorder],
+    ) -> None:
+        self._store = store
+        self._recall = recall
+        self.engines = engines
+        self._settings = settings
+        self._make_recorder = make_recorder
+
+    # --- conversations --------------------------------------------------------------------------
+
+    def new_session(self) -> ChatSession:
+        """A conversation that is stored with its first turn, so that looking around leaves nothing behind."""
+        return ChatSession(self._store, self._recall, self.engines, self._settings, session=None)
+
+    def open_session(self, session_id: str) -> ChatSession:
+        """Go on with a conversation, by its id or a unique beginning of it.
+
+        Raises:
+            UsageError: no such conversation, or the beginning fits several.
+        """
+        session = self._store.get_session(session_id)
+        return ChatSession(self._store, self._recall, self.engines, self._settings, session=session)
+
+    def latest_session(self) -> Session | None:
+        """The conversation last spoken in."""
+        return self._store.latest_session()
+
+    def sessions(self, query: str = "", limit: int = 200) -> tuple[Session, ...]:
+        """Newest first; with a query, those whose title or turns match it."""
+        return self._store.list_sessions(limit=limit, query=query)
+
+    def rename_session(self, session_id: str, title: str) -> Session:
+        """Give a conversation a title of the user's."""
+        return self._store.rename_session(session_id, title)
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete a conversation with its turns and the files no other turn needs. The caller has asked."""
+        self._store.delete_session(session_id)
+
+    def recall(self, query: str, k: int = 5) -> tuple[Recalled, ...]:
+        """Slow. Older turns of any conversation that bear on `query`."""
+        return self._recall.find(query, k=k)
+
+    # --- models ---------------------------------------------------------------------------------
+
+    def load_states(self) -> tuple[LoadState, ...]:
+        """Where each engine stands; cheap, for polling."""
+        return self.engines.states()
+
+    def language_models(self) -> tuple[ModelSummary, ...]:
+        """What `/model` offers."""
+        return self.engines.language_models()
+
+    def use_language_model(self, name: str) -> None:
+        """Switch model; loading begins in the background."""
+        self.engines.use_language_model(name)
+
+    # --- voice ----------------------------------------------------------------------------------
+
+    def new_recorder(self) -> Recorder:
+        """A fresh microphone, not yet open."""
+        return self._make_recorder()
+
+    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None) -> Heard:
+        """Slow. A recording as words; empty text when no speech was heard.
+
+        Args:
+            pcm: (S,) float32 in [-1, 1], 16 000 Hz.
+            cancel: set it to give up early.
+        """
+        heard: Heard | None = None
+        for event in self.engines.recognizer().transcribe(pcm, language=self._settings.language, cancel=cancel):
+            if isinstance(event, Heard):
+                heard = event
+        if heard is None:
+            raise RuntimeError("a recogniser ended without its Heard")
+        return heard
+
+    def close(self) -> None:
+        """Free the models and close the store."""
+        self.engines.close()
+        self._store.close()
+
+
+def history_prompts(turns: tuple[Turn, ...]) -> tuple[str, ...]:
+    """What the user typed before, oldest first, for the up arrow."""
+    return tuple(turn.text for turn in turns if turn.role == "user" and turn.text)
+
+

@@ -1,0 +1,100 @@
+"""What a conversation needs from the rest of the program, as protocols.
+
+`wiring` passes the real ones in; tests pass scripted ones. The app knows these and nothing below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from mmchat.domain import LoadState, ModelKind, ModelSummary
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder
+
+
+class Engines(Protocol):
+    """Loaded models. Each getter blocks until its model is pulled and loaded, or raises why not.
+
+    Call them from worker threads. `states` never blocks.
+    """
+
+    def language_model(self) -> LanguageModel: ...
+
+    def recognizer(self) -> SpeechRecognizer: ...
+
+    def image_reader(self) -> ImageReader: ...
+
+    def embedder(self) -> TextEmbedder | None:
+        """None where recall is to work on words alone (no embedder configured or wanted)."""
+        ...
+
+    def start(self, kinds: Sequence[ModelKind]) -> None:
+        """Begin pulling and loading in the background; returns at once."""
+        ...
+
+    def states(self) -> tuple[LoadState, ...]:
+        """Where each engine stands now."""
+        ...
+
+    def use_language_model(self, name: str) -> None:
+        """Switch to another model; the next reply uses it, loading begins at once.
+
+        Raises:
+            ModelNotFound: no such model in models.toml.
+        """
+        ...
+
+    def language_models(self) -> tuple[ModelSummary, ...]:
+        """What `/model` offers."""
+        ...
+
+    def close(self) -> None: ...
+
+
+RecorderState = Literal["idle", "starting", "recording", "stopped", "failed"]
+
+
+class Recorder(Protocol):
+    """A microphone. Never raises from its state readers; safe to poll from the interface thread."""
+
+    @property
+    def state(self) -> RecorderState: ...
+
+    @property
+    def elapsed_s(self) -> float:
+        """Sound captured so far."""
+        ...
+
+    @property
+    def peak_dbfs(self) -> float:
+        """Peak of the last tenth of a second, in dBFS; -96 for digital silence."""
+        ...
+
+    @property
+    def device_name(self) -> str: ...
+
+    @property
+    def warning(self) -> str:
+        """What seems wrong while recording ("only digital silence: muted, or no permission"); else empty."""
+        ...
+
+    def start(self) -> None:
+        """Open the microphone. Blocks briefly: call it from a worker.
+
+        Raises:
+            AudioError: no PortAudio, no device, no permission; with the fix as its hint.
+        """
+        ...
+
+    def stop(self) -> NDArray[np.float32]:
+        """End the recording, keeping its tail. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
+        ...
+
+    def cancel(self) -> None:
+        """End and discard."""
+        ...

@@ -1,0 +1,1 @@
+"""Files a user may edit: models.toml and settings.toml."""

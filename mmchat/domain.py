@@ -1,0 +1,352 @@
+"""The values that travel between layers: frozen, free of I/O, free of heavy imports.
+
+Shape letters used in docstrings throughout: B batch, T tokens, V vocabulary, S samples, F frames,
+M mels, H W pixels, C channels, D embedding width. Times in `_s` are seconds, ISO texts are UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+TurnStatus = Literal["complete", "streaming", "stopped", "failed"]
+AttachmentKind = Literal["image", "audio"]
+ModelKind = Literal["lm", "asr", "vision", "embed"]
+FinishReason = Literal["stop", "length", "cancelled", "repetition"]
+
+
+# --- what a language model reads and writes -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as the model's chat template sees it."""
+
+    role: Role
+    text: str
+    image_paths: tuple[Path, ...] = ()
+    """Pixels for models that take them; empty for models told in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """How a reply is drawn."""
+
+    max_new_tokens: int = 512
+    temperature: float = 0.7
+    """0 is greedy."""
+    top_p: float = 0.9
+    top_k: int = 40
+    repetition_penalty: float = 1.1
+    """1 is off. Looks at the last 256 tokens."""
+    seed: int | None = None
+    """None draws a fresh seed."""
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the reply, in order; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationDone:
+    """The last thing a stream yields, also after a cancel."""
+
+    finish_reason: FinishReason
+    prompt_tokens: int
+    cached_tokens: int
+    """Prompt tokens whose keys and values were still held from an earlier turn."""
+    reply_tokens: int
+    first_token_s: float
+    """From the call to the first token."""
+    decode_s: float
+    """From the first token to the last."""
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Decoding speed; 0 for a reply too short to time."""
+        return (self.reply_tokens - 1) / self.decode_s if self.reply_tokens > 1 and self.decode_s > 0 else 0.0
+
+
+# --- what the senses say ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech."""
+
+    start_s: float
+    end_s: float
+    text: str
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Speech turned into text. `text` is empty when no speech was found."""
+
+    text: str
+    language: str
+    """ISO 639-1, as Whisper names it."""
+    duration_s: float
+    segments: tuple[Segment, ...] = ()
+    model: str = ""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A label and how far to believe it, a calibrated probability in [0, 1]."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture turned into words, best tag first."""
+
+    tags: tuple[Tag, ...]
+    text: str = ""
+    """Text read in the picture; empty where none was read."""
+    caption: str = ""
+    model: str = ""
+    elapsed_s: float = 0.0
+
+
+# --- what is remembered -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a turn, kept as a content-addressed copy."""
+
+    id: str
+    turn_id: str
+    kind: AttachmentKind
+    name: str
+    """File name as the user gave it, without folders."""
+    sha256: str
+    media_type: str
+    size_bytes: int
+    path: Path
+    """The kept copy."""
+    heard: Heard | None = None
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a reply cost. Field names are those of `ask --json`."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    reply_tokens: int = 0
+    first_token_s: float = 0.0
+    tokens_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the model was shown of the conversation."""
+
+    turns_in: int = 0
+    turns_out: int = 0
+    tokens: int = 0
+    budget: int = 0
+    first_turn_id: str | None = None
+    """The oldest turn in view; None for an empty view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """An older turn that bears on the present one."""
+
+    session: str
+    turn: str
+    role: Role
+    text: str
+    created_at: str
+    score: float
+    """Fused rank score; higher is better; comparable within one query only."""
+    attachment: Attachment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation, as stored."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    role: Role
+    text: str
+    status: TurnStatus
+    created_at: str
+    model: str = ""
+    engine: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    usage: Usage | None = None
+    window: Window | None = None
+    recalled: tuple[Recalled, ...] = ()
+    notice: str = ""
+    """Why a reply ended early, in words; empty when it ended by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A conversation."""
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    model: str = ""
+    persona: str = ""
+    turn_count: int = 0
+
+
+# --- what happens in a turn, in order -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UserTurnStored:
+    """The user's words and files are safe on disk; slow work starts now."""
+
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class WorkStarted:
+    """Something slow began; `text` says what, for the status line."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentRead:
+    """A picture was seen or a sound was heard; the attachment carries the outcome."""
+
+    attachment: Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class PromptReady:
+    """The prompt was assembled."""
+
+    window: Window
+    recalled: tuple[Recalled, ...] = ()
+    messages: tuple[Message, ...] = ()
+    """Exactly what the model is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """The first token arrived and the reply row exists."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDelta:
+    """More of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know that is not an error (a loop was cut, the view moved)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyEnded:
+    """The reply is stored, whole or stopped. Always the last event of a turn that did not fail."""
+
+    turn: Turn
+
+
+ReplyEvent = (
+    UserTurnStored | WorkStarted | AttachmentRead | PromptReady | ReplyStarted | ReplyDelta | Notice | ReplyEnded
+)
+
+
+# --- models and their weights -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A line of `mmchat models list`."""
+
+    name: str
+    kind: ModelKind
+    engine: str
+    license: str
+    size_bytes: int
+    """Download size; 0 where nothing is downloaded."""
+    is_installed: bool
+    is_default: bool
+    source: str
+    description: str = ""
+    context_tokens: int = 0
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """Where a pull stands. Sent several times a second."""
+
+    model: str
+    stage: Literal["waiting", "downloading", "verifying", "unpacking", "preparing", "done"]
+    done_bytes: int = 0
+    total_bytes: int = 0
+    """0 while unknown."""
+    bytes_per_s: float = 0.0
+    left_s: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadState:
+    """Where one engine stands, for the status line and `doctor`."""
+
+    kind: ModelKind
+    model: str
+    engine: str
+    stage: Literal["idle", "pulling", "loading", "ready", "failed"]
+    detail: str = ""
+    """For people: "downloading 62%, 8 s left", or the failure's message and hint."""
+    fraction: float | None = None
+    context_tokens: int = 0
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """All that a loader in `engines/` needs to know; built by `wiring` from a `models.toml` entry."""
+
+    name: str
+    """The model's name in models.toml; kept with every stored result."""
+    engine: str
+    path: Path | None = None
+    """Folder of prepared weights for that engine; None for engines without weights."""
+    context_tokens: int = 0
+    """0: what the weights say."""
+    device: str = "auto"
+    """auto | cpu | cuda | mps."""
+    dtype: str = "auto"
+    """auto | float32 | bfloat16 | float16."""
+    threads: int = 0
+    """0: `device.usable_threads()`."""
+    adapter_path: Path | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Engine-specific settings, e.g. `base_url`, `api_model`, `api_key_env` for `openai`."""

@@ -1,0 +1,1 @@
+"""Models behind protocols: language, speech, vision, text embedding."""

@@ -1,0 +1,126 @@
+"""The protocols that every engine keeps, and the contract behind them.
+
+An engine is safe to call from any thread: a lock inside it lets one call use the model at a time.
+It checks `cancel` at least once per token, segment or image. It translates its library's exceptions
+into `mmchat.errors`, prints nothing, and never connects to anything unless that is its purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from threading import Event
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from mmchat.domain import GenerateOptions, GenerationDone, Heard, Message, Segment, Tag, TextDelta
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Streams replies to a list of messages."""
+
+    name: str
+    engine: str
+    device: str
+    context_tokens: int
+    accepts_images: bool
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the whole prompt, with the model's own template and the opening of the reply."""
+        ...
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
+    ) -> Iterator[TextDelta | GenerationDone]:
+        """Yield the reply as it is drawn, then exactly one `GenerationDone`.
+
+        Deltas joined are the reply; a character is never split; template marks never appear.
+        Cancelling ends the stream within one token with `finish_reason="cancelled"`. Closing the
+        generator early also stops the work. The same messages, options and seed give the same text.
+
+        Raises:
+            UsageError: the prompt does not fit the context.
+            EngineUnavailable: the server behind the engine failed.
+            DeviceError: out of memory.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the weights; calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class SpeechRecognizer(Protocol):
+    """Turns 16 kHz sound into text."""
+
+    name: str
+    engine: str
+    device: str
+
+    def transcribe(
+        self, pcm: NDArray[np.float32], *, language: str | None = None, prompt: str = "", cancel: Event | None = None
+    ) -> Iterator[Segment | Heard]:
+        """Yield segments as they are recognised, then exactly one `Heard`.
+
+        Args:
+            pcm: (S,) float32 in [-1, 1], 16 000 Hz, mono.
+            language: ISO 639-1, or None to detect it.
+            prompt: words that bias the recogniser (names, spelling, script).
+            cancel: ends the stream after the current segment; `Heard` then holds what was done.
+
+        Raises:
+            AudioError: pcm is empty, not one-dimensional or not float32.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...
+
+
+@runtime_checkable
+class ImageReader(Protocol):
+    """A dual encoder: pictures and texts in one space."""
+
+    name: str
+    engine: str
+    device: str
+    embedding_dim: int
+
+    def embed_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """(B, D) float32, unit rows. Images are RGB and already oriented."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(B, D) float32, unit rows, comparable with `embed_images` by dot product."""
+        ...
+
+    def tag(self, image: Image, *, top_k: int = 5, labels: Sequence[str] | None = None) -> tuple[Tag, ...]:
+        """The best tags, best first: from the open vocabulary, or of `labels` (their scores sum to 1)."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...
+
+
+@runtime_checkable
+class TextEmbedder(Protocol):
+    """Sentences as vectors, for recall."""
+
+    name: str
+    engine: str
+    embedding_dim: int
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(B, D) float32, unit rows."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...

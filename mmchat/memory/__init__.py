@@ -1,0 +1,1 @@
+"""The store of conversations and the search over it."""

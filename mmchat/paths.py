@@ -1,0 +1,75 @@
+"""Where mmchat keeps things.
+
+`MMCHAT_HOME` moves config, data, cache and logs under one folder (tests and portable use);
+otherwise the platform's own folders are used. Nothing here creates a folder by being imported.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+
+_DIRS = PlatformDirs("mmchat", appauthor=False)
+
+
+def _home() -> Path | None:
+    value = os.environ.get("MMCHAT_HOME")
+    return Path(value).expanduser().absolute() if value else None
+
+
+def config_dir() -> Path:
+    """Settings and the user's own models.toml."""
+    home = _home()
+    return home / "config" if home else Path(_DIRS.user_config_dir)
+
+
+def data_dir() -> Path:
+    """The database, kept attachments and recordings."""
+    home = _home()
+    return home / "data" if home else Path(_DIRS.user_data_dir)
+
+
+def cache_dir() -> Path:
+    """What can be made again."""
+    home = _home()
+    return home / "cache" if home else Path(_DIRS.user_cache_dir)
+
+
+def log_dir() -> Path:
+    """Log files; never transcripts."""
+    home = _home()
+    return home / "log" if home else Path(_DIRS.user_log_dir)
+
+
+def weights_dir() -> Path:
+    """One folder per model. `MMCHAT_WEIGHTS` overrides it, so that tests and several homes share one copy."""
+    value = os.environ.get("MMCHAT_WEIGHTS")
+    return Path(value).expanduser().absolute() if value else cache_dir() / "weights"
+
+
+def database_path() -> Path:
+    """The one SQLite file."""
+    return data_dir() / "mmchat.db"
+
+
+def blobs_dir() -> Path:
+    """Content-addressed copies of attachments."""
+    return data_dir() / "blobs"
+
+
+def user_models_path() -> Path:
+    """The user's models.toml, merged over the packaged one."""
+    return config_dir() / "models.toml"
+
+
+def settings_path() -> Path:
+    """The user's settings."""
+    return config_dir() / "settings.toml"
+
+
+def private_dir(path: Path) -> Path:
+    """Create `path` and its parents, readable by the user alone, and return it."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path

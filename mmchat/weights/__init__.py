@@ -1,0 +1,1 @@
+"""Fetching, verifying, placing and preparing model weights."""

@@ -1,0 +1,79 @@
+"""A clean home for every test, no network, and the default weights fetched once for those that need them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before any library reads them: the tests never reach a hub, and never draw progress bars.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+LOCAL_HOSTS = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}
+
+
+class NetworkBlocked(AssertionError):
+    """A test tried to leave this machine."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty MMCHAT_HOME of the test's own."""
+    path = tmp_path / "home"
+    monkeypatch.setenv("MMCHAT_HOME", str(path))
+    for name in [name for name in os.environ if name.startswith("MMCHAT_") and name not in KEPT_VARIABLES]:
+        monkeypatch.delenv(name)
+    return path
+
+
+KEPT_VARIABLES = {"MMCHAT_HOME", "MMCHAT_WEIGHTS"}
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that is not to this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+            host = str(address[0])
+            if host not in LOCAL_HOSTS:
+                raise NetworkBlocked(f"connection to {host}")
+        return connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Iterator[Path]:
+    """The folder with the whole default stack, pulled on first use and shared by all tests.
+
+    It is the user's own weights folder (or MMCHAT_WEIGHTS), so a second run fetches nothing.
+    """
+    from mmchat.config.models_file import load_models_file
+    from mmchat.paths import weights_dir as default_weights_dir
+    from mmchat.weights.store import WeightsStore
+
+    saved_home = os.environ.pop("MMCHAT_HOME", None)
+    try:
+        path = default_weights_dir()
+    finally:
+        if saved_home is not None:
+            os.environ["MMCHAT_HOME"] = saved_home
+    store = WeightsStore(path)
+    models = load_models_file()
+    for name in models.default_stack():
+        if not store.is_installed(models[name]):
+            store.pull(models[name])
+    saved_weights = os.environ.get("MMCHAT_WEIGHTS")
+    os.environ["MMCHAT_WEIGHTS"] = str(path)
+    yield path
+    if saved_weights is None:
+        del os.environ["MMCHAT_WEIGHTS"]
+    else:
+        os.environ["MMCHAT_WEIGHTS"] = saved_weights

@@ -1,20 +1,47 @@
-"""One conversation: a turn, end to end, as a plain generator of frozen events."""
+"""One conversation: a turn, end to end, as a plain generator of frozen events.
+
+The full-screen app, the plain mode and `mmchat ask` are readers of this generator, so what happens
+in a turn, and in which order it becomes safe on disk, is decided here and nowhere else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from mmchat.domain import GenerateOptions, ReplyEvent, Session, Turn
+from mmchat.chat.prompt import Entry, Prompt, assemble
+from mmchat.chat.reply import stream_reply
+from mmchat.chat.senses import Senses, examine
+from mmchat.chat.title import make_title
+from mmchat.chat.wording import DEFAULT_STYLE, turn_messages
+from mmchat.domain import (
+    AttachmentRead,
+    GenerateOptions,
+    Notice,
+    PromptReady,
+    Recalled,
+    ReplyEnded,
+    ReplyEvent,
+    Session,
+    Turn,
+    UserTurnStored,
+    WorkStarted,
+)
+from mmchat.errors import UsageError
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
+    from mmchat.engines.base import LanguageModel
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
 
+MAX_RECALLED = 3
+"""Few and short: a small model drowns in notes."""
+REPLY_SHARE = 0.5
+"""At most this share of a context is kept free for the reply."""
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
@@ -24,8 +51,11 @@ class SessionSettings:
     system: str = ""
     language: str | None = None
     """Speech language, ISO 639-1; None detects it."""
-    should_log: bool = True
-    """False: nothing of the conversation is stored."""
+    should_recall: bool = True
+    window_tokens: int = 0
+    """The most tokens a prompt may take; 0: what the model's context leaves."""
+    note_style: str = DEFAULT_STYLE
+    """How pictures, sounds and memories are told; a key of `wording.STYLES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +64,7 @@ class UserInput:
 
     text: str
     files: tuple[Path, ...] = ()
-    """Pictures and sound files; recordings arrive as text, through `Desk.transcribe`."""
+    """Pictures and sound files; a microphone recording arrives as text, through `Desk.transcribe`."""
 
 
 class ChatSession:
@@ -42,16 +72,34 @@ class ChatSession:
 
     def __init__(
         self, store: MemoryStore, recall: Recall, engines: Engines, settings: SessionSettings, session: Session | None
-    ) -> None: ...
+    ) -> None:
+        self._store = store
+        self._recall = recall
+        self._engines = engines
+        self._settings = settings
+        self._session = session
+        self._senses = Senses(store, recall, engines, settings.language)
+        self._regenerations = 0
 
     @property
     def info(self) -> Session | None:
         """None until the first turn is stored."""
-        ...
+        return self._session
 
     def turns(self) -> tuple[Turn, ...]:
         """All stored turns, oldest first."""
-        ...
+        return self._store.turns(self._session.id) if self._session else ()
+
+    def rename(self, title: str) -> Session:
+        """Give the conversation a title of the user's.
+
+        Raises:
+            UsageError: nothing was said yet, so there is nothing to name.
+        """
+        if self._session is None:
+            raise UsageError("This conversation is empty, so there is nothing to rename.", hint="Say something first.")
+        self._session = self._store.rename_session(self._session.id, title)
+        return self._session
 
     def reply(self, user_input: UserInput, cancel: Event) -> Iterator[ReplyEvent]:
         """Store what the user sent, read it, recall, and stream the reply.
@@ -65,7 +113,14 @@ class ChatSession:
             MediaError: a file cannot be read; nothing was stored, so the caller keeps the draft.
             MmchatError: the engine failed.
         """
-        ...
+        if not user_input.text.strip() and not user_input.files:
+            raise UsageError("There is nothing to send.", hint="Type a message or attach a file.")
+        new_attachments = [examine(path) for path in user_input.files]
+        if self._session is None:
+            self._session = self._store.create_session()
+        turn = self._store.add_user_turn(self._session.id, user_input.text.strip(), new_attachments)
+        yield UserTurnStored(turn)
+        yield from self._answer(turn, cancel)
 
     def regenerate(self, cancel: Event) -> Iterator[ReplyEvent]:
         """Draw the last reply anew; the old one stays stored as a variant, out of the conversation.
@@ -73,4 +128,133 @@ class ChatSession:
         Raises:
             UsageError: no message to regenerate.
         """
-        ...
+        turns = self.turns()
+        while turns and turns[-1].role == "assistant":
+            self._store.retire_reply(turns[-1].id)
+            turns = turns[:-1]
+        if not turns:
+            raise UsageError("There is no message to regenerate.", hint="Send one first.")
+        self._regenerations += 1
+        yield from self._answer(turns[-1], cancel)
+
+    # --- the steps of a turn --------------------------------------------------------------------
+
+    def _answer(self, question: Turn, cancel: Event) -> Iterator[ReplyEvent]:
+        question = yield from self._read_attachments(question, cancel)
+        self._title_from(question)
+        yield WorkStarted("waiting for the model")
+        model = self._engines.language_model()
+        if cancel.is_set():
+            yield Notice("Stopped before the reply began. Your message is kept.")
+            return
+        history = tuple(turn for turn in self.turns() if turn.id != question.id)
+        recalled = yield from self._recalled(question, history)
+        prompt = self._assemble(model, history, question, recalled)
+        yield PromptReady(prompt.window, recalled, prompt.messages)
+        for notice in _prompt_notices(prompt):
+            yield Notice(notice)
+        options = self._options(model, prompt)
+        reply: Turn | None = None
+        for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
+            reply = event.turn if isinstance(event, ReplyEnded) else reply
+            yield event
+        # After the reply, so that embedding never delays it; what a crash skips, `Recall.backfill` makes up for.
+        self._recall.index(question.id)
+        if reply is not None and reply.text:
+            self._recall.index(reply.id)
+
+    def _read_attachments(self, turn: Turn, cancel: Event) -> Generator[ReplyEvent, None, Turn]:
+        attachments = []
+        for attachment in turn.attachments:
+            if self._senses.needs_work(attachment):
+                verb = "looking at" if attachment.kind == "image" else "listening to"
+                yield WorkStarted(f"{verb} {attachment.name}")
+            attachments.append(self._senses.read(attachment, cancel))
+            yield AttachmentRead(attachments[-1])
+        return replace(turn, attachments=tuple(attachments))
+
+    def _title_from(self, question: Turn) -> None:
+        if self._session is not None and not self._session.title:
+            self._store.title_session(self._session.id, make_title(question))
+            self._session = self._store.get_session(self._session.id)
+
+    def _recalled(
+        self, question: Turn, history: Sequence[Turn]
+    ) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
+        query = searchable_text(question)
+        if not self._settings.should_recall or not query:
+            return ()
+        yield WorkStarted("remembering")
+        view_start = _view_start(history)
+        in_view = [turn.id for turn in history[view_start:]]
+        told = [note.turn for turn in history[view_start:] for note in turn.recalled]
+        return self._recall.find(query, k=MAX_RECALLED, exclude_turns=[*in_view, *told, question.id])
+
+    def _assemble(
+        self, model: LanguageModel, history: Sequence[Turn], question: Turn, recalled: Sequence[Recalled]
+    ) -> Prompt:
+        # A note stays where it was told for as long as its turn is in view: the prompt then only grows at its end.
+        notes = {turn.parent_id: turn.recalled for turn in history if turn.role == "assistant"}
+        notes[question.id] = tuple(recalled)
+        entries = [
+            Entry(
+                turn.id,
+                turn.role == "user",
+                turn_messages(
+                    turn, notes.get(turn.id, ()), style=self._settings.note_style, has_pixels=model.accepts_images
+                ),
+            )
+            for turn in (*history, question)
+        ]
+        start = _view_start(history)
+        return assemble(
+            self._settings.system,
+            entries,
+            count_tokens=model.count_tokens,
+            budget=self._budget(model),
+            first_turn_id=entries[start].turn_id,
+        )
+
+    def _budget(self, model: LanguageModel) -> int:
+        reserved = min(self._settings.options.max_new_tokens, int(model.context_tokens * REPLY_SHARE))
+        budget = model.context_tokens - reserved
+        return min(budget, self._settings.window_tokens) if self._settings.window_tokens else budget
+
+    def _options(self, model: LanguageModel, prompt: Prompt) -> GenerateOptions:
+        options = self._settings.options
+        room = max(1, model.context_tokens - prompt.window.tokens)
+        # A fixed seed would draw the same reply again, and the user asked for another.
+        seed = None if options.seed is None else options.seed + self._regenerations
+        return replace(options, max_new_tokens=min(options.max_new_tokens, room), seed=seed)
+
+
+def searchable_text(turn: Turn) -> str:
+    """The words of a turn and of what was heard and seen with it, as recall is asked for them."""
+    parts = [turn.text]
+    for attachment in turn.attachments:
+        if attachment.heard:
+            parts.append(attachment.heard.text)
+        if attachment.seen:
+            parts += [attachment.seen.text, *(tag.label for tag in attachment.seen.tags[:3])]
+    return " ".join(part for part in parts if part)
+
+
+def _view_start(history: Sequence[Turn]) -> int:
+    """Where the model's view began at the last reply; the whole conversation where nothing was said of it."""
+    for turn in reversed(history):
+        if turn.role == "assistant" and turn.window is not None and turn.window.first_turn_id:
+            ids = [each.id for each in history]
+            return ids.index(turn.window.first_turn_id) if turn.window.first_turn_id in ids else 0
+    return 0
+
+
+def _prompt_notices(prompt: Prompt) -> list[str]:
+    notices = []
+    if prompt.has_moved:
+        notices.append(
+            f"This conversation is longer than the model can read: its first {prompt.window.turns_out} messages "
+            "are out of view now. They stay stored, and recall can find them."
+        )
+    if prompt.was_cut:
+        notices.append("Your message is longer than the model can read: its middle was left out for the model.")
+    return notices

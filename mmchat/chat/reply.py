@@ -1,0 +1,142 @@
+"""Streaming a reply onto the screen and into the store at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from threading import Event
+from typing import TYPE_CHECKING
+
+from mmchat.chat.prompt import Prompt
+from mmchat.domain import (
+    FinishReason,
+    GenerateOptions,
+    GenerationDone,
+    Notice,
+    Recalled,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyStarted,
+    Turn,
+    TurnStatus,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from mmchat.engines.base import LanguageModel
+    from mmchat.memory.store import MemoryStore
+
+CHECKPOINT_EVERY_S = 1.0
+"""What a crash may cost of a reply."""
+
+ENDINGS: dict[FinishReason, tuple[TurnStatus, str]] = {
+    "stop": ("complete", ""),
+    "cancelled": ("stopped", ""),
+    "length": ("complete", "The reply reached its longest allowed length; say \"go on\" for more."),
+    "repetition": ("complete", "The model began to repeat itself, so the reply was ended there."),
+}
+
+
+def stream_reply(
+    store: MemoryStore,
+    model: LanguageModel,
+    question: Turn,
+    prompt: Prompt,
+    recalled: Sequence[Recalled],
+    options: GenerateOptions,
+    cancel: Event,
+) -> Iterator[ReplyStarted | ReplyDelta | Notice | ReplyEnded]:
+    """Draw a reply; its row exists from the first token and is checkpointed every `CHECKPOINT_EVERY_S`.
+
+    However the stream ends (by itself, by `cancel`, by an error, by the reader going away), what was
+    drawn is stored with the status that says how.
+
+    Raises:
+        MmchatError: the engine failed; the text so far is stored as `failed`.
+    """
+    draft = _Draft(store, model, question)
+    done: GenerationDone | None = None
+    try:
+        with closing(model.stream(prompt.messages, options, cancel)) as pieces:  # type: ignore[type-var]
+            for piece in pieces:
+                if isinstance(piece, GenerationDone):
+                    done = piece
+                    break
+                if draft.append(piece.text):
+                    yield ReplyStarted(draft.turn_id)
+                yield ReplyDelta(piece.text)
+    except BaseException as error:
+        draft.end("stopped" if isinstance(error, GeneratorExit | KeyboardInterrupt) else "failed", prompt, recalled)
+        raise
+    if done is None:
+        raise RuntimeError(f"the engine {model.engine} ended without saying how")
+    if draft.append(""):
+        yield ReplyStarted(draft.turn_id)
+    status, notice = ENDINGS[done.finish_reason]
+    if not draft.text.strip() and status == "complete":
+        notice = "The model had nothing to say. Try other words, or regenerate."
+    turn = draft.end(status, prompt, recalled, done, notice)
+    if notice:
+        yield Notice(notice)
+    if turn is not None:
+        yield ReplyEnded(turn)
+
+
+class _Draft:
+    """The reply's row while it grows."""
+
+    def __init__(self, store: MemoryStore, model: LanguageModel, question: Turn) -> None:
+        self._store = store
+        self._model = model
+        self._question = question
+        self._saved_at = 0.0
+        self.text = ""
+        self.turn_id = ""
+
+    def append(self, text: str) -> bool:
+        """Add text; True when this created the row."""
+        self.text += text
+        now = time.monotonic()
+        if not self.turn_id:
+            row = self._store.start_reply(
+                self._question.session_id,
+                parent_id=self._question.id,
+                model=self._model.name,
+                engine=self._model.engine,
+                text=self.text,
+            )
+            self.turn_id, self._saved_at = row.id, now
+            return True
+        if now - self._saved_at >= CHECKPOINT_EVERY_S:
+            self._store.checkpoint_reply(self.turn_id, self.text)
+            self._saved_at = now
+        return False
+
+    def end(
+        self,
+        status: TurnStatus,
+        prompt: Prompt,
+        recalled: Sequence[Recalled],
+        done: GenerationDone | None = None,
+        notice: str = "",
+    ) -> Turn | None:
+        """Store the end; None when not a single token was drawn."""
+        if not self.turn_id:
+            return None
+        usage = done and Usage(
+            prompt_tokens=done.prompt_tokens,
+            cached_tokens=done.cached_tokens,
+            reply_tokens=done.reply_tokens,
+            first_token_s=done.first_token_s,
+            tokens_per_s=done.tokens_per_s,
+        )
+        return self._store.finish_reply(
+            self.turn_id,
+            self.text,
+            status=status,
+            usage=usage,
+            window=prompt.window,
+            recalled=recalled,
+            notice=notice,
+        )

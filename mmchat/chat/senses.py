@@ -1,0 +1,100 @@
+"""Hearing and seeing what came with a turn; done once for the same bytes and model."""
+
+from __future__ import annotations
+
+import mimetypes
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+from mmchat.chat.attachments import kind_of
+from mmchat.domain import Attachment, Heard
+from mmchat.errors import MediaError
+from mmchat.memory.store import NewAttachment
+
+if TYPE_CHECKING:
+    from mmchat.chat.ports import Engines
+    from mmchat.memory.recall import Recall
+    from mmchat.memory.store import MemoryStore
+
+
+def examine(path: Path) -> NewAttachment:
+    """Make sure that a file can be read at all, before the turn is stored.
+
+    Raises:
+        MediaError: missing, or neither a picture nor a sound that can be read.
+    """
+    path = path.expanduser()
+    kind = kind_of(path)
+    if kind is None:
+        raise MediaError(
+            f"'{path.name}' is neither a picture nor a sound, going by its name.",
+            hint="Pictures: png, jpg, webp, gif, bmp, tiff. Sounds: wav, mp3, flac, m4a, ogg, opus, webm.",
+        )
+    if kind == "image":
+        from mmchat.engines.image_io import open_image
+
+        open_image(path)
+    else:
+        from mmchat.engines.audio_io import check_audio
+
+        check_audio(path)
+    media_type = mimetypes.guess_type(path.name)[0] or f"{kind}/{path.suffix.lstrip('.').lower()}"
+    return NewAttachment(path=path, kind=kind, media_type=media_type, name=path.name)
+
+
+class Senses:
+    """Reads attachments with the models at hand and keeps what they said."""
+
+    def __init__(self, store: MemoryStore, recall: Recall, engines: Engines, language: str | None) -> None:
+        self._store = store
+        self._recall = recall
+        self._engines = engines
+        self._language = language
+
+    @staticmethod
+    def needs_work(attachment: Attachment) -> bool:
+        """Whether `read` has anything to do."""
+        return attachment.seen is None if attachment.kind == "image" else attachment.heard is None
+
+    def read(self, attachment: Attachment, cancel: Event) -> Attachment:
+        """The attachment with what was seen or heard. Waits for the model to load; an abandoned sound stays unheard.
+
+        Raises:
+            MediaError: the kept copy cannot be decoded.
+            MmchatError: the model cannot be had.
+        """
+        if not self.needs_work(attachment):
+            return attachment
+        return self._look(attachment) if attachment.kind == "image" else self._listen(attachment, cancel)
+
+    def _look(self, attachment: Attachment) -> Attachment:
+        from mmchat.engines.image_io import open_image
+        from mmchat.engines.see import see
+
+        reader = self._engines.image_reader()
+        known = self._store.find_seen(attachment.sha256, reader.name)
+        image = open_image(attachment.path)
+        read = self._store.save_seen(attachment.id, known or see(reader, image))
+        self._recall.index_image(attachment.id, reader.embed_images([image])[0], reader.name)
+        return read
+
+    def _listen(self, attachment: Attachment, cancel: Event) -> Attachment:
+        from mmchat.engines.audio_io import decode_audio
+
+        recognizer = self._engines.recognizer()
+        known = self._store.find_heard(attachment.sha256, recognizer.name)
+        if known is not None:
+            return self._store.save_heard(attachment.id, known)
+        heard: Heard | None = None
+        pcm = decode_audio(attachment.path)
+        for event in recognizer.transcribe(pcm, language=self._language, cancel=cancel):
+            if isinstance(event, Heard):
+                heard = event
+        if heard is None:
+            raise RuntimeError(f"the engine {recognizer.engine} ended without its Heard")
+        if cancel.is_set():
+            # Half a transcript must not pass for the whole of it the next time these bytes come.
+            return replace(attachment, heard=heard)
+        return self._store.save_heard(attachment.id, heard)

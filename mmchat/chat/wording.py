@@ -1,0 +1,217 @@
+"""How a model is told, in words, what was seen, heard and remembered.
+
+A small model takes a bracketed note for a text to edit, but plain words in the conversation ground
+its replies. Which words do it best is measured, not guessed: `benchmarks/wording.py` asks the probe
+set `benchmarks/probes/wording.jsonl` with every style below and counts the replies that use what
+they were told. Styles are named so that a models.toml entry can choose (`notes = "spoken"`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
+from mmchat.chat.script import is_mostly_chinese
+
+MAX_TAGS = 4
+MIN_TAG_SCORE = 0.15
+MAX_NOTE_CHARS = 240
+"""A recalled turn is quoted up to here: enough for a fact, short enough for a small model."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteStyle:
+    """Sentences around what the model is told; `{}` takes the content."""
+
+    photo: str
+    """Before the user's words, in the user's voice."""
+    photo_unclear: str
+    photo_text: str
+    sound: str
+    sound_empty: str
+    memory: str
+    """Before the user's words; `{}` takes the quoted turns."""
+    memory_user: str
+    """One quoted turn of the user's."""
+    memory_assistant: str
+    photo_answer: str = ""
+    """When set, the picture is told as the assistant's own words, in an exchange before the question."""
+    photo_ask: str = ""
+    memory_answer: str = ""
+    """When set, the memory is told as the assistant's own words, in an exchange before the question."""
+    memory_ask: str = ""
+
+
+STYLES: dict[str, dict[str, NoteStyle]] = {
+    "spoken": {
+        "en": NoteStyle(
+            photo="I am showing you a photo of {}.",
+            photo_unclear="I am showing you a photo, but it is hard to make out.",
+            photo_text='The photo has this text in it: "{}".',
+            sound='I am playing you a recording. It says: "{}".',
+            sound_empty="I am playing you a recording in which nobody speaks.",
+            memory="{}",
+            memory_user='Earlier I told you: "{}".',
+            memory_assistant='Earlier you told me: "{}".',
+        ),
+        "zh": NoteStyle(
+            photo="我给你看一张照片，上面有{}。",
+            photo_unclear="我给你看一张照片，但看不太清楚。",
+            photo_text="照片里写着：“{}”。",
+            sound="我给你放一段录音，内容是：“{}”。",
+            sound_empty="我给你放一段录音，里面没有人说话。",
+            memory="{}",
+            memory_user="我以前告诉过你：“{}”。",
+            memory_assistant="你以前告诉过我：“{}”。",
+        ),
+    },
+    "witness": {
+        "en": NoteStyle(
+            photo="{}",
+            photo_ask="Please look at the photo I am showing you.",
+            photo_answer="I can see {} in your photo.",
+            photo_unclear="I am showing you a photo, but it is hard to make out.",
+            photo_text='The photo has this text in it: "{}".',
+            sound='I am playing you a recording. It says: "{}".',
+            sound_empty="I am playing you a recording in which nobody speaks.",
+            memory="{}",
+            memory_ask="Do you remember what we said before?",
+            memory_answer="Yes, I remember. {}",
+            memory_user='You told me: "{}".',
+            memory_assistant='I told you: "{}".',
+        ),
+        "zh": NoteStyle(
+            photo="{}",
+            photo_ask="请看看我给你的照片。",
+            photo_answer="我在照片里看到了{}。",
+            photo_unclear="我给你看一张照片，但看不太清楚。",
+            photo_text="照片里写着：“{}”。",
+            sound="我给你放一段录音，内容是：“{}”。",
+            sound_empty="我给你放一段录音，里面没有人说话。",
+            memory="{}",
+            memory_ask="你还记得我们以前说过什么吗？",
+            memory_answer="记得。{}",
+            memory_user="你告诉过我：“{}”。",
+            memory_assistant="我告诉过你：“{}”。",
+        ),
+    },
+    "bracket": {
+        "en": NoteStyle(
+            photo="[Photo: {}]",
+            photo_unclear="[Photo: unclear]",
+            photo_text="[Text in the photo: {}]",
+            sound="[Recording: {}]",
+            sound_empty="[Recording: no speech]",
+            memory="[Notes from earlier conversations: {}]",
+            memory_user="the user said: {}",
+            memory_assistant="the assistant said: {}",
+        ),
+        "zh": NoteStyle(
+            photo="[照片：{}]",
+            photo_unclear="[照片：不清楚]",
+            photo_text="[照片里的文字：{}]",
+            sound="[录音：{}]",
+            sound_empty="[录音：没有人说话]",
+            memory="[以前的对话：{}]",
+            memory_user="用户说：{}",
+            memory_assistant="助手说：{}",
+        ),
+    },
+}
+
+DEFAULT_STYLE = "spoken"
+
+
+def style_for(name: str, text: str) -> NoteStyle:
+    """The sentences of a style in the language of `text`."""
+    return STYLES[name]["zh" if is_mostly_chinese(text) else "en"]
+
+
+def turn_messages(
+    turn: Turn, recalled: Sequence[Recalled] = (), *, style: str = DEFAULT_STYLE, has_pixels: bool = False
+) -> tuple[Message, ...]:
+    """A stored turn as the model reads it, byte for byte the same every time it is in view.
+
+    Args:
+        turn: a turn of the user's or the model's.
+        recalled: what was recalled when a user turn was answered; told just before its words.
+        style: a key of `STYLES`.
+        has_pixels: the model takes images itself, so pictures are passed and not described.
+    """
+    if turn.role != "user":
+        return (Message(turn.role, turn.text),) if turn.text else ()
+    words = style_for(style, turn.text or " ".join(a.heard.text for a in turn.attachments if a.heard))
+    before: list[Message] = []
+    parts: list[str] = []
+    _tell_memory(recalled, words, before, parts)
+    images = tuple(a.path for a in turn.attachments if a.kind == "image") if has_pixels else ()
+    if not has_pixels:
+        for attachment in turn.attachments:
+            if attachment.kind == "image" and attachment.seen is not None:
+                _tell_photo(attachment.seen, words, before, parts)
+    spoken = [a for a in turn.attachments if a.kind == "audio" and a.heard is not None]
+    if not turn.text and spoken and not parts and all(a.heard and a.heard.text for a in spoken):
+        # A turn that is nothing but speech is the user speaking, not a recording to discuss.
+        parts.extend(a.heard.text for a in spoken if a.heard)
+    else:
+        parts.extend(_tell_sound(attachment, words) for attachment in spoken)
+    if turn.text:
+        parts.append(turn.text)
+    return (*before, Message("user", _join(parts), image_paths=images))
+
+
+def _tell_memory(recalled: Sequence[Recalled], words: NoteStyle, before: list[Message], parts: list[str]) -> None:
+    if not recalled:
+        return
+    quotes = _join(
+        [
+            (words.memory_user if note.role == "user" else words.memory_assistant).format(_quotable(note.text))
+            for note in recalled
+        ]
+    )
+    if words.memory_answer:
+        before += [Message("user", words.memory_ask), Message("assistant", words.memory_answer.format(quotes))]
+    else:
+        parts.append(words.memory.format(quotes))
+
+
+def _tell_photo(seen: Seen, words: NoteStyle, before: list[Message], parts: list[str]) -> None:
+    content = describe(seen)
+    if not content:
+        parts.append(words.photo_unclear)
+    elif words.photo_answer:
+        before += [Message("user", words.photo_ask), Message("assistant", words.photo_answer.format(content))]
+    else:
+        parts.append(words.photo.format(content))
+    if seen.text:
+        parts.append(words.photo_text.format(_quotable(seen.text)))
+
+
+def _tell_sound(attachment: Attachment, words: NoteStyle) -> str:
+    heard = attachment.heard
+    return words.sound.format(heard.text) if heard and heard.text else words.sound_empty
+
+
+def describe(seen: Seen) -> str:
+    """What is in a picture, as a phrase: "a dog, grass and a frisbee"; empty when nothing is sure enough."""
+    labels = [tag.label for tag in seen.tags if tag.score >= MIN_TAG_SCORE][:MAX_TAGS]
+    if not labels and seen.tags and seen.tags[0].score >= MIN_TAG_SCORE / 2:
+        labels = [seen.tags[0].label]
+    if len(labels) < 2:
+        return "".join(labels)
+    return f"{', '.join(labels[:-1])} and {labels[-1]}"
+
+
+def _quotable(text: str) -> str:
+    text = " ".join(text.split()).replace('"', "'")
+    return text if len(text) <= MAX_NOTE_CHARS else text[: MAX_NOTE_CHARS - 1].rstrip() + "…"
+
+
+def _join(parts: Sequence[str]) -> str:
+    """Chinese sentences stand side by side, others are parted by a space."""
+    joined = ""
+    for part in parts:
+        needs_space = joined and not is_mostly_chinese(joined[-1] + part[:1])
+        joined += (" " if needs_space else "") + part
+    return joined

@@ -1,4 +1,4 @@
-"""The store of conversations: the only place with SQL. (Skeleton of the agreed interface.)"""
+"""The store of conversations: sessions, turns, their files and what the senses said of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from mmchat.domain import (
-    Attachment, AttachmentKind, Heard, Recalled, Seen, Session, Turn, TurnStatus, Usage, Window,
+    Attachment,
+    AttachmentKind,
+    Heard,
+    Recalled,
+    Role,
+    Seen,
+    Session,
+    Turn,
+    TurnStatus,
+    Usage,
+    Window,
 )
+from mmchat.errors import MemoryStoreError, UsageError
+from mmchat.memory import rows as convert
+from mmchat.memory.blobs import Blob, BlobFolder
+from mmchat.memory.database import DatabaseFile, Row
+from mmchat.memory.ids import new_id, now_text
+from mmchat.memory.statements import (
+    blobs_of_session,
+    copy_turns,
+    index_title,
+    index_turn,
+    insert_turn,
+    session_filter,
+)
+from mmchat.memory.text_search import storable
+from mmchat.memory.writers import Writers
+
+_CUT_NOTICE = "mmchat ended before this reply did."
+
+_SESSIONS = """
+SELECT s.*, (SELECT count(*) FROM turns t WHERE t.session_id = s.id AND NOT t.is_retired) AS turn_count
+FROM sessions s
+"""
+_ATTACHMENTS = "SELECT a.*, b.size_bytes, b.media_type, b.file FROM attachments a JOIN blobs b USING (sha256)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,44 +57,377 @@ class NewAttachment:
 
 
 class MemoryStore:
-    """One SQLite file and a folder of blobs. Safe from any thread: each gets its own connection."""
+    """One SQLite file and a folder of blobs. Safe from any thread: each gets its own connection.
+
+    Two processes may use the same file at once.
+    """
 
     def __init__(self, database_path: Path, blobs_dir: Path) -> None:
-        """Open, creating and migrating as needed. Raises MemoryStoreError."""
+        """Open, creating and migrating as needed.
 
-    # sessions
-    def create_session(self, *, title: str = "", model: str = "", persona: str = "") -> Session: ...
+        Raises:
+            MemoryStoreError: the file is damaged, newer than this program, locked or not writable;
+                it is left as it was.
+        """
+        self.file = DatabaseFile(database_path)
+        self.blobs = BlobFolder(blobs_dir)
+        self._writers = Writers(database_path.with_name(f"{database_path.name}-writers"))
+        self._stop_orphans()
+
+    # --- sessions -------------------------------------------------------------------------------
+
+    def create_session(self, *, title: str = "", model: str = "", persona: str = "") -> Session:
+        """A new, empty conversation."""
+        session_id, now = new_id(), now_text()
+        with self.file.write() as db:
+            db.execute(
+                "INSERT INTO sessions (id, title, model, persona, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+                [session_id, storable(title), storable(model), storable(persona), now, now],
+            )
+            index_title(db, session_id)
+        return self.get_session(session_id)
+
     def get_session(self, session_id: str) -> Session:
-        """By id or unique prefix. Raises UsageError: none, or several fit."""
-    def latest_session(self) -> Session | None: ...
-    def list_sessions(self, *, limit: int = 200, query: str = "") -> tuple[Session, ...]: ...
-    def rename_session(self, session_id: str, title: str) -> Session: ...
+        """By id or a unique beginning of it.
+
+        Raises:
+            UsageError: none fits, or several do.
+        """
+        wanted = storable(session_id).strip().lower()
+        found = self.file.rows(f"{_SESSIONS} WHERE s.id = ?", (wanted,))
+        if not found and wanted:
+            # A range instead of LIKE: it uses the index, and % or _ mean nothing special.
+            found = self.file.rows(f"{_SESSIONS} WHERE s.id >= ? AND s.id < ? LIMIT 4", (wanted, wanted + "\uffff"))
+        if not found:
+            raise UsageError(f"No conversation '{session_id}'.", hint="`mmchat sessions list` names them all.")
+        if len(found) > 1:
+            names = ", ".join(row["id"] for row in found[:3]) + (", …" if len(found) > 3 else "")
+            raise UsageError(f"Several conversations begin with '{session_id}': {names}.", hint="Give more of the id.")
+        return convert.session_from_row(found[0])
+
+    def latest_session(self) -> Session | None:
+        """The conversation last spoken in."""
+        found = self.file.rows(f"{_SESSIONS} ORDER BY s.updated_at DESC, s.number DESC LIMIT 1")
+        return convert.session_from_row(found[0]) if found else None
+
+    def list_sessions(self, *, limit: int = 200, query: str = "") -> tuple[Session, ...]:
+        """Newest first; with a query, those whose title or turns hold all its words."""
+        where: str = ""
+        parameters: tuple[str, ...] = ()
+        if query.strip():
+            where, parameters = session_filter(storable(query))
+        found = self.file.rows(
+            f"{_SESSIONS} {where} ORDER BY s.updated_at DESC, s.number DESC LIMIT ?", (*parameters, limit)
+        )
+        return tuple(convert.session_from_row(row) for row in found)
+
+    def rename_session(self, session_id: str, title: str) -> Session:
+        """Give a conversation another title.
+
+        Raises:
+            UsageError: no such conversation.
+        """
+        session = self.get_session(session_id)
+        self._set_title(session.id, title, where="1")
+        return self.get_session(session.id)
+
     def title_session(self, session_id: str, title: str) -> None:
         """Set a title only where none was given yet (self-titling never overwrites the user's)."""
-    def fork_session(self, session_id: str, *, at_turn: str | None = None) -> Session: ...
-    def delete_session(self, session_id: str) -> None: ...
+        self._set_title(session_id, title, where="title = ''")
 
-    # turns
+    def fork_session(self, session_id: str, *, at_turn: str | None = None) -> Session:
+        """A copy of a conversation up to and including a turn (its end when None), to go on from there.
+
+        Raises:
+            UsageError: no such conversation, or the turn is not in it.
+        """
+        source = self.get_session(session_id)
+        kept = self.turns(source.id)
+        if at_turn is not None:
+            ids = [turn.id for turn in kept]
+            if at_turn not in ids:
+                raise UsageError(
+                    f"Turn '{at_turn}' is not in conversation {source.id}.",
+                    hint=f"`mmchat sessions show {source.id} --json` lists its turns.",
+                )
+            kept = kept[: ids.index(at_turn) + 1]
+        fork_id, now = new_id(), now_text()
+        with self.file.write() as db:
+            db.execute(
+                "INSERT INTO sessions (id, title, model, persona, forked_from, created_at, updated_at)"
+                " SELECT ?, title, model, persona, id, ?, ? FROM sessions WHERE id = ?",
+                [fork_id, now, now, source.id],
+            )
+            index_title(db, fork_id)
+            copy_turns(db, kept, fork_id)
+        return self.get_session(fork_id)
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete a conversation with its turns, vectors and the files no other turn needs.
+
+        Raises:
+            UsageError: no such conversation.
+        """
+        session = self.get_session(session_id)
+        with self.file.write() as db:
+            candidates = blobs_of_session(db, session.id)
+            db.execute("DELETE FROM sessions WHERE id = ?", [session.id])
+        # Files go after the commit, under the write lock again: a turn that another process is
+        # storing with the same bytes either has its row by now, or copies the file anew afterwards.
+        with self.file.write() as db:
+            for sha256, file in candidates:
+                removed = db.execute(
+                    "DELETE FROM blobs WHERE sha256 = ? AND NOT EXISTS"
+                    " (SELECT 1 FROM attachments WHERE attachments.sha256 = blobs.sha256)",
+                    [sha256],
+                )
+                if removed.rowcount:
+                    self.blobs.remove(file)
+
+    # --- turns ----------------------------------------------------------------------------------
+
     def add_user_turn(self, session_id: str, text: str, attachments: Sequence[NewAttachment] = ()) -> Turn:
-        """Copies the files, then writes turn and attachments in one transaction, fsynced before returning."""
-    def start_reply(self, session_id: str, *, parent_id: str, model: str, engine: str, text: str) -> Turn: ...
-    def checkpoint_reply(self, turn_id: str, text: str) -> None: ...
+        """Copy the files, then write turn and attachments in one transaction, synced before returning.
+
+        Raises:
+            MediaError: a file cannot be read; nothing was stored.
+            UsageError: the conversation is gone.
+        """
+        return self.add_turn(session_id, role="user", text=text, attachments=attachments)
+
+    def add_turn(
+        self,
+        session_id: str,
+        *,
+        role: Role,
+        text: str,
+        attachments: Sequence[NewAttachment] = (),
+        created_at: str = "",
+        speaker: str = "",
+    ) -> Turn:
+        """Add a whole turn at the end of a conversation, e.g. one that was imported."""
+        kept = [(new, self.blobs.keep(new.path, new.media_type)) for new in attachments]
+        with self.file.write() as db:
+            turn_id = insert_turn(
+                db,
+                session_id,
+                {"role": role, "text": storable(text), "status": "complete", "speaker": storable(speaker)},
+                created_at=created_at,
+            )
+            for position, (new, blob) in enumerate(kept):
+                self._insert_attachment(db, turn_id, position, new, blob)
+            index_turn(db, turn_id)
+        return self.get_turn(turn_id)
+
+    def start_reply(self, session_id: str, *, parent_id: str, model: str, engine: str, text: str) -> Turn:
+        """The row of a reply that has begun; it is marked as this process's until it is finished."""
+        writer = self._writers.own_token()
+        fields = {
+            "role": "assistant",
+            "text": storable(text),
+            "status": "streaming",
+            "parent_id": parent_id,
+            "model": storable(model),
+            "engine": storable(engine),
+            "writer": writer,
+        }
+        with self.file.write() as db:
+            turn_id = insert_turn(db, session_id, fields)
+        return self.get_turn(turn_id)
+
+    def checkpoint_reply(self, turn_id: str, text: str) -> None:
+        """Save what has been said so far; a reply that is already finished stays as it is."""
+        with self.file.write() as db:
+            db.execute(
+                "UPDATE turns SET text = ?, updated_at = ? WHERE id = ? AND status = 'streaming'",
+                [storable(text), now_text(), turn_id],
+            )
+
     def finish_reply(
-        self, turn_id: str, text: str, *, status: TurnStatus, usage: Usage | None = None,
-        window: Window | None = None, recalled: Sequence[Recalled] = (), notice: str = "",
-    ) -> Turn: ...
+        self,
+        turn_id: str,
+        text: str,
+        *,
+        status: TurnStatus,
+        usage: Usage | None = None,
+        window: Window | None = None,
+        recalled: Sequence[Recalled] = (),
+        notice: str = "",
+    ) -> Turn:
+        """Save a reply whole, stopped or failed, with what it cost and what it was shown.
+
+        Raises:
+            MemoryStoreError: its conversation was deleted meanwhile.
+        """
+        now = now_text()
+        with self.file.write() as db:
+            changed = db.execute(
+                "UPDATE turns SET text = ?, status = ?, usage = ?, context = ?, recalled = ?, notice = ?,"
+                " writer = '', updated_at = ? WHERE id = ?",
+                [
+                    storable(text),
+                    status,
+                    convert.to_json(usage),
+                    convert.to_json(window),
+                    convert.recalled_to_json(recalled),
+                    storable(notice),
+                    now,
+                    turn_id,
+                ],
+            )
+            if not changed.rowcount:
+                raise MemoryStoreError(
+                    "The reply could not be stored: its conversation was deleted meanwhile.",
+                    hint="Start a new conversation.",
+                )
+            index_turn(db, turn_id)
+            db.execute(
+                "UPDATE sessions SET updated_at = ? WHERE id = (SELECT session_id FROM turns WHERE id = ?)",
+                [now, turn_id],
+            )
+        return self.get_turn(turn_id)
+
     def retire_reply(self, turn_id: str) -> None:
         """Take a reply out of the conversation (kept as a variant, not returned by `turns`)."""
+        with self.file.write() as db:
+            db.execute("UPDATE turns SET is_retired = 1 WHERE id = ?", [turn_id])
+
     def turns(self, session_id: str) -> tuple[Turn, ...]:
         """The conversation, oldest first; replies that a dead process left `streaming` come back `stopped`."""
-    def get_turn(self, turn_id: str) -> Turn: ...
+        where = "t.session_id = ? AND NOT t.is_retired"
+        found = self.file.rows(f"SELECT t.* FROM turns t WHERE {where} ORDER BY t.position", (session_id,))
+        if any(row["status"] == "streaming" and not self._writers.is_alive(row["writer"]) for row in found):
+            self._stop_orphans()
+            found = self.file.rows(f"SELECT t.* FROM turns t WHERE {where} ORDER BY t.position", (session_id,))
+        return self._turns_from_rows(found, where, (session_id,))
 
-    # what the senses said, never redone for the same bytes and model
-    def save_heard(self, attachment_id: str, heard: Heard) -> Attachment: ...
-    def save_seen(self, attachment_id: str, seen: Seen) -> Attachment: ...
-    def find_heard(self, sha256: str, model: str) -> Heard | None: ...
-    def find_seen(self, sha256: str, model: str) -> Seen | None: ...
+    def get_turn(self, turn_id: str) -> Turn:
+        """One turn, retired or not.
+
+        Raises:
+            UsageError: no such turn.
+        """
+        found = self.file.rows("SELECT t.* FROM turns t WHERE t.id = ?", (turn_id,))
+        if not found:
+            raise UsageError(f"No turn '{turn_id}'.", hint="It may have been deleted with its conversation.")
+        return self._turns_from_rows(found, "t.id = ?", (turn_id,))[0]
+
+    # --- what the senses said, never redone for the same bytes and model ----------------------------
+
+    def save_heard(self, attachment_id: str, heard: Heard) -> Attachment:
+        """Keep what was heard on a sound; its turn is found by it from now on."""
+        return self._save_sensed(attachment_id, "heard", heard)
+
+    def save_seen(self, attachment_id: str, seen: Seen) -> Attachment:
+        """Keep what was seen in a picture; its turn is found by it from now on."""
+        return self._save_sensed(attachment_id, "seen", seen)
+
+    def find_heard(self, sha256: str, model: str) -> Heard | None:
+        """What this model heard on these bytes before."""
+        return convert.heard_from_json(self._find_sensed("heard", sha256, model))
+
+    def find_seen(self, sha256: str, model: str) -> Seen | None:
+        """What this model saw in these bytes before."""
+        return convert.seen_from_json(self._find_sensed("seen", sha256, model))
+
+    # --- care -----------------------------------------------------------------------------------
 
     def check_integrity(self) -> list[str]:
-        """Problems found; empty when sound."""
-    def close(self) -> None: ...
+        """Problems found; empty when sound. Missing files of attachments count."""
+        problems = self.file.check_integrity()
+        if not problems:
+            for row in self.file.rows("SELECT file, size_bytes FROM blobs"):
+                path = self.blobs.path(row["file"])
+                if not path.is_file():
+                    problems.append(f"the kept file {path} is missing")
+                elif path.stat().st_size != row["size_bytes"]:
+                    problems.append(f"the kept file {path} does not have its {row['size_bytes']} bytes")
+        return problems
+
+    def close(self) -> None:
+        """Close all connections. Replies this store left unfinished count as stopped from now on."""
+        self._writers.close()
+        self.file.close()
+
+    # --- within ---------------------------------------------------------------------------------
+
+    def _set_title(self, session_id: str, title: str, *, where: str) -> None:
+        with self.file.write() as db:
+            db.execute(f"UPDATE sessions SET title = ? WHERE id = ? AND {where}", [storable(title), session_id])
+            index_title(db, session_id)
+
+    def _stop_orphans(self) -> None:
+        streaming = "SELECT number, id, writer FROM turns WHERE status = 'streaming'"
+        orphans = [row for row in self.file.rows(streaming) if not self._writers.is_alive(row["writer"])]
+        if not orphans:
+            return
+        with self.file.write() as db:
+            for row in orphans:
+                db.execute(
+                    "UPDATE turns SET status = 'stopped', notice = ?, writer = ''"
+                    " WHERE number = ? AND status = 'streaming' AND writer = ?",
+                    [_CUT_NOTICE, row["number"], row["writer"]],
+                )
+                index_turn(db, row["id"])
+
+    def _insert_attachment(self, db: Database, turn_id: str, position: int, new: NewAttachment, blob: Blob) -> None:
+        now = now_text()
+        db.execute(
+            "INSERT OR IGNORE INTO blobs (sha256, size_bytes, media_type, file, created_at) VALUES (?, ?, ?, ?, ?)",
+            [blob.sha256, blob.size_bytes, new.media_type, blob.file, now],
+        )
+        file = db.execute("SELECT file FROM blobs WHERE sha256 = ?", [blob.sha256]).fetchone()[0]
+        if file != blob.file:
+            # The same bytes came before under another media type, hence another ending: keep one.
+            self.blobs.remove(blob.file)
+        if not self.blobs.path(file).is_file():
+            # Deleted by another process between our copy and this transaction, which excludes it now.
+            file = self.blobs.keep(new.path, new.media_type).file
+            db.execute("UPDATE blobs SET file = ? WHERE sha256 = ?", [file, blob.sha256])
+        db.execute(
+            "INSERT INTO attachments (id, turn_id, position, kind, name, sha256) VALUES (?, ?, ?, ?, ?, ?)",
+            [new_id(), turn_id, position, new.kind, storable(new.name), blob.sha256],
+        )
+
+    def _turns_from_rows(self, found: list[Row], where: str, parameters: tuple[object, ...]) -> tuple[Turn, ...]:
+        """Three queries for any number of turns; `where` selects the same rows of `turns t` as `found`."""
+        attached = self.attachments_by_turn(f"SELECT t.id FROM turns t WHERE {where}", parameters)
+        recallable: dict[str, Recalled] = {}
+        if any(row["recalled"] for row in found):
+            ids = (
+                "SELECT json_extract(r.value, '$.turn') FROM turns t, json_each(t.recalled) r"
+                f" WHERE {where} AND t.recalled IS NOT NULL"
+            )
+            files = self.attachments_by_turn(ids, parameters)
+            for row in self.file.rows(f"SELECT * FROM turns WHERE id IN ({ids})", parameters):
+                recallable[row["id"]] = convert.recalled_from_row(row, files.get(row["id"], ()), 0.0)
+        return tuple(convert.turn_from_row(row, attached.get(row["id"], ()), recallable) for row in found)
+
+    def attachments_by_turn(
+        self, turn_ids_sql: str, parameters: tuple[object, ...]
+    ) -> dict[str, tuple[Attachment, ...]]:
+        """Attachments of the turns whose ids a query selects, in order, by turn."""
+        by_turn: dict[str, tuple[Attachment, ...]] = {}
+        sql = f"{_ATTACHMENTS} WHERE a.turn_id IN ({turn_ids_sql}) ORDER BY a.turn_id, a.position"
+        for row in self.file.rows(sql, parameters):
+            each = convert.attachment_from_row(row, self.blobs.path)
+            by_turn[each.turn_id] = (*by_turn.get(each.turn_id, ()), each)
+        return by_turn
+
+    def _save_sensed(self, attachment_id: str, column: str, value: Heard | Seen) -> Attachment:
+        with self.file.write() as db:
+            db.execute(f"UPDATE attachments SET {column} = ? WHERE id = ?", [convert.to_json(value), attachment_id])
+            turn_id = db.execute("SELECT turn_id FROM attachments WHERE id = ?", [attachment_id]).fetchone()
+            if turn_id is None:
+                raise UsageError(f"No attachment '{attachment_id}'.", hint="Its conversation may have been deleted.")
+            index_turn(db, turn_id[0])
+        (row,) = self.file.rows(f"{_ATTACHMENTS} WHERE a.id = ?", (attachment_id,))
+        return convert.attachment_from_row(row, self.blobs.path)
+
+    def _find_sensed(self, column: str, sha256: str, model: str) -> str | None:
+        found = self.file.rows(
+            f"SELECT {column} AS value FROM attachments"
+            f" WHERE sha256 = ? AND json_extract({column}, '$.model') = ? ORDER BY number DESC LIMIT 1",
+            (sha256, storable(model)),
+        )
+        return found[0]["value"] if found else None

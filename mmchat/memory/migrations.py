@@ -1,0 +1,127 @@
+"""The schema, as numbered steps. A step is never edited once released; a new one is added below it.
+
+Why some tables carry both `number` and `id`: full-text rows and vectors need a small integer that
+is never given out twice (AUTOINCREMENT, and an alias of the rowid, so VACUUM keeps it), while people
+and other programs refer to the sortable text `id`.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+MIGRATIONS = Migrations("mmchat")
+
+_CONVERSATIONS = """
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '',
+    persona TEXT NOT NULL DEFAULT '',
+    forked_from TEXT REFERENCES sessions(id) ON DELETE SET NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE INDEX sessions_by_update ON sessions(updated_at);
+CREATE INDEX sessions_by_fork ON sessions(forked_from) WHERE forked_from IS NOT NULL;
+
+CREATE TABLE turns (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    parent_id TEXT REFERENCES turns(id) ON DELETE SET NULL,
+    position INTEGER NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('system', 'user', 'assistant')),
+    speaker TEXT NOT NULL DEFAULT '',
+    text TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('complete', 'streaming', 'stopped', 'failed')),
+    is_retired INTEGER NOT NULL DEFAULT 0 CHECK (is_retired IN (0, 1)),
+    writer TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '',
+    engine TEXT NOT NULL DEFAULT '',
+    notice TEXT NOT NULL DEFAULT '',
+    usage TEXT,
+    context TEXT,
+    recalled TEXT,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (session_id, position)
+);
+CREATE INDEX turns_by_parent ON turns(parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX turns_streaming ON turns(number) WHERE status = 'streaming';
+
+CREATE TABLE blobs (
+    sha256 TEXT PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    file TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+
+CREATE TABLE attachments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    turn_id TEXT NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('image', 'audio')),
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES blobs(sha256),
+    heard TEXT,
+    seen TEXT,
+    UNIQUE (turn_id, position)
+);
+CREATE INDEX attachments_by_blob ON attachments(sha256);
+
+CREATE TABLE embeddings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner_kind TEXT NOT NULL CHECK (owner_kind IN ('turn', 'attachment')),
+    owner INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    UNIQUE (owner_kind, owner, model)
+);
+CREATE INDEX embeddings_in_order ON embeddings(owner_kind, model, number);
+
+CREATE TABLE pins (
+    turn_id TEXT PRIMARY KEY REFERENCES turns(id) ON DELETE CASCADE,
+    created_at TEXT NOT NULL
+);
+
+CREATE TABLE ratings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    turn_id TEXT NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+    rating INTEGER NOT NULL,
+    note TEXT NOT NULL DEFAULT '',
+    created_at TEXT NOT NULL
+);
+CREATE INDEX ratings_by_turn ON ratings(turn_id);
+
+CREATE VIRTUAL TABLE turns_fts USING fts5(words, senses, tokenize='porter unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE sessions_fts USING fts5(words, tokenize='porter unicode61 remove_diacritics 2');
+
+CREATE TRIGGER turns_after_delete AFTER DELETE ON turns BEGIN
+    DELETE FROM turns_fts WHERE rowid = old.number;
+    DELETE FROM embeddings WHERE owner_kind = 'turn' AND owner = old.number;
+END;
+CREATE TRIGGER attachments_after_delete AFTER DELETE ON attachments BEGIN
+    DELETE FROM embeddings WHERE owner_kind = 'attachment' AND owner = old.number;
+END;
+CREATE TRIGGER sessions_after_delete AFTER DELETE ON sessions BEGIN
+    DELETE FROM sessions_fts WHERE rowid = old.number;
+END;
+"""
+
+
+@MIGRATIONS()
+def m001_create_conversations(db: Database) -> None:
+    """Sessions, turns, their files, vectors, pins, ratings and the full-text index.
+
+    Rows of `turns_fts` and `sessions_fts` hold the text as `memory.text_search.indexed` spells it
+    (Chinese as overlapping pairs); the store writes them, triggers only remove them.
+    """
+    db.executescript(_CONVERSATIONS)
+
+
+def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:
+    """Names of all steps this program knows, in order."""
+    return tuple(step.name for step in migrations._migrations)

@@ -1,0 +1,146 @@
+"""Rows of the database to the values of `domain`, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mmchat.domain import Attachment, Heard, Recalled, Seen, Segment, Session, Tag, Turn, Usage, Window
+from mmchat.memory.database import Row
+
+BlobPath = Callable[[str], Path]
+
+
+def to_json(value: Heard | Seen | Usage | Window | None) -> str | None:
+    """A value as JSON text for its column."""
+    return None if value is None else json.dumps(asdict(value), ensure_ascii=True)
+
+
+def recalled_to_json(recalled: Sequence[Recalled]) -> str | None:
+    """References only: what is deleted elsewhere must not live on in other conversations' rows."""
+    if not recalled:
+        return None
+    return json.dumps([{"turn": each.turn, "score": each.score} for each in recalled])
+
+
+def heard_from_json(text: str | None) -> Heard | None:
+    """The inverse of `to_json`."""
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return Heard(**{**fields, "segments": tuple(Segment(**each) for each in fields["segments"])})
+
+
+def seen_from_json(text: str | None) -> Seen | None:
+    """The inverse of `to_json`."""
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return Seen(**{**fields, "tags": tuple(Tag(**each) for each in fields["tags"])})
+
+
+def session_from_row(row: Row) -> Session:
+    """Needs the columns of `sessions` and `turn_count`."""
+    return Session(
+        id=row["id"],
+        title=row["title"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        model=row["model"],
+        persona=row["persona"],
+        turn_count=row["turn_count"],
+    )
+
+
+def attachment_from_row(row: Row, blob_path: BlobPath) -> Attachment:
+    """Needs the columns of `attachments` joined with `blobs`."""
+    return Attachment(
+        id=row["id"],
+        turn_id=row["turn_id"],
+        kind=row["kind"],
+        name=row["name"],
+        sha256=row["sha256"],
+        media_type=row["media_type"],
+        size_bytes=row["size_bytes"],
+        path=blob_path(row["file"]),
+        heard=heard_from_json(row["heard"]),
+        seen=seen_from_json(row["seen"]),
+    )
+
+
+def turn_from_row(row: Row, attachments: Sequence[Attachment], recallable: Mapping[str, Recalled]) -> Turn:
+    """Needs the columns of `turns`; `recallable` holds the turns its `recalled` may refer to."""
+    return Turn(
+        id=row["id"],
+        session_id=row["session_id"],
+        parent_id=row["parent_id"],
+        role=row["role"],
+        text=row["text"],
+        status=row["status"],
+        created_at=row["created_at"],
+        model=row["model"],
+        engine=row["engine"],
+        attachments=tuple(attachments),
+        usage=Usage(**json.loads(row["usage"])) if row["usage"] else None,
+        window=Window(**json.loads(row["context"])) if row["context"] else None,
+        recalled=_recalled_from_json(row["recalled"], recallable),
+        notice=row["notice"],
+    )
+
+
+def recalled_from_row(row: Row, attachments: Sequence[Attachment], score: float) -> Recalled:
+    """Needs the columns of `turns`."""
+    return Recalled(
+        session=row["session_id"],
+        turn=row["id"],
+        role=row["role"],
+        text=told_text(row["text"], attachments),
+        created_at=row["created_at"],
+        score=score,
+        attachment=attachments[0] if attachments else None,
+    )
+
+
+def told_text(text: str, attachments: Sequence[Attachment]) -> str:
+    """A turn in words: what was written; else what was heard; else what was seen."""
+    if text.strip():
+        return text
+    return "\n".join(part for part in map(sensed_text, attachments) if part)
+
+
+def sensed_text(attachment: Attachment) -> str:
+    """What was heard and seen on an attachment, as text to search in and to show."""
+    return sensed_words(attachment.heard, attachment.seen)
+
+
+def sensed_words(heard: Heard | None, seen: Seen | None) -> str:
+    """What was heard and seen, one kind a line."""
+    parts: list[str] = []
+    if heard is not None:
+        parts.append(heard.text)
+    if seen is not None:
+        parts += [seen.caption, ", ".join(tag.label for tag in seen.tags), seen.text]
+    return "\n".join(part for part in parts if part)
+
+
+def _recalled_from_json(text: str | None, recallable: Mapping[str, Recalled]) -> tuple[Recalled, ...]:
+    if text is None:
+        return ()
+    found: list[Recalled] = []
+    for reference in json.loads(text):
+        known = recallable.get(reference["turn"])
+        if known is not None:
+            found.append(
+                Recalled(
+                    session=known.session,
+                    turn=known.turn,
+                    role=known.role,
+                    text=known.text,
+                    created_at=known.created_at,
+                    score=reference["score"],
+                    attachment=known.attachment,
+                )
+            )
+    return tuple(found)

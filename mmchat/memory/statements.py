@@ -1,0 +1,119 @@
+"""SQL that several methods of the store share; each runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlite_utils import Database
+
+from mmchat.domain import Turn
+from mmchat.errors import UsageError
+from mmchat.memory import rows as convert
+from mmchat.memory.ids import new_id, now_text
+from mmchat.memory.text_search import all_of, indexed
+
+
+def index_turn(db: Database, turn_id: str) -> None:
+    """Write a turn's row of the full-text index anew: its words, and what its files told."""
+    number, text = db.execute("SELECT number, text FROM turns WHERE id = ?", [turn_id]).fetchone()
+    senses: list[str] = []
+    for name, heard, seen in db.execute(
+        "SELECT name, heard, seen FROM attachments WHERE turn_id = ? ORDER BY position", [turn_id]
+    ):
+        senses.append(name)
+        told_heard, told_seen = convert.heard_from_json(heard), convert.seen_from_json(seen)
+        senses.append(convert.sensed_words(told_heard, told_seen))
+    db.execute("DELETE FROM turns_fts WHERE rowid = ?", [number])
+    db.execute(
+        "INSERT INTO turns_fts (rowid, words, senses) VALUES (?, ?, ?)",
+        [number, indexed(text), indexed("\n".join(senses))],
+    )
+
+
+def index_title(db: Database, session_id: str) -> None:
+    """Write a conversation's row of the full-text index anew."""
+    found = db.execute("SELECT number, title FROM sessions WHERE id = ?", [session_id]).fetchone()
+    if found is not None:
+        db.execute("DELETE FROM sessions_fts WHERE rowid = ?", [found[0]])
+        db.execute("INSERT INTO sessions_fts (rowid, words) VALUES (?, ?)", [found[0], indexed(found[1])])
+
+
+def insert_turn(db: Database, session_id: str, fields: dict[str, str], *, created_at: str = "") -> str:
+    """Add a row at the end of a conversation and return its id."""
+    if db.execute("SELECT 1 FROM sessions WHERE id = ?", [session_id]).fetchone() is None:
+        raise UsageError(
+            f"Conversation {session_id} no longer exists.", hint="It was deleted meanwhile; start a new one."
+        )
+    turn_id, now = new_id(), now_text()
+    parent = "SELECT id FROM turns WHERE session_id = ? AND NOT is_retired ORDER BY position DESC LIMIT 1"
+    previous = db.execute(parent, [session_id]).fetchone()
+    values = {
+        "parent_id": previous[0] if previous else None,
+        "id": turn_id,
+        "session_id": session_id,
+        "created_at": created_at or now,
+        "updated_at": now,
+        **fields,
+    }
+    last = "SELECT coalesce(max(position), 0) + 1 FROM turns WHERE session_id = ?"
+    columns, marks = ", ".join(values), ", ".join("?" * len(values))
+    db.execute(f"INSERT INTO turns ({columns}, position) VALUES ({marks}, ({last}))", [*values.values(), session_id])
+    db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", [now, session_id])
+    return turn_id
+
+
+def copy_turns(db: Database, kept: Iterable[Turn], fork_id: str) -> None:
+    """Copy turns with their files and vectors into a conversation that is still empty."""
+    parent_id: str | None = None
+    for position, turn in enumerate(kept, start=1):
+        copy_id = new_id()
+        number = db.execute("SELECT number FROM turns WHERE id = ?", [turn.id]).fetchone()[0]
+        copied = db.execute(
+            "INSERT INTO turns (id, session_id, parent_id, position, role, speaker, text, status, model, engine,"
+            " notice, usage, context, recalled, created_at, updated_at)"
+            " SELECT ?, ?, ?, ?, role, speaker, text, iif(status = 'streaming', 'stopped', status), model, engine,"
+            " notice, usage, context, recalled, created_at, updated_at FROM turns WHERE number = ?",
+            [copy_id, fork_id, parent_id, position, number],
+        ).lastrowid
+        for attachment in turn.attachments:
+            db.execute(
+                "INSERT INTO attachments (id, turn_id, position, kind, name, sha256, heard, seen)"
+                " SELECT ?, ?, position, kind, name, sha256, heard, seen FROM attachments WHERE id = ?",
+                [new_id(), copy_id, attachment.id],
+            )
+        db.execute(
+            "INSERT INTO embeddings (owner_kind, owner, model, vector)"
+            " SELECT owner_kind, ?, model, vector FROM embeddings WHERE owner_kind = 'turn' AND owner = ?",
+            [copied, number],
+        )
+        index_turn(db, copy_id)
+        parent_id = copy_id
+
+
+def blobs_of_session(db: Database, session_id: str) -> list[tuple[str, str]]:
+    """Hash and file of every blob a conversation uses."""
+    return list(
+        db.execute(
+            "SELECT DISTINCT b.sha256, b.file FROM blobs b JOIN attachments a USING (sha256)"
+            " JOIN turns t ON t.id = a.turn_id WHERE t.session_id = ?",
+            [session_id],
+        )
+    )
+
+
+def session_filter(query: str) -> tuple[str, tuple[str, ...]]:
+    """WHERE clause and parameters for conversations whose title or turns hold all words of a query."""
+    expression = all_of(query)
+    if not expression:
+        # Nothing that is indexed, e.g. an emoji: look for the very characters.
+        wanted = query.strip()
+        return (
+            "WHERE instr(s.title, ?) OR s.id IN (SELECT session_id FROM turns WHERE NOT is_retired AND instr(text, ?))",
+            (wanted, wanted),
+        )
+    return (
+        "WHERE s.number IN (SELECT rowid FROM sessions_fts WHERE sessions_fts MATCH ?) OR s.id IN"
+        " (SELECT session_id FROM turns WHERE NOT is_retired AND number IN"
+        " (SELECT rowid FROM turns_fts WHERE turns_fts MATCH ?))",
+        (expression, expression),
+    )

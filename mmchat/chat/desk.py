@@ -5,13 +5,14 @@ The app, the plain mode and `ask` are handed a `Desk`; none of them sees the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.ports import Engines, Recorder
+from mmchat.chat.senses import hear
 from mmchat.chat.session import ChatSession, SessionSettings
-from mmchat.domain import Heard, LoadState, ModelSummary, Recalled, Session, Turn
+from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,12 +32,14 @@ class Desk:
         engines: Engines,
         settings: SessionSettings,
         make_recorder: Callable[[], Recorder],
+        on_close: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
         self._recall = recall
         self.engines = engines
         self._settings = settings
         self._make_recorder = make_recorder
+        self._on_close = on_close
 
     # --- conversations --------------------------------------------------------------------------
 
@@ -87,6 +90,10 @@ class Desk:
         """Switch model; loading begins in the background."""
         self.engines.use_language_model(name)
 
+    def warm(self, kinds: Sequence[ModelKind]) -> None:
+        """Begin pulling and loading in the background, e.g. when a picture was attached but not yet sent."""
+        self.engines.start(kinds)
+
     # --- voice ----------------------------------------------------------------------------------
 
     def new_recorder(self) -> Recorder:
@@ -100,18 +107,14 @@ class Desk:
             pcm: (S,) float32 in [-1, 1], 16 000 Hz.
             cancel: set it to give up early.
         """
-        heard: Heard | None = None
-        for event in self.engines.recognizer().transcribe(pcm, language=self._settings.language, cancel=cancel):
-            if isinstance(event, Heard):
-                heard = event
-        if heard is None:
-            raise RuntimeError("a recogniser ended without its Heard")
-        return heard
+        return hear(self.engines.recognizer(), pcm, language=self._settings.language, cancel=cancel)
 
     def close(self) -> None:
         """Free the models and close the store."""
         self.engines.close()
         self._store.close()
+        if self._on_close is not None:
+            self._on_close()
 
 
 def history_prompts(turns: tuple[Turn, ...]) -> tuple[str, ...]:

@@ -14,7 +14,11 @@ from mmchat.errors import MediaError
 from mmchat.memory.store import NewAttachment
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mmchat.chat.ports import Engines
+    from mmchat.engines.base import SpeechRecognizer
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
 
@@ -42,6 +46,16 @@ def examine(path: Path) -> NewAttachment:
         check_audio(path)
     media_type = mimetypes.guess_type(path.name)[0] or f"{kind}/{path.suffix.lstrip('.').lower()}"
     return NewAttachment(path=path, kind=kind, media_type=media_type, name=path.name)
+
+
+def hear(
+    recognizer: SpeechRecognizer, pcm: NDArray[np.float32], *, language: str | None, cancel: Event | None
+) -> Heard:
+    """Run a recogniser to its end. Takes pcm as `SpeechRecognizer.transcribe` does."""
+    for event in recognizer.transcribe(pcm, language=language, cancel=cancel):
+        if isinstance(event, Heard):
+            return event
+    raise RuntimeError(f"the engine {recognizer.engine} ended without its Heard")
 
 
 class Senses:
@@ -87,13 +101,7 @@ class Senses:
         known = self._store.find_heard(attachment.sha256, recognizer.name)
         if known is not None:
             return self._store.save_heard(attachment.id, known)
-        heard: Heard | None = None
-        pcm = decode_audio(attachment.path)
-        for event in recognizer.transcribe(pcm, language=self._language, cancel=cancel):
-            if isinstance(event, Heard):
-                heard = event
-        if heard is None:
-            raise RuntimeError(f"the engine {recognizer.engine} ended without its Heard")
+        heard = hear(recognizer, decode_audio(attachment.path), language=self._language, cancel=cancel)
         if cancel.is_set():
             # Half a transcript must not pass for the whole of it the next time these bytes come.
             return replace(attachment, heard=heard)

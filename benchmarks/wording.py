@@ -1,0 +1,85 @@
+"""Which words tell a model best what was seen, heard and remembered?
+
+Asks every probe with every style of `mmchat.chat.wording`, greedily, each in a conversation of its
+own and again as the third turn of a short one, and counts the replies that use what they were told.
+
+    python benchmarks/wording.py [-m MODEL] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from threading import Event
+
+from mmchat.chat.prompt import merge_same_role
+from mmchat.chat.wording import STYLES, turn_messages
+from mmchat.domain import Attachment, GenerateOptions, Heard, Message, Recalled, Seen, Tag, TextDelta, Turn
+from mmchat.wiring import WiringOptions, open_hub, open_settings
+
+PROBES = Path(__file__).parent / "probes" / "wording.jsonl"
+SMALL_TALK = {
+    "en": (Message("user", "Good morning!"), Message("assistant", "Good morning! How can I help you today?")),
+    "zh": (Message("user", "早上好！"), Message("assistant", "早上好！有什么可以帮您？")),
+}
+
+
+def turn_of(probe: dict) -> tuple[Turn, list[Recalled]]:
+    """The stored turn that the program would have made of a probe."""
+    seen = heard = None
+    if probe["kind"] == "photo":
+        seen = Seen(tags=tuple(Tag(label, 0.8 - 0.1 * rank) for rank, label in enumerate(probe["tags"])))
+    if probe["kind"] == "sound":
+        heard = Heard(text=probe["heard"], language=probe["lang"], duration_s=3.0)
+    attachments = ()
+    if seen or heard:
+        kind = "image" if seen else "audio"
+        attachments = (Attachment("a", "t", kind, "file", "", "", 0, Path(), heard=heard, seen=seen),)
+    turn = Turn("t", "s", None, "user", probe["question"], "complete", "", attachments=attachments)
+    recalled = []
+    if probe["kind"] == "memory":
+        recalled = [Recalled("s0", "t0", probe["role"], probe["said"], "2026-01-01T00:00:00Z", 1.0)]
+    return turn, recalled
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-m", "--model", default=None)
+    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--show", action="store_true", help="print every reply")
+    arguments = parser.parse_args()
+
+    model = open_hub(WiringOptions(model=arguments.model), kinds=("lm",)).language_model()
+    system = open_settings().system
+    options = GenerateOptions(max_new_tokens=48, temperature=0.0, seed=1)
+    probes = [json.loads(line) for line in PROBES.read_text("utf-8").splitlines()]
+    results: dict[str, dict[str, list[bool]]] = {}
+    for style in STYLES:
+        counts: dict[str, list[bool]] = {}
+        for probe in probes:
+            turn, recalled = turn_of(probe)
+            told = turn_messages(turn, recalled, style=style)
+            for talk in ((), SMALL_TALK[probe["lang"]]):
+                messages = (Message("system", system),) if system else ()
+                messages = (*messages, *merge_same_role((*talk, *told)))
+                pieces = model.stream(messages, options, Event())
+                reply = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
+                is_used = any(word in reply.lower() for word in probe["expect"])
+                counts.setdefault(f"{probe['kind']} {probe['lang']}", []).append(is_used)
+                if arguments.show:
+                    print(f"{style:8} {'ok ' if is_used else '-- '} {probe['question']} -> {reply!r}")
+        results[style] = counts
+    kinds = list(next(iter(results.values())))
+    print(f"{model.name} on {model.engine}, greedy, {len(probes)} probes x 2 conversations")
+    print(f"{'style':10}" + "".join(f"{kind:>14}" for kind in kinds) + f"{'all':>14}")
+    for style, counts in results.items():
+        flat = [value for values in counts.values() for value in values]
+        cells = [f"{sum(values)}/{len(values)}" for values in (*counts.values(), flat)]
+        print(f"{style:10}" + "".join(f"{cell:>14}" for cell in cells))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"model": model.name, "engine": model.engine, "results": results}))
+
+
+if __name__ == "__main__":
+    main()

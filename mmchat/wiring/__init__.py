@@ -1,0 +1,144 @@
+"""The composition root: settings, models and store put together into what a command needs."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmchat import paths
+from mmchat.domain import GenerateOptions, ModelKind
+
+if TYPE_CHECKING:
+    from mmchat.chat.desk import Desk
+    from mmchat.chat.ports import Recorder
+    from mmchat.config.settings import Settings
+    from mmchat.memory.recall import Recall
+    from mmchat.memory.store import MemoryStore
+    from mmchat.wiring.hub import EngineHub
+
+ALL_KINDS: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
+
+
+@dataclass(frozen=True, slots=True)
+class WiringOptions:
+    """What the user typed; None leaves it to environment, settings.toml, models.toml and code, in that order."""
+
+    model: str | None = None
+    """Language model, as `ModelsFile.resolve` takes it."""
+    asr: str | None = None
+    vision: str | None = None
+    system: str | None = None
+    language: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    should_log: bool = True
+    """False: the conversation is kept in a folder that goes with the program, and nothing is recalled."""
+    should_pull: bool = True
+
+
+def open_settings() -> Settings:
+    """The user's settings, checked. Raises ConfigError."""
+    from mmchat.config.settings import load_settings
+
+    return load_settings()
+
+
+def open_store() -> MemoryStore:
+    """The user's conversations. Raises MemoryStoreError."""
+    from mmchat.memory.store import MemoryStore
+
+    paths.private_dir(paths.data_dir())
+    return MemoryStore(paths.database_path(), paths.blobs_dir())
+
+
+def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, ...] = ALL_KINDS) -> EngineHub:
+    """Engines of the chosen models; nothing is loaded yet.
+
+    Raises:
+        ConfigError, ModelNotFound: the files or the names are wrong.
+    """
+    from mmchat.config.models_file import load_models_file
+    from mmchat.weights.store import WeightsStore
+    from mmchat.wiring.hub import EngineHub, HubOptions
+
+    settings, models = open_settings(), load_models_file()
+    wanted: dict[ModelKind, str | None] = {
+        "lm": options.model or settings.model,
+        "asr": options.asr or settings.asr,
+        "vision": options.vision or settings.vision,
+        "embed": settings.embed,
+    }
+    names = {kind: wanted[kind] or models.defaults.for_kind(kind) for kind in kinds}
+    for name in names.values():
+        models.resolve(name)  # a wrong name is said now, not when the first reply is due
+    hub_options = HubOptions(should_pull=options.should_pull, threads=settings.threads, device=settings.device)
+    return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
+
+
+def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:
+    """Search over `store`; vectors come from `hub`, or from the default embedder."""
+    from mmchat.memory.recall import Recall
+
+    return Recall(store, (hub or open_hub(kinds=("embed",))).embedder)
+
+
+def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
+    """All that a front end needs. Cheap: engines load when they are first needed or `warm`ed.
+
+    Raises:
+        ConfigError, ModelNotFound, MemoryStoreError: what is wrong, before anything was said.
+    """
+    from mmchat.chat.desk import Desk
+    from mmchat.chat.session import SessionSettings
+
+    settings = open_settings()
+    hub = open_hub(options)
+    store, temporary = (open_store(), None) if options.should_log else _temporary_store()
+    session_settings = SessionSettings(
+        options=_generate_options(settings, options),
+        system=settings.system if options.system is None else options.system,
+        language=options.language or settings.language,
+        should_recall=options.should_log and settings.recall,
+        window_tokens=settings.window_tokens,
+    )
+    return Desk(
+        store,
+        open_recall(store, hub),
+        hub,
+        session_settings,
+        lambda: _recorder(settings),
+        on_close=(lambda: shutil.rmtree(temporary, ignore_errors=True)) if temporary else None,
+    )
+
+
+def _temporary_store() -> tuple[MemoryStore, Path]:
+    from mmchat.memory.store import MemoryStore
+
+    folder = Path(tempfile.mkdtemp(prefix="mmchat-"))  # readable by the user alone
+    return MemoryStore(folder / "mmchat.db", folder / "blobs"), folder
+
+
+def _generate_options(settings: Settings, options: WiringOptions) -> GenerateOptions:
+    chosen = GenerateOptions(
+        max_new_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=settings.seed,
+    )
+    if options.max_tokens is not None:
+        chosen = replace(chosen, max_new_tokens=options.max_tokens)
+    if options.temperature is not None:
+        chosen = replace(chosen, temperature=options.temperature)
+    if options.seed is not None:
+        chosen = replace(chosen, seed=options.seed)
+    return chosen
+
+
+def _recorder(settings: Settings) -> Recorder:
+    from mmchat.engines.microphone import MicrophoneRecorder
+
+    return MicrophoneRecorder(settings.microphone)

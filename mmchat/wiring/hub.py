@@ -1,0 +1,259 @@
+"""Models on demand: pulled, prepared and loaded in the background, each once, switched without a restart."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mmchat.domain import EngineSpec, LoadState, ModelKind, ModelSummary, PullProgress
+from mmchat.engines.device import has_gpu
+from mmchat.engines.registry import load_engine
+from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
+
+if TYPE_CHECKING:
+    from mmchat.config.model_entries import ModelEntry
+    from mmchat.config.models_file import ModelsFile
+    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder
+    from mmchat.weights.store import WeightsStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """How models are had."""
+
+    should_pull: bool = True
+    """Fetch missing weights; otherwise they are an error that names the command."""
+    threads: int = 0
+    device: str = "auto"
+
+
+class EngineHub:
+    """Keeps the protocol `chat.ports.Engines` over models.toml and the weights folder."""
+
+    def __init__(
+        self, models: ModelsFile, weights: WeightsStore, names: Mapping[ModelKind, str], options: HubOptions
+    ) -> None:
+        """`names`: the model of each kind; a kind left out has none."""
+        self._models = models
+        self._weights = weights
+        self._options = options
+        self._lock = threading.Lock()
+        self._slots: dict[ModelKind, _Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
+
+    def _slot(self, kind: ModelKind, name: str) -> _Slot:
+        return _Slot(kind, name, lambda report: self._load(kind, name, report))
+
+    # --- chat.ports.Engines ---------------------------------------------------------------------
+
+    def language_model(self) -> LanguageModel:
+        return cast("LanguageModel", self._get("lm"))
+
+    def recognizer(self) -> SpeechRecognizer:
+        return cast("SpeechRecognizer", self._get("asr"))
+
+    def image_reader(self) -> ImageReader:
+        return cast("ImageReader", self._get("vision"))
+
+    def embedder(self) -> TextEmbedder | None:
+        return cast("TextEmbedder", self._get("embed")) if "embed" in self._slots else None
+
+    def start(self, kinds: Sequence[ModelKind]) -> None:
+        for kind in kinds:
+            if kind in self._slots:
+                self._slots[kind].start()
+
+    def states(self) -> tuple[LoadState, ...]:
+        return tuple(slot.state for slot in list(self._slots.values()))
+
+    def use_language_model(self, name: str) -> None:
+        self._models.resolve(name)  # an unknown name is refused before anything is given up
+        with self._lock:
+            old = self._slots.get("lm")
+            if old is not None and old.state.model == name and old.state.stage != "failed":
+                return
+            self._slots["lm"] = self._slot("lm", name)
+        self._slots["lm"].start()
+        if old is not None:
+            old.close_when_loaded()
+
+    def language_models(self) -> tuple[ModelSummary, ...]:
+        default = self._slots["lm"].state.model if "lm" in self._slots else ""
+        return tuple(
+            replace(self._weights.summary(entry), is_default=entry.name == default)
+            for entry in self._models.values()
+            if entry.kind == "lm"
+        )
+
+    def close(self) -> None:
+        for slot in self._slots.values():
+            slot.close_when_loaded()
+
+    # --- weights without loading ----------------------------------------------------------------
+
+    def fetch_in_background(self, kinds: Sequence[ModelKind]) -> None:
+        """Fetch the missing weights of `kinds` one after the other, so that the first picture need not wait.
+
+        Nothing is loaded. A failure is logged and shown as the slot's detail; the next use says it in full.
+        """
+        if self._options.should_pull:
+            slots = [self._slots[kind] for kind in kinds if kind in self._slots]
+            threading.Thread(target=self._fetch, args=(slots,), name="fetch-weights", daemon=True).start()
+
+    def _fetch(self, slots: Sequence[_Slot]) -> None:
+        for slot in slots:
+            try:
+                entry, engine = self._resolve(slot.state.model)
+                if entry.needs_weights and slot.state.stage == "idle":
+                    self._weights_path(entry, engine, slot.report)
+                    slot.rest("")
+            except MmchatError as error:
+                log.warning("fetching %s: %s", slot.state.model, error)
+                slot.rest(error.message)
+
+    def _get(self, kind: ModelKind) -> Any:
+        slot = self._slots.get(kind)
+        if slot is None:
+            raise EngineUnavailable(
+                f"No {kind} model is chosen.", hint=f'Set {kind} = "…" under [defaults] in models.toml.'
+            )
+        return slot.get()
+
+    # --- loading, in a slot's own thread --------------------------------------------------------
+
+    def _load(self, kind: ModelKind, name: str, report: Report) -> Any:
+        entry, engine = self._resolve(name)
+        if entry.kind != kind:
+            raise ModelNotFound(f"'{name}' is a model for {entry.kind}, not for {kind}.", hint="mmchat models list")
+        path = self._weights_path(entry, engine, report) if entry.needs_weights else None
+        report("loading", "loading", None)
+        return load_engine(kind, self._spec(entry, engine, path))
+
+    def _resolve(self, name: str) -> tuple[ModelEntry, str]:
+        return self._models.resolve(name, has_gpu=self._options.device != "cpu" and has_gpu())
+
+    def _weights_path(self, entry: ModelEntry, engine: str, report: Report) -> Path:
+        def on_progress(progress: PullProgress) -> None:
+            report("pulling", *describe_progress(progress))
+
+        if not self._weights.is_installed(entry):
+            if not self._options.should_pull:
+                raise ModelNotFound(
+                    f"The weights of '{entry.name}' are not on this machine.", hint=f"mmchat models pull {entry.name}"
+                )
+            self._weights.pull(entry, on_progress=on_progress, engine=engine)
+        return self._weights.prepared(entry, engine, on_progress=on_progress)
+
+    def _spec(self, entry: ModelEntry, engine: str, path: Path | None) -> EngineSpec:
+        options: dict[str, object] = dict(entry.options)
+        for key in ("task", "accepts_images", "base_url", "api_model", "api_key_env", "languages"):
+            value = getattr(entry, key, None)
+            if value is not None:
+                options.setdefault(key, value)
+        return EngineSpec(
+            name=entry.name,
+            engine=engine,
+            path=path,
+            context_tokens=getattr(entry, "context_tokens", 0),
+            device=entry.device if self._options.device == "auto" else self._options.device,
+            dtype=entry.dtype,
+            threads=self._options.threads,
+            adapter_path=Path(entry.adapter) if entry.adapter else None,
+            options=options,
+        )
+
+
+Report = Callable[[str, str, "float | None"], None]
+
+
+def describe_progress(progress: PullProgress) -> tuple[str, float | None]:
+    """A pull in a few words, and how much of it is done."""
+    if progress.stage == "downloading" and progress.total_bytes:
+        fraction = progress.done_bytes / progress.total_bytes
+        left = f", {_duration(progress.left_s)} left" if progress.left_s is not None else ""
+        speed = f" at {progress.bytes_per_s / 1e6:.1f} MB/s" if progress.bytes_per_s else ""
+        total = f"{progress.total_bytes / 1e6:.0f} MB"
+        return f"downloading {progress.model}: {fraction:.0%} of {total}{speed}{left}", fraction
+    words = f"{progress.stage} {progress.model}"
+    return (f"{words}: {progress.detail}" if progress.detail else words), None
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+class _Slot:
+    """One model: its state for everybody, itself for whoever waits."""
+
+    def __init__(self, kind: ModelKind, name: str, load: Callable[[Report], Any]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._future: Future[Any] | None = None
+        self.state = LoadState(kind=kind, model=name, engine="", stage="idle")
+
+    def start(self) -> Future[Any]:
+        """Begin loading unless it has begun; a failed load is tried anew."""
+        with self._lock:
+            if self._future is None or (self._future.done() and self._future.exception() is not None):
+                self._future = Future()
+                self.state = replace(self.state, stage="loading", detail="starting", fraction=None)
+                # A daemon: leaving the program must not wait for a download or a load.
+                threading.Thread(
+                    target=self._run, args=(self._future,), name=f"load-{self.state.kind}", daemon=True
+                ).start()
+            return self._future
+
+    def get(self) -> Any:
+        """The loaded model; waits. Raises what its loading raised."""
+        return self.start().result()
+
+    def close_when_loaded(self) -> None:
+        """Free the model now, or as soon as it has come."""
+
+        def close(future: Future[Any]) -> None:
+            if future.exception() is None:
+                future.result().close()
+
+        with self._lock:
+            future = self._future
+        if future is not None:
+            future.add_done_callback(close)
+
+    def report(self, stage: str, detail: str, fraction: float | None) -> None:
+        """Say where it stands."""
+        self.state = replace(self.state, stage=cast("Any", stage), detail=detail, fraction=fraction)
+
+    def rest(self, detail: str) -> None:
+        """Fetching is over; back to idle unless loading has begun meanwhile."""
+        with self._lock:
+            if self._future is None:
+                self.report("idle", detail, None)
+
+    def _run(self, future: Future[Any]) -> None:
+        try:
+            model = self._load(self.report)
+        except MmchatError as error:
+            self.report("failed", str(error), None)
+            future.set_exception(error)
+        except BaseException as error:  # whoever waits must learn of a fault of ours too, not hang
+            log.exception("loading %s failed", self.state.model)
+            self.report("failed", f"internal error: {error}", None)
+            future.set_exception(error)
+        else:
+            self.state = replace(
+                self.state,
+                stage="ready",
+                detail="",
+                fraction=None,
+                engine=model.engine,
+                device=getattr(model, "device", ""),
+                context_tokens=getattr(model, "context_tokens", 0),
+            )
+            future.set_result(model)

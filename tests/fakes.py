@@ -1,0 +1,70 @@
+"""Collaborators for tests: the real store and recall around scripted engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmchat.chat.session import ChatSession, SessionSettings
+from mmchat.domain import LoadState, ModelKind, ModelSummary, Session
+from mmchat.engines.scripted import ScriptedEmbedder, ScriptedImageReader, ScriptedLanguageModel, ScriptedRecognizer
+from mmchat.memory.recall import Recall
+from mmchat.memory.store import MemoryStore
+
+
+class FakeEngines:
+    """Keeps `chat.ports.Engines` with models that are there from the start."""
+
+    def __init__(
+        self,
+        lm: ScriptedLanguageModel | None = None,
+        asr: ScriptedRecognizer | None = None,
+        vision: ScriptedImageReader | None = None,
+    ) -> None:
+        self.lm = lm or ScriptedLanguageModel()
+        self.asr = asr or ScriptedRecognizer("hello from the recording")
+        self.vision = vision or ScriptedImageReader()
+        self.embed = ScriptedEmbedder()
+        self.started: list[ModelKind] = []
+
+    def language_model(self) -> ScriptedLanguageModel:
+        return self.lm
+
+    def recognizer(self) -> ScriptedRecognizer:
+        return self.asr
+
+    def image_reader(self) -> ScriptedImageReader:
+        return self.vision
+
+    def embedder(self) -> ScriptedEmbedder:
+        return self.embed
+
+    def start(self, kinds: Sequence[ModelKind]) -> None:
+        self.started += kinds
+
+    def states(self) -> tuple[LoadState, ...]:
+        return (LoadState("lm", self.lm.name, "scripted", "ready", context_tokens=self.lm.context_tokens),)
+
+    def use_language_model(self, name: str) -> None:
+        self.lm = ScriptedLanguageModel(name=name)
+
+    def language_models(self) -> tuple[ModelSummary, ...]:
+        return ()
+
+    def close(self) -> None:
+        self.lm.close()
+
+
+class Bench:
+    """A store in a folder, engines around it, and conversations on both."""
+
+    def __init__(
+        self, folder: Path, engines: FakeEngines | None = None, settings: SessionSettings | None = None
+    ) -> None:
+        self.store = MemoryStore(folder / "mmchat.db", folder / "blobs")
+        self.engines = engines or FakeEngines()
+        self.recall = Recall(self.store, self.engines.embedder)
+        self.settings = settings or SessionSettings()
+
+    def session(self, session: Session | None = None) -> ChatSession:
+        return ChatSession(self.store, self.recall, self.engines, self.settings, session)

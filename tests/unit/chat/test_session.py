@@ -1,0 +1,242 @@
+"""One turn, end to end, on the real store with scripted engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+
+import pytest
+from PIL import Image
+
+from mmchat.chat.session import SessionSettings, UserInput
+from mmchat.domain import (
+    AttachmentRead,
+    GenerateOptions,
+    Notice,
+    PromptReady,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyEvent,
+    ReplyStarted,
+    UserTurnStored,
+    WorkStarted,
+)
+from mmchat.engines.scripted import ScriptedLanguageModel
+from mmchat.errors import DeviceError, MediaError, UsageError
+from tests.fakes import Bench, FakeEngines
+
+
+T = TypeVar("T")
+
+
+def say(bench: Bench, text: str, *files: Path) -> list[ReplyEvent]:
+    session = bench.session(bench.store.latest_session())
+    return list(session.reply(UserInput(text, files), Event()))
+
+
+def of_type(events: Iterable[ReplyEvent], kind: type[T]) -> list[T]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "red square.png"
+    Image.new("RGB", (64, 64), (220, 20, 20)).save(path)
+    return path
+
+
+def test_the_events_of_a_turn_come_in_order(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["Hello there, friend."])))
+    events = say(bench, "Good morning")
+    kinds = [type(event) for event in events if not isinstance(event, WorkStarted)]
+    assert kinds[:3] == [UserTurnStored, PromptReady, ReplyStarted]
+    assert set(kinds[3:-1]) == {ReplyDelta}
+    assert kinds[-1] is ReplyEnded
+    assert "".join(delta.text for delta in of_type(events, ReplyDelta)) == "Hello there, friend."
+    user, reply = bench.session(bench.store.latest_session()).turns()
+    assert (user.text, user.status) == ("Good morning", "complete")
+    assert (reply.text, reply.status, reply.parent_id) == ("Hello there, friend.", "complete", user.id)
+    assert reply.usage is not None
+    assert reply.usage.reply_tokens == 3
+    assert reply.window is not None
+    assert reply.window.turns_in == 1
+
+
+def test_the_next_turn_sees_the_last_one_and_its_prefix_is_unchanged(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    say(bench, "My name is Ada")
+    say(bench, "What is my name?")
+    first, second = bench.engines.lm.calls
+    assert second[: len(first)] == first
+    assert [message.text for message in second][-3:] == ["My name is Ada", "You said: My name is Ada", "What is my name?"]
+
+
+def test_nothing_is_stored_by_looking_around_or_by_sending_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    session = bench.session()
+    with pytest.raises(UsageError, match="nothing to send"):
+        list(session.reply(UserInput("  \n"), Event()))
+    assert session.info is None
+    assert bench.store.list_sessions() == ()
+
+
+def test_a_stopped_reply_keeps_its_text(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["one two three four five six"])))
+    cancel = Event()
+    events = []
+    for event in bench.session().reply(UserInput("count"), cancel):
+        events.append(event)
+        if len(of_type(events, ReplyDelta)) == 2:
+            cancel.set()
+    (ended,) = of_type(events, ReplyEnded)
+    assert ended.turn.status == "stopped"
+    assert ended.turn.text == "".join(delta.text for delta in of_type(events, ReplyDelta))
+    assert "one two" in ended.turn.text
+    assert "six" not in ended.turn.text
+
+
+def test_a_reader_that_goes_away_leaves_a_stopped_reply(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["one two three four five six"])))
+    stream = bench.session().reply(UserInput("count"), Event())
+    for event in stream:
+        if isinstance(event, ReplyDelta):
+            break
+    stream.close()  # type: ignore[attr-defined]
+    reply = bench.session(bench.store.latest_session()).turns()[-1]
+    assert (reply.role, reply.status) == ("assistant", "stopped")
+    assert reply.text == "one"
+
+
+def test_a_failing_engine_leaves_the_question_and_what_was_said(tmp_path: Path) -> None:
+    failing = ScriptedLanguageModel(["one two three four"], error=DeviceError("out of memory"), error_after=2)
+    bench = Bench(tmp_path, FakeEngines(failing))
+    with pytest.raises(DeviceError, match="out of memory"):
+        say(bench, "count")
+    user, reply = bench.session(bench.store.latest_session()).turns()
+    assert user.text == "count"
+    assert (reply.status, reply.text) == ("failed", "one two")
+
+
+def test_after_a_failure_the_roles_still_alternate(tmp_path: Path) -> None:
+    failing = ScriptedLanguageModel(["x"], error=DeviceError("out of memory"))
+    bench = Bench(tmp_path, FakeEngines(failing))
+    with pytest.raises(DeviceError):
+        say(bench, "first")
+    bench.engines.lm = ScriptedLanguageModel()
+    say(bench, "second")
+    (messages,) = bench.engines.lm.calls
+    assert [(message.role, message.text) for message in messages] == [("user", "first\n\nsecond")]
+
+
+def test_a_picture_is_kept_seen_and_told(tmp_path: Path, photo: Path) -> None:
+    bench = Bench(tmp_path)
+    events = say(bench, "What colour is it?", photo)
+    (read,) = of_type(events, AttachmentRead)
+    assert read.attachment.seen is not None
+    assert read.attachment.path != photo
+    assert read.attachment.path.read_bytes() == photo.read_bytes()
+    told = bench.engines.lm.calls[0][-1].text
+    assert read.attachment.seen.tags[0].label in told
+    assert told.endswith("What colour is it?")
+
+
+def test_the_same_bytes_are_not_looked_at_twice(tmp_path: Path, photo: Path) -> None:
+    bench = Bench(tmp_path)
+    say(bench, "What colour is it?", photo)
+    first = bench.store.turns(bench.store.latest_session().id)[0].attachments[0].seen  # type: ignore[union-attr]
+    bench.engines.vision.tag = None  # type: ignore[assignment,method-assign]
+    events = say(bench, "And again?", photo)
+    assert of_type(events, AttachmentRead)[0].attachment.seen == first
+
+
+def test_a_model_that_takes_pixels_gets_them(tmp_path: Path, photo: Path) -> None:
+    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(accepts_images=True)))
+    say(bench, "What is it?", photo)
+    message = bench.engines.lm.calls[0][-1]
+    assert message.text == "What is it?"
+    assert [path.read_bytes() for path in message.image_paths] == [photo.read_bytes()]
+
+
+@pytest.mark.parametrize("name", ["gone.png", "broken.png", "notes.txt"])
+def test_a_file_that_cannot_be_read_stores_nothing(tmp_path: Path, name: str) -> None:
+    bench = Bench(tmp_path)
+    path = tmp_path / name
+    if name != "gone.png":
+        path.write_bytes(b"this is no picture")
+    with pytest.raises(MediaError, match=name):
+        say(bench, "look", path)
+    assert bench.store.list_sessions() == ()
+
+
+def test_the_first_words_become_the_title(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    say(bench, "How do I prune an apple tree? It is ten years old.")
+    assert bench.store.latest_session().title == "How do I prune an apple tree?"  # type: ignore[union-attr]
+    bench.session(bench.store.latest_session()).rename("Garden")
+    say(bench, "And a pear tree?")
+    assert bench.store.latest_session().title == "Garden"  # type: ignore[union-attr]
+
+
+def test_an_older_conversation_is_recalled_and_stays_where_it_was_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    say(bench, "My sister Amelia plays the cello in Lisbon")
+    session = bench.session()
+    events = list(session.reply(UserInput("Which instrument does Amelia play, the cello?"), Event()))
+    (ready,) = of_type(events, PromptReady)
+    assert any("Amelia plays the cello" in note.text for note in ready.recalled)
+    first = bench.engines.lm.calls[-1]
+    assert "Amelia plays the cello" in " ".join(message.text for message in first)
+    list(session.reply(UserInput("Thank you"), Event()))
+    assert bench.engines.lm.calls[-1][: len(first)] == first
+    assert session.turns()[1].recalled
+
+
+def test_what_is_in_view_is_not_recalled(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    say(bench, "Amelia plays the cello")
+    (ready,) = of_type(say(bench, "Who plays the cello? Amelia?"), PromptReady)
+    assert ready.recalled == ()
+
+
+def test_a_long_conversation_says_what_is_out_of_view(tmp_path: Path) -> None:
+    engines = FakeEngines(ScriptedLanguageModel(context_tokens=120))
+    settings = SessionSettings(options=GenerateOptions(max_new_tokens=20), should_recall=False)
+    bench = Bench(tmp_path, engines, settings)
+    notices = []
+    for number in range(12):
+        notices += of_type(say(bench, f"This is message number {number} of our talk"), Notice)
+    assert any("out of view" in notice.text for notice in notices)
+    reply = bench.session(bench.store.latest_session()).turns()[-1]
+    assert reply.window is not None
+    assert reply.window.turns_out > 0
+    assert reply.window.tokens <= reply.window.budget == 100
+
+
+def test_regenerate_draws_anew_and_keeps_the_old_one_out_of_view(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["first try", "second try"])))
+    say(bench, "Tell me a joke")
+    session = bench.session(bench.store.latest_session())
+    list(session.regenerate(Event()))
+    assert [turn.text for turn in session.turns()] == ["Tell me a joke", "second try"]
+    assert bench.engines.lm.calls[1] == bench.engines.lm.calls[0]
+
+
+def test_nothing_to_regenerate_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no message to regenerate"):
+        list(Bench(tmp_path).session().regenerate(Event()))
+
+
+def test_an_empty_reply_is_announced(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel([""])))
+    events = say(bench, "hm")
+    assert any("nothing to say" in notice.text for notice in of_type(events, Notice))
+    assert of_type(events, ReplyEnded)[0].turn.text == ""
+
+
+def test_a_reply_that_repeats_is_cut_and_says_so(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["It goes round and round. " * 80])))
+    events = say(bench, "go")
+    assert any("repeat itself" in notice.text for notice in of_type(events, Notice))
+    assert "repeat itself" in of_type(events, ReplyEnded)[0].turn.notice

@@ -19,10 +19,10 @@ Verdict = Literal["fine", "suspect", "loop"]
 
 LONGEST_PERIOD = 600
 """Characters. Longer cycles cost more than the token limit already bounds."""
-LOOP_WEIGHT = 160.0
+LOOP_WEIGHT = 110.0
 """How much text (in weighted characters) a loop of words must fill before it is called one."""
-SUSPECT_WEIGHT = 80.0
-SHORTEST_SUSPECT = 22
+SUSPECT_WEIGHT = 50.0
+SHORTEST_SUSPECT = 14
 """Characters. Fewer cannot weigh enough, whatever the script."""
 LOOP_LENGTH_WITHOUT_WORDS = 400
 """Characters. Rules, table borders, indentation and rows of zeros repeat for good reasons."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,10 @@ class ModelsFile:
         else:
             source, model_format, engine = f"dir:{path.absolute()}", "safetensors", "transformers"
         name = path.absolute().stem if path.is_file() else path.absolute().name
+        # two folders may have one name, and either may be called like a model of the files
+        folder = f"{name}-{sha256(str(path.absolute()).encode()).hexdigest()[:8]}"
         return LmEntry.model_validate(
-            {"name": name, "weights_name": name, "kind": "lm", "engine": engine, "format": model_format,
+            {"name": name, "weights_name": folder, "kind": "lm", "engine": engine, "format": model_format,
              "description": str(path), "sources": [{"source": source}]}
         )  # fmt: skip
 

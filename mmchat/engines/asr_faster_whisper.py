@@ -1,0 +1,147 @@
+"""Whisper on CTranslate2: the default recogniser on a CPU (int8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.audio import pad_or_trim
+from numpy.typing import NDArray
+
+from mmchat.domain import EngineSpec, Segment
+from mmchat.engines import speech_gates as gates
+from mmchat.engines.device import usable_threads
+from mmchat.engines.speech_base import WindowedRecognizer
+from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
+
+BEAM_SIZE = 5
+_NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")  # without tokenizer.json the library asks a hub
+_COMPUTE_TYPES = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
+
+
+class FasterWhisperRecognizer(WindowedRecognizer):
+    """A CTranslate2 folder behind the `SpeechRecognizer` protocol."""
+
+    engine = "faster-whisper"
+
+    def __init__(self, name: str, model: _OnceEncodingModel, device: str) -> None:
+        super().__init__()
+        self.name = name
+        self.device = device
+        self.languages = tuple(model.supported_languages)
+        self._model: _OnceEncodingModel | None = model
+
+    def _loaded(self) -> _OnceEncodingModel:
+        assert self._model is not None  # the base class refuses work after close()
+        return self._model
+
+    def _detect(self, window: NDArray[np.float32]) -> tuple[str, float]:
+        model = self._loaded()
+        with _translated_errors(self.name):
+            # The same frames as decoding takes, so that one pass of the encoder serves both.
+            features = model.feature_extractor(window)[:, :-1]
+            encoded = model.encode(pad_or_trim(features))
+            token, probability = model.model.detect_language(encoded)[0][0]
+        model.held = encoded
+        return str(token)[2:-2], float(probability)
+
+    def _decode(self, window: NDArray[np.float32], language: str, prompt: str, cancel: Event) -> Iterator[Segment]:
+        model = self._loaded()
+        try:
+            with _translated_errors(self.name):
+                ctranslate2.set_random_seed(0)  # the fallback's temperatures draw: same sound, same words
+                segments, _ = model.transcribe(
+                    window,
+                    language=language,
+                    beam_size=BEAM_SIZE,
+                    temperature=list(gates.TEMPERATURES),
+                    initial_prompt=prompt or None,
+                    condition_on_previous_text=False,
+                    vad_filter=False,  # done for all engines alike in speech_windows
+                    no_speech_threshold=gates.NO_SPEECH_PROB,
+                    log_progress=False,
+                )
+                for raw in segments:
+                    yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob)
+                    if cancel.is_set():
+                        return
+        finally:
+            model.held = None
+
+    def _free(self) -> None:
+        self._model = None
+
+
+class _OnceEncodingModel(WhisperModel):  # type: ignore[misc]  # faster-whisper ships no types
+    """Hands an encoder pass made for language detection on to decoding: on a CPU it is two thirds of the work."""
+
+    held: ctranslate2.StorageView | None = None
+
+    def encode(self, features: NDArray[np.float32]) -> ctranslate2.StorageView:
+        if self.held is not None:
+            encoded, self.held = self.held, None
+            return encoded
+        return super().encode(features)
+
+
+@contextmanager
+def _translated_errors(name: str) -> Iterator[None]:
+    """CTranslate2 speaks in RuntimeErrors."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if "out of memory" in str(error).lower():
+            raise _no_memory(name) from error
+        raise EngineUnavailable(
+            f"The speech model '{name}' failed: {error}.", hint="`mmchat doctor` checks the machine."
+        ) from error
+    except MemoryError as error:
+        raise _no_memory(name) from error
+
+
+def _no_memory(name: str) -> DeviceError:
+    return DeviceError(f"There is not enough memory for the speech model '{name}'.", hint="Choose a smaller one.")
+
+
+def load(spec: EngineSpec) -> FasterWhisperRecognizer:
+    """Load a CTranslate2 Whisper folder. Nothing is fetched.
+
+    `device = "auto"` is the CPU: CTranslate2 needs its own CUDA libraries, and openai-whisper serves a GPU.
+
+    Raises:
+        ModelNotFound: the folder or one of its files is missing.
+        ConfigError: the device or number type is none of CTranslate2's.
+        DeviceError: no memory for it.
+        EngineUnavailable: CTranslate2 cannot use the files or the device.
+    """
+    folder = _checked_folder(spec)
+    if spec.device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"faster-whisper cannot run on '{spec.device}'.", hint='Set device = "cpu" or "cuda".')
+    device = "cuda" if spec.device == "cuda" else "cpu"
+    if device == "cuda" and ctranslate2.get_cuda_device_count() == 0:
+        raise EngineUnavailable("CTranslate2 finds no CUDA device.", hint='Set device = "cpu" for this model.')
+    compute_type = _COMPUTE_TYPES.get(spec.dtype, "int8" if device == "cpu" else "float16")
+    with _translated_errors(spec.name):
+        model = _OnceEncodingModel(
+            str(folder),
+            device=device,
+            compute_type=compute_type,
+            cpu_threads=spec.threads or usable_threads(),
+            local_files_only=True,
+        )
+    return FasterWhisperRecognizer(spec.name, model, device)
+
+
+def _checked_folder(spec: EngineSpec) -> Path:
+    missing = [name for name in _NEEDED_FILES if spec.path is None or not (spec.path / name).is_file()]
+    if spec.path is None or missing:
+        raise ModelNotFound(
+            f"The speech model '{spec.name}' is not complete on this machine: {', '.join(missing)} missing.",
+            hint=f"Run `mmchat models pull {spec.name}`.",
+        )
+    return spec.path

@@ -17,30 +17,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
+from mmchat.chat.media_kinds import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+from mmchat.chat.media_kinds import kind_of as kind_of
 from mmchat.domain import AttachmentKind
 from mmchat.sanitize import plain_line
-
-IMAGE_SUFFIXES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif"})
-AUDIO_SUFFIXES = frozenset(
-    {
-        "wav",
-        "mp3",
-        "flac",
-        "m4a",
-        "m4b",
-        "mp4",
-        "aac",
-        "ogg",
-        "oga",
-        "opus",
-        "webm",
-        "weba",
-        "aif",
-        "aiff",
-        "wma",
-        "amr",
-    }
-)
 
 _SUFFIX = "(?:" + "|".join(sorted(IMAGE_SUFFIXES | AUDIO_SUFFIXES, key=len, reverse=True)) + ")"
 _NAME_END = re.compile(rf"\.{_SUFFIX}(?![A-Za-z0-9_/\\]|\.[A-Za-z0-9])", re.IGNORECASE)
@@ -90,14 +70,6 @@ class UnusableFile:
 
     def __str__(self) -> str:
         return _REASONS[self.reason].format(plain_line(self.name))
-
-
-def kind_of(path: Path | str) -> AttachmentKind | None:
-    """Which sense a file is for, by its extension; None for neither."""
-    suffix = os.path.splitext(os.fspath(path))[1].lower().lstrip(".")
-    if suffix in IMAGE_SUFFIXES:
-        return "image"
-    return "audio" if suffix in AUDIO_SUFFIXES else None
 
 
 def is_command(text: str) -> bool:

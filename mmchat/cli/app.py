@@ -11,7 +11,10 @@ from typer.main import get_command
 
 from mmchat import __version__
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "talk": "mmchat.cli.talk:talk",
+    "ask": "mmchat.cli.ask:ask",
+}
 """Name → "module:attribute" of a function or a Typer app, in the order of the help."""
 
 

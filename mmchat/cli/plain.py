@@ -1,0 +1,376 @@
+"""The conversation line by line: for screen readers, pipes and plain terminals. No colour, no cursor movement."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
+from mmchat.chat.session import UserInput
+from mmchat.cli.output import print_error, print_error_text, print_text
+from mmchat.cli.replies import read_turn, shorten
+from mmchat.errors import MmchatError, UsageError
+from mmchat.sanitize import plain_line, plain_text
+
+if TYPE_CHECKING:
+    from mmchat.chat.desk import Desk
+    from mmchat.chat.session import ChatSession
+    from mmchat.domain import ReplyEvent, Session
+
+FENCE = '"""'
+YOU, MODEL = "You: ", "Model: "
+_SENSE_WORDS = {"image": "picture", "audio": "sound"}
+
+
+class _Leave(Exception):
+    """The user asked to leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainCommand:
+    """A slash command of the plain mode."""
+
+    name: str
+    argument: str
+    help: str
+    run: Callable[[PlainChat, str], None]
+
+
+class ProgressLines:
+    """Tells of slow work in whole lines, each kind of work once, so that a screen reader is not flooded."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said = ""
+
+    def show(self, text: str) -> None:
+        """Say it, unless only its figures have changed."""
+        words = text.split(":")[0]
+        if words != self._said:
+            self._said = words
+            self._say(text)
+
+    def clear(self) -> None:
+        """There is nothing to take away."""
+
+
+class PlainChat:
+    """Reads what the user says from stdin, a line at a time, and prints the replies.
+
+    With a person there, it prompts, tells what is going on and survives errors. In a pipe, stdout holds
+    the replies and what commands print, the rest goes to stderr, and the first error ends it.
+    """
+
+    def __init__(
+        self, desk: Desk, conversation: ChatSession, files: tuple[Path, ...] = (), *, is_interactive: bool
+    ) -> None:
+        self.desk = desk
+        self.conversation = conversation
+        self._files = list(files)
+        self._is_interactive = is_interactive
+        self._interrupts = 0
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Talk until the input ends or `/quit`.
+
+        Raises:
+            MmchatError: a turn failed and nobody is there to be told.
+        """
+        self.desk.warm(("lm",))
+        if self._is_interactive:
+            self._greet()
+        try:
+            for message in self._messages():
+                self._handle(message)
+            self._flush_files()
+        except _Leave:
+            pass
+        if self._is_interactive:
+            self.say("Everything is stored." if self.conversation.info else "Goodbye.")
+
+    def say(self, text: str) -> None:
+        """Tell the person; beside the data when the data go into a pipe."""
+        if self._is_interactive:
+            print_text(text)
+        else:
+            print_error_text(plain_text(text))
+
+    def _greet(self) -> None:
+        session = self.conversation.info
+        if session is not None:
+            self.say(f"Going on with {_title(session)} ({session.turn_count} messages).")
+            for turn in self.conversation.turns()[-2:]:
+                self.say((YOU if turn.role == "user" else MODEL) + turn.text)
+        self.say("Type a message and press Enter. /help lists the commands, /quit leaves.")
+        for path in self._files:
+            self.say(f"Attached {path.name} to your first message.")
+
+    def _messages(self) -> Iterator[str]:
+        """What the user says, several lines between triple quotes joined."""
+        while (line := self._read_line(YOU)) is not None:
+            if line.strip().startswith(FENCE):
+                line = self._read_fenced(line.strip().removeprefix(FENCE))
+            yield line
+
+    def _read_fenced(self, line: str) -> str:
+        lines = []
+        while not line.rstrip().endswith(FENCE):
+            lines.append(line)
+            following = self._read_line("... ")
+            if following is None:
+                return "\n".join(lines).strip()
+            line = following
+        return "\n".join([*lines, line.rstrip().removesuffix(FENCE)]).strip()
+
+    def _read_line(self, prompt: str) -> str | None:
+        """A line without its newline; None at the end. The second Ctrl+C in a row ends too."""
+        while True:
+            try:
+                line = _input(prompt) if self._is_interactive else sys.stdin.readline()
+            except EOFError:
+                print_text("")
+                return None
+            except KeyboardInterrupt:
+                if not self._is_interactive or self._interrupts:
+                    raise
+                self._interrupts += 1
+                print_text("\nPress Ctrl+C again, or type /quit, to leave.")
+                continue
+            self._interrupts = 0
+            if not self._is_interactive and not line:
+                return None
+            return line.rstrip("\r\n")
+
+    def _handle(self, message: str) -> None:
+        try:
+            if is_command(message):
+                self._run_command(message)
+            elif message.strip() or (self._files and self._is_interactive):
+                self._send(message)
+        except MmchatError as error:
+            if not self._is_interactive:
+                raise
+            print_error(error)
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def _send(self, message: str) -> None:
+        text = self._take_files(message)
+        if not text and message.strip():  # nothing but files, or nothing that could be sent
+            if self._files and self._is_interactive:
+                self.say("They go with your next message; an empty line sends them alone.")
+            return
+        self._reply(text)
+
+    def _take_files(self, message: str) -> str:
+        """The message without the files named in it, which are attached; what cannot be attached is told."""
+        text = message
+        for file in reversed(find_files(message, cwd=Path.cwd())):
+            text = text[: file.start].rstrip(" \t") + text[file.end :]
+        for file in find_files(message, cwd=Path.cwd()):
+            self._attach(file.path)
+        unusable = find_missing(message, cwd=Path.cwd())
+        for entry in unusable:
+            self.say(str(entry))
+        is_only_unusable = len(unusable) == 1 and message.strip(" \t'\"") == unusable[0].name
+        return "" if is_only_unusable else text.strip()
+
+    def _attach(self, path: Path) -> None:
+        self._files.append(path)
+        self.say(f"Attached the {_SENSE_WORDS[kind_of(path) or 'image']} {path.name}.")
+
+    def _flush_files(self) -> None:
+        if self._files:
+            self._reply("")
+
+    def _reply(self, text: str) -> None:
+        user_input = UserInput(text, tuple(self._files))
+        self._print_reply(lambda cancel: self.conversation.reply(user_input, cancel))
+        self._files.clear()
+
+    def _print_reply(self, start: Callable[[Event], Iterator[ReplyEvent]]) -> None:
+        has_begun = False
+
+        def on_text(piece: str) -> None:
+            nonlocal has_begun
+            print_text((MODEL if self._is_interactive and not has_begun else "") + piece, end="")
+            has_begun = True
+
+        status = ProgressLines(self.say if self._is_interactive else lambda _: None)
+        try:
+            outcome = read_turn(
+                start, load_states=self.desk.load_states, on_text=on_text, say=self._between(lambda: has_begun),
+                status=status,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if not self._is_interactive:
+                raise
+            self.say("\nStopped. Your message is kept; /regen answers it.")
+            return
+        if has_begun:
+            print_text("")
+        if outcome.was_interrupted:
+            if not self._is_interactive:
+                raise KeyboardInterrupt
+            self.say("Stopped. What came is kept.")
+
+    def _between(self, has_begun: Callable[[], bool]) -> Callable[[str], None]:
+        """Tells a line in the middle of a reply on a line of its own."""
+
+        def say(text: str) -> None:
+            self.say(f"\n{text}" if has_begun() and self._is_interactive else text)
+
+        return say
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def _run_command(self, message: str) -> None:
+        word, _, argument = message.strip().removeprefix("/").partition(" ")
+        command = COMMANDS.get(_ALIASES.get(word.lower(), word.lower()))
+        if command is None:
+            raise UsageError(f"Unknown command '/{plain_line(word)}'.", hint="/help lists the commands.")
+        command.run(self, argument.strip())
+
+    def show_help(self, _argument: str) -> None:
+        """`/help`."""
+        for command in COMMANDS.values():
+            print_text(f"/{command.name} {command.argument}".rstrip() + f": {command.help}")
+        print_text(f"Several lines: begin with {FENCE} and end with {FENCE}. Files: name them in your message.")
+        print_text("Ctrl+C stops a reply, Ctrl+D leaves.")
+
+    def leave(self, _argument: str) -> None:
+        """`/quit`."""
+        raise _Leave
+
+    def start_new(self, _argument: str) -> None:
+        """`/new`."""
+        self.conversation = self.desk.new_session()
+        self.say("A new conversation.")
+
+    def list_sessions(self, query: str) -> None:
+        """`/sessions`."""
+        sessions = self.desk.sessions(query)
+        for session in sessions:
+            print_text(f"{session.id}  {session.updated_at[:16].replace('T', ' ')}  {_title(session)}")
+        if not sessions:
+            self.say("No conversation matches." if query else "No conversations yet.")
+
+    def open_session(self, session_id: str) -> None:
+        """`/open`."""
+        if not session_id:
+            raise UsageError("Which conversation?", hint="/sessions lists their ids; /open takes one.")
+        self.conversation = self.desk.open_session(session_id)
+        if session := self.conversation.info:
+            self.say(f"Going on with {_title(session)} ({session.turn_count} messages).")
+
+    def attach(self, argument: str) -> None:
+        """`/image` and `/audio`."""
+        files = find_files(argument, cwd=Path.cwd())
+        for file in files:
+            self._attach(file.path)
+        if not files:
+            problems = find_missing(argument, cwd=Path.cwd())
+            raise UsageError(
+                str(problems[0]) if problems else "Which file? Nothing was attached.",
+                hint="For example: /image dog.jpg",
+            )
+
+    def switch_model(self, name: str) -> None:
+        """`/model`."""
+        if name:
+            self.desk.use_language_model(name)
+            self.say(f"The next reply comes from {name}.")
+            return
+        current = next((state.model for state in self.desk.load_states() if state.kind == "lm"), "")
+        for model in self.desk.language_models():
+            state = "in use" if model.name == current else "here" if model.is_installed else "not fetched yet"
+            print_text(f"{model.name} ({state}): {model.description}")
+
+    def regenerate(self, _argument: str) -> None:
+        """`/regen`."""
+        self._print_reply(self.conversation.regenerate)
+
+    def rename(self, title: str) -> None:
+        """`/rename`."""
+        if not title:
+            raise UsageError("What should it be called?", hint="For example: /rename Holiday plans")
+        self.say(f"Now called {_title(self.conversation.rename(title))}.")
+
+    def delete(self, argument: str) -> None:
+        """`/delete`."""
+        session = self.conversation.info
+        if session is None:
+            raise UsageError("This conversation is empty, so there is nothing to delete.")
+        if argument != "yes" and self._is_interactive:
+            question = f"Delete {_title(session)} with its {session.turn_count} messages? This cannot be undone. [y/N] "
+            argument = "yes" if (self._read_line(question) or "").strip().lower() in {"y", "yes"} else "no"
+        if argument != "yes":
+            self.say("Nothing was deleted." if self._is_interactive else "Nothing was deleted: say '/delete yes'.")
+            return
+        self.desk.delete_session(session.id)
+        self.conversation = self.desk.new_session()
+        self.say(f"Deleted {_title(session)}. This is a new conversation.")
+
+    def explain(self, _argument: str) -> None:
+        """`/why`."""
+        reply = next((turn for turn in reversed(self.conversation.turns()) if turn.role == "assistant"), None)
+        if reply is None:
+            raise UsageError("There is no reply to explain yet.")
+        if window := reply.window:
+            print_text(
+                f"{reply.model} was shown {window.turns_in} messages ({window.tokens} of {window.budget} tokens); "
+                f"{window.turns_out} older ones were out of view."
+            )
+        for note in reply.recalled:
+            print_text(f"Remembered: {shorten(note.text)}")
+        if usage := reply.usage:
+            print_text(
+                f"{usage.reply_tokens} tokens at {usage.tokens_per_s:.0f} per second, the first after "
+                f"{usage.first_token_s:.2f} s; {usage.cached_tokens} of {usage.prompt_tokens} prompt tokens reused."
+            )
+
+
+COMMANDS: dict[str, PlainCommand] = {
+    command.name: command
+    for command in (
+        PlainCommand("help", "", "This list", PlainChat.show_help),
+        PlainCommand("image", "PATH", "Attach a picture to the next message", PlainChat.attach),
+        PlainCommand("audio", "PATH", "Attach a sound file to the next message", PlainChat.attach),
+        PlainCommand("regen", "", "Draw the last reply anew", PlainChat.regenerate),
+        PlainCommand("why", "", "What the last reply was drawn from, and what it cost", PlainChat.explain),
+        PlainCommand("model", "[NAME]", "List the language models, or switch", PlainChat.switch_model),
+        PlainCommand("new", "", "Start a new conversation", PlainChat.start_new),
+        PlainCommand("sessions", "[WORDS]", "List conversations, or those with these words", PlainChat.list_sessions),
+        PlainCommand("open", "ID", "Go on with another conversation", PlainChat.open_session),
+        PlainCommand("rename", "TITLE", "Give this conversation a title", PlainChat.rename),
+        PlainCommand("delete", "", "Delete this conversation", PlainChat.delete),
+        PlainCommand("quit", "", "Leave; everything is stored", PlainChat.leave),
+    )
+}
+_ALIASES = {
+    "?": "help",
+    "exit": "quit",
+    "bye": "quit",
+    "clear": "new",
+    "resume": "open",
+    "regenerate": "regen",
+    "context": "why",
+}
+
+
+def _input(prompt: str) -> str:
+    """A line from a person, with the editing and history that readline gives where there is one."""
+    with suppress(ImportError):  # Windows edits lines by itself
+        import readline  # noqa: F401  (importing it is what turns editing on)
+    return input(prompt)
+
+
+def _title(session: Session) -> str:
+    return f'"{plain_line(session.title)}"' if session.title else f"conversation {session.id}"

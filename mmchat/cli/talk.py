@@ -1,0 +1,98 @@
+"""`mmchat talk`: a conversation, full screen or line by line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmchat.errors import UsageError
+
+if TYPE_CHECKING:
+    from mmchat.chat.desk import Desk
+    from mmchat.chat.session import ChatSession
+
+EPILOG = (
+    "\b\nExamples:\n"
+    "  mmchat talk                      start, or start anew\n"
+    "  mmchat talk -c                   go on where you left off\n"
+    "  mmchat talk -a dog.jpg           begin with a picture\n"
+    "  mmchat talk --no-tui             line by line, for screen readers\n"
+    "  mmchat talk < questions.txt      one answer for each line\n"
+    "\n\nThe first start fetches the default weights; everything after that works offline."
+)
+
+
+def talk(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Language model; see 'mmchat models list'.")
+    ] = None,
+    should_continue: Annotated[bool, typer.Option("--continue", "-c", help="Go on with the last one.")] = False,
+    session: Annotated[
+        str | None, typer.Option("--session", "-s", metavar="ID", help="Go on with this conversation.")
+    ] = None,
+    attachment: Annotated[
+        list[str] | None, typer.Option("--attachment", "-a", metavar="FILE", help="A picture or sound to begin with.")
+    ] = None,
+    no_tui: Annotated[bool, typer.Option("--no-tui", help="Line by line, without the full-screen app.")] = False,
+    language: Annotated[
+        str | None, typer.Option("--language", metavar="CODE", help="The language you speak, e.g. en or zh.")
+    ] = None,
+    no_log: Annotated[bool, typer.Option("--no-log", "-n", help="Store nothing.")] = False,
+) -> None:
+    """Hold a conversation: type, drop in pictures, speak."""
+    from mmchat.cli.attached import attached_files
+    from mmchat.cli.replies import open_conversation
+    from mmchat.wiring import WiringOptions, open_desk
+
+    if no_log and (should_continue or session is not None):
+        raise UsageError("--no-log stores nothing, so it cannot go on with a conversation.", hint="Leave one out.")
+    if "-" in (attachment or []):
+        raise UsageError("'-a -' is for 'mmchat ask': here stdin is what you say.")
+    is_plain = no_tui or not has_full_screen()
+    with ExitStack() as cleanup:
+        if not is_plain:
+            from mmchat.cli.terminal_guard import guarded_terminal
+
+            cleanup.enter_context(guarded_terminal())  # forks, so it comes before the first thread
+        files = cleanup.enter_context(attached_files(attachment or []))
+        options = WiringOptions(model=model, language=language, should_log=not no_log)
+        desk = cleanup.enter_context(closing(open_desk(options)))
+        conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
+        code = (_run_plain if is_plain else _run_app)(desk, conversation, files)
+    if code:
+        raise typer.Exit(code)
+
+
+def has_full_screen() -> bool:
+    """Whether a person sits at a terminal that can draw."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -> int:
+    from mmchat import paths
+    from mmchat.cli.plain import PlainChat
+    from mmchat.native_noise import native_noise_to
+
+    # Line editing writes to descriptor 1 itself, so that one is only closed to libraries when nobody edits.
+    is_interactive = sys.stdin.isatty()
+    with native_noise_to(paths.log_dir() / "native.log", is_stdout_too=not is_interactive):
+        PlainChat(desk, conversation, files, is_interactive=is_interactive).run()
+    return 0
+
+
+def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -> int:
+    from mmchat import paths
+    from mmchat.native_noise import native_noise_to
+
+    with native_noise_to(paths.log_dir() / "native.log"):
+        from mmchat.tui.app import MmchatApp
+
+        app = MmchatApp(desk, conversation, draft_text=" ".join(shlex.quote(str(path.absolute())) for path in files))
+        app.run()
+    return app.return_code or 0

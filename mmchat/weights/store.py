@@ -23,7 +23,8 @@ from threading import Event
 
 from filelock import FileLock, Timeout
 
-from mmchat.config.model_entries import Entry, Source
+from mmchat.config.model_entries import Entry, LmEntry, ModelEntry, Source
+from mmchat.domain import ModelSummary
 from mmchat.errors import MmchatError, ModelNotFound, WeightsError
 from mmchat.weights.child import PullCancelled
 from mmchat.weights.manifest import (
@@ -75,6 +76,22 @@ class WeightsStore:
             ModelNotFound: they are not on this machine.
         """
         return self._folder(entry) / self._manifest(entry).source_dir
+
+    def summary(self, entry: ModelEntry, *, is_default: bool = False) -> ModelSummary:
+        """A line of `mmchat models list`."""
+        return ModelSummary(
+            name=entry.name,
+            kind=entry.kind,
+            engine=entry.engine,
+            license=entry.license,
+            size_bytes=entry.download_bytes,
+            is_installed=self.is_installed(entry),
+            is_default=is_default,
+            source=entry.summary_source,
+            description=entry.description,
+            context_tokens=entry.context_tokens if isinstance(entry, LmEntry) else 0,
+            languages=entry.languages,
+        )
 
     def revision(self, entry: Entry) -> str | None:
         """The hub commit that is installed; None where there is none."""

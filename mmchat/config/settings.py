@@ -1,0 +1,147 @@
+"""`settings.toml`: the user's preferences.
+
+Precedence, strongest first: a flag, the environment (`MMCHAT_TEMPERATURE=0.2`), settings.toml,
+models.toml, the defaults here. Flags are laid over by `wiring`; a model's name is None here where
+models.toml decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmchat import paths
+from mmchat.config.problems import read_toml, validation_problems
+from mmchat.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "MMCHAT_"
+
+
+class Settings(BaseModel):
+    """What a user may set once for all. Every key but `keymap` has a variable `MMCHAT_<KEY>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = None
+    """Language model: a name of models.toml, NAME@ENGINE, or the path of a folder or .gguf file."""
+    asr: str | None = None
+    """Speech recogniser."""
+    vision: str | None = None
+    """Image reader."""
+    embed: str | None = None
+    """Sentence encoder for recall."""
+
+    system: str = ""
+    """Said to the model before every conversation."""
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
+    """Language of speech, ISO 639-1; absent: detected."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Longest reply."""
+    temperature: float = Field(default=0.7, ge=0, le=5)
+    """0 always takes the likeliest word."""
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    seed: int | None = Field(default=None, ge=0)
+    """Fixed, the same question gets the same answer."""
+    window_tokens: int = Field(default=0, ge=0)
+    """How much of the conversation the model is shown at most; 0: all that its context holds."""
+    recall: bool = True
+    """Bring back older turns that bear on the present one."""
+
+    threads: int = Field(default=0, ge=0)
+    """0: as many as this process may use."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    microphone: str = ""
+    """Part of the device's name; empty: the system's default."""
+
+    theme: str = ""
+    """Colours of the app; empty: its own choice."""
+    keymap: dict[str, str] = Field(default_factory=dict)
+    """What a key does → the key, e.g. `record = "ctrl+r"`."""
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read settings.toml, lay the environment over it, and check both.
+
+    Args:
+        path: default: `paths.settings_path()`; it need not exist.
+        environment: default: the process's own.
+
+    Raises:
+        ConfigError: every wrong key and value of both at once.
+    """
+    path = path or paths.settings_path()
+    values = read_toml(path) if path.is_file() else {}
+    from_environment = _from_environment(os.environ if environment is None else environment)
+    try:
+        return Settings.model_validate({**values, **from_environment})
+    except ValidationError:
+        # Checked apart only now, so that each complaint names the place to mend.
+        raise _settings_error(path, values, from_environment) from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The variables that name a setting. Empty ones count as not set; others of the prefix are not ours."""
+    found: dict[str, Any] = {}
+    for key in Settings.model_fields:
+        if key != "keymap" and (value := environment.get(ENVIRONMENT_PREFIX + key.upper(), "")):
+            found[key] = value
+    return found
+
+
+def _settings_error(path: Path, values: dict[str, Any], from_environment: dict[str, Any]) -> ConfigError:
+    problems: list[str] = []
+    try:
+        Settings.model_validate(values)
+    except ValidationError as error:
+        problems += validation_problems(error, path, "", Settings)
+    try:
+        Settings.model_validate(from_environment)
+    except ValidationError as error:
+        for line in validation_problems(error, "environment", "", Settings):
+            place, key, rest = line.split(": ", 2)
+            problems.append(f"{place}: {ENVIRONMENT_PREFIX}{key.upper()}: {rest}")
+    return ConfigError("\n".join(problems), hint="Mend what is named, or take it out.")
+
+
+def save_setting(key: str, value: str | bool | int | float, path: Path | None = None) -> None:
+    """Write one top-level setting, leaving the rest of the file, comments included, as it is.
+
+    Raises:
+        ConfigError: no such setting or value, or the file cannot be written.
+    """
+    path = path or paths.settings_path()
+    try:
+        Settings.model_validate({key: value})
+    except ValidationError as error:
+        raise ConfigError("\n".join(validation_problems(error, path, "", Settings))) from error
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = _with_setting(text, f"{key} = {json.dumps(value, ensure_ascii=False)}", key)
+        tomllib.loads(text)  # never leave behind what we could not read again
+        paths.private_dir(path.parent)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}", hint="Mend that line, or move the file away.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}.") from error
+
+
+def _with_setting(text: str, line: str, key: str) -> str:
+    """`text` with `line` in place of the key's old one, or before the first table."""
+    first_table = re.search(r"^\s*\[", text, re.MULTILINE)
+    end = first_table.start() if first_table else len(text)
+    top, rest = text[:end], text[end:]
+    old = re.search(rf"^[ \t]*{re.escape(key)}[ \t]*=.*$", top, re.MULTILINE)
+    if old:
+        return top[: old.start()] + line + top[old.end() :] + rest
+    gap = "" if not top or top.endswith("\n") else "\n"
+    return f"{top}{gap}{line}\n{rest}"

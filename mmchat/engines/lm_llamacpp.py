@@ -1,0 +1,365 @@
+"""GGUF models on llama.cpp, in this process, through the xllamacpp wheels."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import queue
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+import xllamacpp
+
+from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.engines.device import usable_threads
+from mmchat.engines.llamacpp_control import ControlChannel
+from mmchat.engines.lm_base import ReplyClock, engine_closed, prompt_too_long, require_messages
+from mmchat.engines.reply_text import ReplyText
+from mmchat.errors import (
+    ConfigError,
+    DeviceError,
+    EngineUnavailable,
+    MmchatError,
+    ModelNotFound,
+    UsageError,
+    WeightsError,
+)
+
+log = logging.getLogger(__name__)
+
+_BATCH_TOKENS = 512
+"""Prompt tokens between two looks at `cancel`; larger batches prefill no faster here."""
+_REPETITION_WINDOW_TOKENS = 256
+_CACHE_MIB = 512
+"""Keys and values of other conversations are kept in this much memory, so that switching back is quick."""
+_CANCEL_POLL_S = 0.02
+_COUNTS_KEPT = 1024
+_SMALL_FILE_BYTES = 500_000_000
+_SILENT = -1
+
+_Chunk = Mapping[str, Any]
+
+
+class LlamaCppModel:
+    """One GGUF model. The last conversations' keys and values stay in memory between calls."""
+
+    engine = "llamacpp"
+    accepts_images = False
+
+    def __init__(
+        self, name: str, server: Any, control: ControlChannel, context_tokens: int, device: str, template: object
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.context_tokens = context_tokens
+        self._server: Any | None = server
+        self._control = control
+        self._template_options = template
+        self._counts: OrderedDict[tuple[Message, ...], int] = OrderedDict()
+        self._counts_lock = Lock()
+        self._lock = Lock()
+        self._state_lock = Lock()  # held for moments only: a call begins, or no more calls begin
+        self._call: _Call | None = None
+        self._is_closing = Event()
+        _loaded.add(self)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        require_messages(messages)
+        key = tuple(messages)
+        with self._counts_lock:
+            if key in self._counts:
+                self._counts.move_to_end(key)
+                return self._counts[key]
+        if self._is_closing.is_set():
+            raise engine_closed(self.name)
+        answer = self._control.post("/v1/chat/completions/input_tokens", self._prompt(messages))
+        count = int(answer["input_tokens"])
+        with self._counts_lock:
+            self._counts[key] = count
+            if len(self._counts) > _COUNTS_KEPT:
+                self._counts.popitem(last=False)
+        return count
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
+    ) -> Iterator[TextDelta | GenerationDone]:
+        require_messages(messages)
+        with self._lock:
+            call = self._begin(self._prompt(messages) | _sampling(options), cancel)
+            try:
+                yield from self._read(call, options, cancel)
+            finally:
+                call.end()
+
+    def _begin(self, request: Mapping[str, Any], cancel: Event) -> _Call:
+        with self._state_lock:
+            if self._server is None or self._is_closing.is_set():
+                raise engine_closed(self.name)
+            self._call = _Call(self._server, request, cancel, self._is_closing)
+            return self._call
+
+    def _read(self, call: _Call, options: GenerateOptions, cancel: Event) -> Iterator[TextDelta | GenerationDone]:
+        reply = ReplyText(options.stop)
+        clock = ReplyClock()
+        reason: FinishReason = "stop"
+        prompt_tokens = cached_tokens = 0
+        while True:
+            chunk = call.next()
+            if cancel.is_set() or self._is_closing.is_set():
+                reason = "cancelled"
+                break
+            if chunk is None:
+                break
+            if "error" in chunk:
+                raise self._refusal(chunk["error"])
+            timings = chunk.get("timings", {})
+            progress = chunk.get("prompt_progress", {})
+            cached_tokens = timings.get("cache_n", cached_tokens)
+            prompt_tokens = progress.get("total", prompt_tokens) or cached_tokens + timings.get("prompt_n", 0)
+            for choice in chunk.get("choices", ()):
+                if choice.get("finish_reason") == "length":
+                    reason = "length"
+                if text := choice["delta"].get("content"):
+                    clock.tick(timings.get("predicted_n"))
+                    if shown := reply.push(text):
+                        yield TextDelta(shown)
+            if reply.ended_by is not None:
+                reason = reply.ended_by
+                break
+        if shown := reply.flush():
+            yield TextDelta(shown)
+        yield clock.done(reason, prompt_tokens, cached_tokens)
+
+    def _prompt(self, messages: Sequence[Message]) -> dict[str, Any]:
+        return {
+            "messages": [{"role": message.role, "content": message.text} for message in messages],
+            "chat_template_kwargs": self._template_options,
+        }
+
+    def _refusal(self, error: Mapping[str, Any]) -> MmchatError:
+        if error.get("type") == "exceed_context_size_error":
+            return prompt_too_long(self.name, int(error["n_prompt_tokens"]), self.context_tokens)
+        if error.get("code") == 400:
+            return UsageError(f"'{self.name}' cannot take these messages: {error.get('message')}")
+        return EngineUnavailable(f"llama.cpp failed: {error.get('message')}", hint="Load the model again.")
+
+    def close(self) -> None:
+        # Not under the calls' lock: a stream that is left half read keeps that one for ever.
+        with self._state_lock:
+            self._is_closing.set()
+            if self._call is not None:
+                self._call.end()
+            self._control.close()
+            self._server = None  # the last reference: llama.cpp stops its threads and frees the weights
+
+
+_loaded: weakref.WeakSet[LlamaCppModel] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End running calls before the interpreter does: it aborts when llama.cpp calls back after that."""
+    for model in list(_loaded):
+        model.close()
+
+
+class _Call:
+    """One request, run in a thread of its own, because the binding calls back instead of yielding."""
+
+    def __init__(self, server: Any, request: Mapping[str, Any], cancel: Event, closing: Event) -> None:
+        self._chunks: queue.SimpleQueue[_Chunk | Exception | None] = queue.SimpleQueue()
+        self._stops = (cancel, closing, Event())
+        self._thread = Thread(target=self._run, args=(server, dict(request)), name="llamacpp", daemon=True)
+        self._thread.start()
+
+    def _run(self, server: Any, request: Mapping[str, Any]) -> None:
+        try:
+            server.handle_chat_completions(request, self._take)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            self._chunks.put(error)
+        finally:
+            self._chunks.put(None)
+
+    def _take(self, chunk: _Chunk) -> bool:
+        """Called by llama.cpp for each token; true ends the request."""
+        self._chunks.put(chunk)
+        return self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        return any(each.is_set() for each in self._stops)
+
+    def next(self) -> _Chunk | None:
+        """The next chunk; None at the end, and as soon as the request is stopped, even amid a long prompt.
+
+        Raises:
+            DeviceError: out of memory.
+            UsageError: llama.cpp cannot read the request.
+        """
+        while not self._is_stopped():
+            try:
+                chunk = self._chunks.get(timeout=_CANCEL_POLL_S)
+            except queue.Empty:
+                continue
+            if isinstance(chunk, MemoryError):
+                raise DeviceError("There is not enough memory for this reply.", hint="Use a smaller model.") from chunk
+            if isinstance(chunk, Exception):
+                raise UsageError(f"llama.cpp cannot take these messages: {chunk}") from chunk
+            return chunk
+        return None
+
+    def end(self) -> None:
+        """Stop the request if it still runs, and wait until llama.cpp has let go of it."""
+        self._stops[-1].set()
+        self._thread.join()
+
+
+def load(spec: EngineSpec) -> LlamaCppModel:
+    """Load a GGUF file; the loader of `engines.registry`.
+
+    `spec.path` is the file or a folder that holds one. `spec.adapter_path` may be a LoRA in GGUF form.
+    Options: `thinking` (bool) lets models that can think do so before they answer; what they think is
+    not part of the reply.
+
+    Raises:
+        ModelNotFound: there is no such file.
+        WeightsError: it is damaged, or llama.cpp does not know its architecture.
+        DeviceError: it does not fit into memory.
+        ConfigError: the adapter is not in GGUF form.
+    """
+    path = _gguf_file(spec)
+    control = ControlChannel()
+    try:
+        server = xllamacpp.Server(_parameters(spec, path, control))
+    except RuntimeError as error:
+        control.close()
+        raise _why_not_loaded(spec.name, path) from error
+    control.open(server.listening_address)
+    properties = control.get("/props")
+    context_tokens = int(properties["default_generation_settings"]["n_ctx"])
+    model = LlamaCppModel(
+        spec.name,
+        server,
+        control,
+        context_tokens,
+        _device(spec),
+        {"enable_thinking": bool(spec.options.get("thinking", False))},
+    )
+    log.info("loaded %s with llama.cpp: context %d, device %s", path.name, context_tokens, model.device)
+    return model
+
+
+def _parameters(spec: EngineSpec, path: Path, control: ControlChannel) -> Any:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.verbosity = _SILENT
+    parameters.offline = True
+    parameters.n_ctx = spec.context_tokens
+    parameters.n_parallel = 1
+    parameters.n_batch = _BATCH_TOKENS
+    parameters.cache_ram_mib = _CACHE_MIB
+    parameters.warmup = False
+    parameters.fit_params = False  # it would load the model twice
+    parameters.prefill_assistant = False
+    parameters.hostnames = [control.host]
+    parameters.port = 0
+    parameters.api_keys = [control.secret]
+    parameters.ui = False
+    parameters.n_threads_http = 2
+    threads = spec.threads or usable_threads()
+    parameters.cpuparams_batch.n_threads = threads
+    parameters.cpuparams.n_threads = spec.threads or _decode_threads(threads, path)
+    if spec.device == "cpu":
+        parameters.n_gpu_layers = 0
+    if spec.adapter_path is not None:
+        parameters.lora_adapters = [_adapter(spec.adapter_path)]
+    return parameters
+
+
+def _decode_threads(threads: int, path: Path) -> int:
+    """Threads that draw tokens one by one: half of them for a small model.
+
+    Its layers are so short that threads mostly wait for each other: with SmolLM2-135M one thread of two
+    draws 120 tokens/s and two draw 130, but as soon as anything else runs (the interface, the
+    recogniser) two draw far fewer, because each waits for the one that was put aside.
+    """
+    return max(1, threads // 2) if path.stat().st_size < _SMALL_FILE_BYTES else threads
+
+
+def _adapter(path: Path) -> Any:
+    file = path if path.is_file() else next(iter(sorted(path.glob("*.gguf"))), None)
+    if file is None or file.suffix != ".gguf":
+        raise ConfigError(
+            f"The adapter {path} is not in GGUF form.",
+            hint='Use engine = "transformers" for adapters made by finetune.',
+        )
+    return xllamacpp.CommonAdapterLoraInfo(str(file), 1.0)
+
+
+def _sampling(options: GenerateOptions) -> dict[str, Any]:
+    return {
+        "stream": True,
+        "timings_per_token": True,
+        "return_progress": True,
+        "cache_prompt": True,
+        "max_tokens": options.max_new_tokens,
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "top_k": options.top_k,
+        "min_p": 0.0,
+        "repeat_penalty": options.repetition_penalty,
+        "repeat_last_n": _REPETITION_WINDOW_TOKENS,
+        "seed": -1 if options.seed is None else options.seed,
+    }
+
+
+def _gguf_file(spec: EngineSpec) -> Path:
+    path = spec.path
+    hint = f"mmchat models pull {spec.name}"
+    if path is None or not path.exists():
+        raise ModelNotFound(f"The weights of '{spec.name}' are not on this machine: {path}.", hint=hint)
+    if path.is_dir():
+        files = sorted(path.glob("*.gguf"))
+        if not files:
+            raise ModelNotFound(f"The folder {path} of '{spec.name}' holds no GGUF file.", hint=hint)
+        path = files[0]
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise WeightsError(f"{path} is not a GGUF file.", hint=hint)
+    return path
+
+
+def _why_not_loaded(name: str, path: Path) -> MmchatError:
+    """llama.cpp only says that it failed, so look at the file to tell damage from want of memory."""
+    # Deferred: only needed when loading has failed.
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(path)
+        architecture = str(reader.fields["general.architecture"].contents())
+    except (ValueError, IndexError, KeyError, OSError, UnicodeDecodeError):
+        return WeightsError(
+            f"The weights of '{name}' are damaged: {path.name} is not a whole GGUF file.",
+            hint=f"mmchat models remove {name}, then mmchat models pull {name}",
+        )
+    free = sum(int(each["memory_free"]) for each in xllamacpp.get_device_info())
+    if path.stat().st_size > free:
+        return DeviceError(
+            f"'{name}' needs {path.stat().st_size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free.",
+            hint="Choose a smaller model: mmchat models recommend",
+        )
+    return WeightsError(
+        f"llama.cpp cannot load '{name}' (architecture {architecture}).",
+        hint='Lower its context_tokens in models.toml, or try engine = "transformers".',
+    )
+
+
+def _device(spec: EngineSpec) -> str:
+    """The name llama.cpp gives the device that holds the layers."""
+    if spec.device == "cpu":
+        return "cpu"
+    names = [str(each["name"]) for each in xllamacpp.get_device_info()]
+    return next((name.lower() for name in names if name != "CPU"), "cpu")

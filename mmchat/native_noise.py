@@ -19,6 +19,8 @@ MAX_LOG_BYTES = 1 << 20
 
 StreamName = Literal["stdout", "stderr"]
 _DESCRIPTORS: dict[StreamName, int] = {"stdout": 1, "stderr": 2}
+_REDIRECTIONS: list[ExitStack] = []
+"""Held here: a generator-based context that nobody refers to is closed, and would undo itself at once."""
 
 
 def redirect_native_stderr(log_path: Path) -> Callable[[], None]:
@@ -31,6 +33,7 @@ def redirect_native_stderr(log_path: Path) -> Callable[[], None]:
     """
     stack = ExitStack()
     stack.enter_context(native_noise_to(log_path))
+    _REDIRECTIONS.append(stack)
     return stack.close
 
 

@@ -30,9 +30,13 @@ TAIL_S = 0.4
 WARN_AT = 0.8
 _METER_S = 0.1
 _SILENCE_S = 0.5
+_LATER_SILENCE_S = 5.0
+"""After some sound: noise suppression and Bluetooth also give exact zeros, between words."""
 _STALL_S = 2.0
 _LOST_S = 0.5
 _CLOSE_S = 2.0
+
+_DIGITAL_SILENCE = "only digital silence: the microphone is muted, or this terminal may not use it"
 
 _log = logging.getLogger(__name__)
 
@@ -119,12 +123,12 @@ class MicrophoneRecorder:
         take, state = self._take, self.state
         if state == "failed":
             return f"the microphone went away after {self.elapsed_s:.1f} s; what was recorded is kept"
+        if take.is_silent():
+            return _DIGITAL_SILENCE
         if take.is_full:
             return f"the limit of {_minutes(self._max_duration_s)} was reached; the recording is kept"
         if state in ("starting", "recording") and self._clock() - take.last_s > _STALL_S:
             return "no sound arrives from the microphone: is it in use elsewhere, or switched off?"
-        if take.silent_frames >= _SILENCE_S * take.rate_hz:
-            return "only digital silence: the microphone is muted, or this terminal may not use it"
         if state != "recording":
             return ""
         if self._clock() - take.first_s - self.elapsed_s > _LOST_S:
@@ -269,6 +273,12 @@ class _Take:
         self.is_full = self.frames >= self._max_frames
         return self.is_full
 
+    def is_silent(self) -> bool:
+        """Nothing but zeros for so long that the device must be muted."""
+        if self.silent_frames == self.frames:
+            return self.frames >= _SILENCE_S * self.rate_hz
+        return self.silent_frames >= _LATER_SILENCE_S * self.rate_hz and not self.is_over.is_set()
+
     def meter_dbfs(self) -> float:
         since = self.frames - _METER_S * self.rate_hz
         peak = max((peak for end, peak in tuple(self._peaks) if end > since), default=0)
@@ -292,15 +302,16 @@ def level_test(
     """
     recorder = MicrophoneRecorder(device, max_duration_s=duration_s, tail_s=0.0, library=library)
     recorder.start()
-    ended = recorder._take.is_over.wait(duration_s + _STALL_S)
-    state, warning, captured_s = recorder.state, recorder.warning, recorder.elapsed_s
+    take = recorder._take
+    take.is_over.wait(duration_s + _STALL_S)
+    state = recorder.state
     pcm = recorder.stop()
-    if state == "failed" or not captured_s:
+    if state == "failed" or not take.frames:
         raise AudioError(
             f"The microphone '{recorder.device_name}' was opened, but gives no sound.",
             hint="Check that it is switched on and not used by another program.",
         )
-    return LevelReport(recorder.device_name, peak_dbfs(pcm), "" if ended and recorder._take.is_full else warning)
+    return LevelReport(recorder.device_name, peak_dbfs(pcm), _DIGITAL_SILENCE if take.is_silent() else "")
 
 
 def _let_go(stream: Stream, is_abort: bool, errors: tuple[type[Exception], ...]) -> None:

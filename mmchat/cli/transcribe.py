@@ -1,0 +1,196 @@
+"""`mmchat transcribe`: sound files to text."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmchat.cli.output import StatusLine, narrate, print_error, print_json, print_text
+from mmchat.domain import Heard, LoadState, Segment
+from mmchat.errors import MediaError, UsageError
+
+if TYPE_CHECKING:
+    from mmchat.engines.base import SpeechRecognizer
+    from mmchat.wiring.hub import EngineHub
+
+EPILOG = (
+    "\b\nExamples:\n"
+    "  mmchat transcribe talk.m4a\n"
+    "  mmchat transcribe *.flac --json\n"
+    "  mmchat transcribe talk.mp4 --srt > talk.srt\n"
+    "  mmchat transcribe 采访.mp3 --language zh\n"
+    "\n\nText goes to stdout, progress to stderr. A file that cannot be read is named, the others go on."
+)
+POLL_S = 0.1
+STOP_GRACE_S = 5.0
+"""How long a window of sound that was interrupted may take to end."""
+
+
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files, or videos with sound.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Speech model; see 'mmchat models list'.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", metavar="L", help="Such as en or zh; detected when not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object for each file.")] = False,
+    as_srt: Annotated[bool, typer.Option("--srt", help="Print subtitles (SubRip).")] = False,
+    as_vtt: Annotated[bool, typer.Option("--vtt", help="Print subtitles (WebVTT).")] = False,
+    as_text: Annotated[bool, typer.Option("--txt", help="Print the text alone, which is the default.")] = False,
+) -> None:
+    """Turn speech into text."""
+    from mmchat import paths
+    from mmchat.native_noise import native_noise_to
+    from mmchat.wiring import WiringOptions, open_hub
+
+    if as_json + as_srt + as_vtt + as_text > 1:
+        raise UsageError("--json, --srt, --vtt and --txt exclude each other.", hint="Choose one.")
+    if (as_srt or as_vtt) and len(files) > 1:
+        raise UsageError(
+            f"Subtitles are for one file at a time, not for {len(files)}.", hint="Repeat the command for each."
+        )
+    with (
+        native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True),
+        closing(open_hub(WiringOptions(asr=model), kinds=("asr",))) as hub,
+    ):
+        hub.start(("asr",))
+        jobs = [Job(path) for path in files]
+        was_interrupted = _run(jobs, hub, language)
+        _print(jobs, as_json=as_json, subtitles="srt" if as_srt else "vtt" if as_vtt else "")
+    if was_interrupted:
+        narrate("Interrupted; what was done is printed.")
+        raise typer.Exit(130)
+    if any(job.error is not None for job in jobs):
+        raise typer.Exit(MediaError.exit_code)
+
+
+@dataclass(slots=True)
+class Job:
+    """One file on its way to text."""
+
+    path: Path
+    segments: list[Segment] = field(default_factory=list)
+    heard: Heard | None = None
+    error: MediaError | None = None
+    duration_s: float = 0.0
+    elapsed_s: float = 0.0
+    """Reading and recognising; loading the model is not counted."""
+
+    def work(self, recognizer: SpeechRecognizer, language: str | None, cancel: threading.Event) -> None:
+        """Decode and recognise; a file that cannot be read is noted, not raised."""
+        from mmchat.engines.audio_io import SAMPLE_RATE_HZ, decode_audio
+
+        started_s = time.perf_counter()
+        try:
+            pcm = decode_audio(self.path)
+            self.duration_s = pcm.size / SAMPLE_RATE_HZ
+            for event in recognizer.transcribe(pcm, language=language, cancel=cancel):
+                if isinstance(event, Segment):
+                    self.segments.append(event)
+                else:
+                    self.heard = event
+        except MediaError as error:
+            self.error = error
+        self.elapsed_s = time.perf_counter() - started_s
+
+    def progress(self) -> str:
+        """How far it is, in words."""
+        if not self.segments or not self.duration_s:
+            return f"{self.path.name}: listening"
+        return f"{self.path.name}: {min(1.0, self.segments[-1].end_s / self.duration_s):.0%}"
+
+
+def _run(jobs: Sequence[Job], hub: EngineHub, language: str | None) -> bool:
+    """Do the jobs in a thread, so that Ctrl+C is answered at once. True when it was pressed.
+
+    Raises:
+        MmchatError: the model cannot be had, or does not know the language.
+    """
+    cancel = threading.Event()
+    current = jobs[0]
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        nonlocal current
+        try:
+            recognizer = hub.recognizer()
+            for current in jobs:
+                if cancel.is_set():
+                    return
+                current.work(recognizer, language, cancel)
+        except BaseException as error:  # handed to the main thread, which raises it
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="transcribe", daemon=True)
+    status = StatusLine()
+    thread.start()
+    try:
+        _watch(thread, lambda: status.show(_waiting_for(hub.states()) or current.progress()))
+    except KeyboardInterrupt:
+        cancel.set()
+        status.show("stopping …")
+        thread.join(STOP_GRACE_S)  # a second Ctrl+C leaves at once
+        status.clear()
+        return True
+    finally:
+        status.clear()
+    if failure:
+        raise failure[0]
+    return False
+
+
+def _watch(thread: threading.Thread, show: Callable[[], None]) -> None:
+    """Wait for the thread; say what it does once that takes over a second."""
+    deadline_s = time.monotonic() + 1.0
+    while thread.is_alive():
+        thread.join(POLL_S)
+        if time.monotonic() > deadline_s:
+            show()
+
+
+def _waiting_for(states: Sequence[LoadState]) -> str:
+    return next((f"speech model: {state.detail or state.stage}" for state in states if state.stage != "ready"), "")
+
+
+def _print(jobs: Sequence[Job], *, as_json: bool, subtitles: str) -> None:
+    for job in jobs:
+        if job.error is not None:
+            print_error(job.error)
+    done = [job for job in jobs if job.heard is not None or job.segments]
+    if as_json:
+        print_json([_row(job) for job in done])
+        return
+    for job in done:
+        if subtitles:
+            from mmchat.cli.subtitles import to_srt, to_vtt
+
+            print_text((to_srt if subtitles == "srt" else to_vtt)(job.segments), end="")
+            continue
+        if len(jobs) > 1:
+            print_text(f"{job.path}:")
+        print_text(_text(job))
+        if not job.segments:
+            narrate(f"No speech was heard in {job.path}.")
+
+
+def _text(job: Job) -> str:
+    return job.heard.text if job.heard is not None else " ".join(segment.text for segment in job.segments)
+
+
+def _row(job: Job) -> dict[str, object]:
+    return {
+        "file": str(job.path),
+        "text": _text(job),
+        "language": job.heard.language if job.heard is not None else "",
+        "duration_s": round(job.duration_s, 3),
+        "elapsed_s": round(job.elapsed_s, 3),
+        "segments": [{"start_s": each.start_s, "end_s": each.end_s, "text": each.text} for each in job.segments],
+    }

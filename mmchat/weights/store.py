@@ -15,7 +15,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -194,13 +194,16 @@ class WeightsStore:
             KeyboardInterrupt: passed on after all have stopped.
         """
         stop = cancel or Event()
+        unique = {(entry.weights_name, engine): (entry, engine) for entry, engine in entries}.values()
         with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="pull") as pool:
-            jobs = [pool.submit(self.pull, entry, on_progress, stop, engine) for entry, engine in entries]
+            jobs = [pool.submit(self.pull, entry, on_progress, stop, engine) for entry, engine in unique]
             try:
-                errors = [job.exception() for job in jobs]
+                while wait(jobs, timeout=_LOCK_POLL_S).not_done:
+                    pass  # a wait without an end would not let Ctrl+C through on Windows
             except KeyboardInterrupt:
                 stop.set()
                 raise
+        errors = [job.exception() for job in jobs]
         failures = [error for error in errors if error is not None]
         for error in failures:
             if not isinstance(error, MmchatError):

@@ -14,6 +14,9 @@ from mmchat import __version__
 COMMANDS: dict[str, str] = {
     "talk": "mmchat.cli.talk:talk",
     "ask": "mmchat.cli.ask:ask",
+    "transcribe": "mmchat.cli.transcribe:transcribe",
+    "models": "mmchat.cli.models:app",
+    "doctor": "mmchat.cli.doctor:doctor",
 }
 """Name → "module:attribute" of a function or a Typer app, in the order of the help."""
 
@@ -26,6 +29,7 @@ def _load(name: str) -> Any:
         target.command(name, epilog=getattr(import_module(module_name), "EPILOG", None))(function)
     # Plain help: reads well aloud and in a pipe, keeps the examples' lines, and never takes [text] for markup.
     target.rich_markup_mode = None
+    target._add_completion = False  # the root offers it, for all
     loaded: Any = get_command(target)
     loaded.name = name
     return loaded

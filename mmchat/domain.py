@@ -48,6 +48,15 @@ class GenerateOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelHabits:
+    """What suits one language model when the user says nothing else."""
+
+    options: GenerateOptions = GenerateOptions()
+    note_style: str = "spoken"
+    """How pictures, sounds and memories are told to it; a key of `chat.wording.STYLES`."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     """A piece of the reply, in order; never empty."""
 

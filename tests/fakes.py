@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmchat.chat.session import ChatSession, SessionSettings
-from mmchat.domain import LoadState, ModelKind, ModelSummary, Session
+from mmchat.domain import LoadState, ModelHabits, ModelKind, ModelSummary, Session
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedImageReader, ScriptedLanguageModel, ScriptedRecognizer
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
@@ -29,6 +29,9 @@ class FakeEngines:
 
     def language_model(self) -> ScriptedLanguageModel:
         return self.lm
+
+    def habits(self) -> ModelHabits:
+        return ModelHabits()
 
     def recognizer(self) -> ScriptedRecognizer:
         return self.asr
@@ -68,3 +71,6 @@ class Bench:
 
     def session(self, session: Session | None = None) -> ChatSession:
         return ChatSession(self.store, self.recall, self.engines, self.settings, session)
+
+    def close(self) -> None:
+        self.store.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from mmchat.domain import LoadState, ModelKind, ModelSummary
+from mmchat.domain import LoadState, ModelHabits, ModelKind, ModelSummary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,10 @@ class Engines(Protocol):
     """
 
     def language_model(self) -> LanguageModel: ...
+
+    def habits(self) -> ModelHabits:
+        """What suits the chosen language model; never blocks."""
+        ...
 
     def recognizer(self) -> SpeechRecognizer: ...
 

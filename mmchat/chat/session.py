@@ -6,8 +6,8 @@ in a turn, and in which order it becomes safe on disk, is decided here and nowhe
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from mmchat.chat.prompt import Entry, Prompt, assemble
 from mmchat.chat.reply import stream_reply
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.title import make_title
-from mmchat.chat.wording import DEFAULT_STYLE, turn_messages
+from mmchat.chat.wording import turn_messages
 from mmchat.domain import (
     AttachmentRead,
     GenerateOptions,
@@ -47,15 +47,14 @@ REPLY_SHARE = 0.5
 class SessionSettings:
     """How conversations run."""
 
-    options: GenerateOptions = GenerateOptions()
+    options: Mapping[str, int | float] = field(default_factory=dict)
+    """Fields of `GenerateOptions` that the user chose; the others are the model's habits."""
     system: str = ""
     language: str | None = None
     """Speech language, ISO 639-1; None detects it."""
     should_recall: bool = True
     window_tokens: int = 0
     """The most tokens a prompt may take; 0: what the model's context leaves."""
-    note_style: str = DEFAULT_STYLE
-    """How pictures, sounds and memories are told; a key of `wording.STYLES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +148,14 @@ class ChatSession:
             return
         history = tuple(turn for turn in self.turns() if turn.id != question.id)
         recalled = yield from self._recalled(question, history)
-        prompt = self._assemble(model, history, question, recalled)
+        options = self._options()
+        prompt = self._assemble(model, options, history, question, recalled)
         yield PromptReady(prompt.window, recalled, prompt.messages)
         for notice in _prompt_notices(prompt):
             yield Notice(notice)
-        options = self._options(model, prompt)
+        # What the window leaves of the context is the most that the reply can have.
+        room = max(1, model.context_tokens - prompt.window.tokens)
+        options = replace(options, max_new_tokens=min(options.max_new_tokens, room))
         reply: Turn | None = None
         for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
             reply = event.turn if isinstance(event, ReplyEnded) else reply
@@ -190,42 +192,41 @@ class ChatSession:
         told = [note.turn for turn in history[view_start:] for note in turn.recalled]
         return self._recall.find(query, k=MAX_RECALLED, exclude_turns=[*in_view, *told, question.id])
 
+    def _options(self) -> GenerateOptions:
+        options = replace(self._engines.habits().options, **self._settings.options)  # type: ignore[arg-type]
+        # A fixed seed would draw the same reply again, and the user asked for another.
+        seed = None if options.seed is None else options.seed + self._regenerations
+        return replace(options, seed=seed)
+
     def _assemble(
-        self, model: LanguageModel, history: Sequence[Turn], question: Turn, recalled: Sequence[Recalled]
+        self,
+        model: LanguageModel,
+        options: GenerateOptions,
+        history: Sequence[Turn],
+        question: Turn,
+        recalled: Sequence[Recalled],
     ) -> Prompt:
         # A note stays where it was told for as long as its turn is in view: the prompt then only grows at its end.
         notes = {turn.parent_id: turn.recalled for turn in history if turn.role == "assistant"}
         notes[question.id] = tuple(recalled)
+        style = self._engines.habits().note_style
         entries = [
             Entry(
                 turn.id,
                 turn.role == "user",
-                turn_messages(
-                    turn, notes.get(turn.id, ()), style=self._settings.note_style, has_pixels=model.accepts_images
-                ),
+                turn_messages(turn, notes.get(turn.id, ()), style=style, has_pixels=model.accepts_images),
             )
             for turn in (*history, question)
         ]
-        start = _view_start(history)
+        reserved = min(options.max_new_tokens, int(model.context_tokens * REPLY_SHARE))
+        budget = model.context_tokens - reserved
         return assemble(
             self._settings.system,
             entries,
             count_tokens=model.count_tokens,
-            budget=self._budget(model),
-            first_turn_id=entries[start].turn_id,
+            budget=min(budget, self._settings.window_tokens) if self._settings.window_tokens else budget,
+            first_turn_id=entries[_view_start(history)].turn_id,
         )
-
-    def _budget(self, model: LanguageModel) -> int:
-        reserved = min(self._settings.options.max_new_tokens, int(model.context_tokens * REPLY_SHARE))
-        budget = model.context_tokens - reserved
-        return min(budget, self._settings.window_tokens) if self._settings.window_tokens else budget
-
-    def _options(self, model: LanguageModel, prompt: Prompt) -> GenerateOptions:
-        options = self._settings.options
-        room = max(1, model.context_tokens - prompt.window.tokens)
-        # A fixed seed would draw the same reply again, and the user asked for another.
-        seed = None if options.seed is None else options.seed + self._regenerations
-        return replace(options, max_new_tokens=min(options.max_new_tokens, room), seed=seed)
 
 
 def searchable_text(turn: Turn) -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
 from mmchat.chat.script import is_mostly_chinese
+from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
 
 MAX_TAGS = 4
 MIN_TAG_SCORE = 0.15

@@ -208,6 +208,18 @@ class Entry(BaseModel):
         return self.gpu_engine if has_gpu and self.gpu_engine else self.engine
 
 
+class Decoding(BaseModel):
+    """How replies are drawn from a model unless the user says otherwise. Absent: the defaults of `GenerateOptions`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=5)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    repetition_penalty: float | None = Field(default=None, ge=1, le=2)
+
+
 class LmEntry(Entry):
     """A language model."""
 
@@ -217,6 +229,9 @@ class LmEntry(Entry):
     task: Literal["chat", "seq2seq", "image-text"] = "chat"
     """Which family of transformers classes reads it; `image-text` takes pixels."""
     accepts_images: bool = False
+    decoding: Decoding = Decoding()
+    notes: Literal["spoken", "witness", "bracket"] = "spoken"
+    """How it is told what was seen, heard and remembered; measured by benchmarks/wording.py."""
     base_url: str | None = None
     """Engine `openai`: the server, up to and including /v1."""
     api_model: str | None = None

@@ -50,7 +50,8 @@ SCHEMA_VERSION = 1
 KINDS: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
 
 _INHERITED_FROM_BASE = ("engine", "gpu_engine", "license", "languages", "format", "sources", "join", "unzip",
-                        "is_gated", "context_tokens", "task", "accepts_images", "dtype", "options")  # fmt: skip
+                        "is_gated", "context_tokens", "task", "accepts_images", "dtype", "options", "decoding",
+                        "notes")  # fmt: skip
 
 
 @cache

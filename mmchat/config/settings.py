@@ -42,11 +42,11 @@ class Settings(BaseModel):
     """Said to the model before every conversation."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     """Language of speech, ISO 639-1; absent: detected."""
-    max_tokens: int = Field(default=512, ge=1)
-    """Longest reply."""
-    temperature: float = Field(default=0.7, ge=0, le=5)
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Longest reply. Absent, like the two below: what suits the model, as models.toml says."""
+    temperature: float | None = Field(default=None, ge=0, le=5)
     """0 always takes the likeliest word."""
-    top_p: float = Field(default=0.9, gt=0, le=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0)
     """Fixed, the same question gets the same answer."""
     window_tokens: int = Field(default=0, ge=0)

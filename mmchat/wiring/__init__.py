@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat import paths
-from mmchat.domain import GenerateOptions, ModelKind
+from mmchat.domain import ModelKind
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
@@ -99,7 +99,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
     hub = open_hub(options)
     store, temporary = (open_store(), None) if options.should_log else _temporary_store()
     session_settings = SessionSettings(
-        options=_generate_options(settings, options),
+        options=_chosen_options(settings, options),
         system=settings.system if options.system is None else options.system,
         language=options.language or settings.language,
         should_recall=options.should_log and settings.recall,
@@ -122,20 +122,16 @@ def _temporary_store() -> tuple[MemoryStore, Path]:
     return MemoryStore(folder / "mmchat.db", folder / "blobs"), folder
 
 
-def _generate_options(settings: Settings, options: WiringOptions) -> GenerateOptions:
-    chosen = GenerateOptions(
-        max_new_tokens=settings.max_tokens,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        seed=settings.seed,
-    )
-    if options.max_tokens is not None:
-        chosen = replace(chosen, max_new_tokens=options.max_tokens)
-    if options.temperature is not None:
-        chosen = replace(chosen, temperature=options.temperature)
-    if options.seed is not None:
-        chosen = replace(chosen, seed=options.seed)
-    return chosen
+def _chosen_options(settings: Settings, options: WiringOptions) -> dict[str, int | float]:
+    """What the user chose for decoding: a flag, or else the settings."""
+    wanted = {
+        "max_new_tokens": (options.max_tokens, settings.max_tokens),
+        "temperature": (options.temperature, settings.temperature),
+        "top_p": (None, settings.top_p),
+        "seed": (options.seed, settings.seed),
+    }
+    picked = {key: setting if flag is None else flag for key, (flag, setting) in wanted.items()}
+    return {key: value for key, value in picked.items() if value is not None}
 
 
 def _recorder(settings: Settings) -> Recorder:

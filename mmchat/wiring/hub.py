@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mmchat.domain import EngineSpec, LoadState, ModelKind, ModelSummary, PullProgress
+from mmchat.domain import (
+    EngineSpec,
+    GenerateOptions,
+    LoadState,
+    ModelHabits,
+    ModelKind,
+    ModelSummary,
+    PullProgress,
+)
 from mmchat.engines.device import has_gpu
 from mmchat.engines.registry import load_engine
 from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
@@ -55,6 +63,13 @@ class EngineHub:
     def language_model(self) -> LanguageModel:
         return cast("LanguageModel", self._get("lm"))
 
+    def habits(self) -> ModelHabits:
+        entry, _ = self._resolve(self._slots["lm"].state.model)
+        if entry.kind != "lm":
+            return ModelHabits()
+        chosen = {key: value for key, value in entry.decoding.model_dump().items() if value is not None}
+        return ModelHabits(options=replace(GenerateOptions(), **chosen), note_style=entry.notes)
+
     def recognizer(self) -> SpeechRecognizer:
         return cast("SpeechRecognizer", self._get("asr"))
 
@@ -86,7 +101,19 @@ class EngineHub:
     def language_models(self) -> tuple[ModelSummary, ...]:
         default = self._slots["lm"].state.model if "lm" in self._slots else ""
         return tuple(
-            replace(self._weights.summary(entry), is_default=entry.name == default)
+            ModelSummary(
+                name=entry.name,
+                kind=entry.kind,
+                engine=entry.engine,
+                license=entry.license,
+                size_bytes=entry.download_bytes,
+                is_installed=not entry.needs_weights or self._weights.is_installed(entry),
+                is_default=entry.name == default,
+                source=entry.summary_source,
+                description=entry.description,
+                context_tokens=entry.context_tokens,
+                languages=entry.languages,
+            )
             for entry in self._models.values()
             if entry.kind == "lm"
         )

@@ -67,9 +67,7 @@ def test_dropping_makes_room_for_many_turns() -> None:
     prompt = assemble("", entries[:21], count_tokens=count, budget=full)
     assert prompt.has_moved
     assert prompt.window.tokens <= 0.6 * full
-    later = assemble(
-        "", entries[:27], count_tokens=count, budget=full, first_turn_id=prompt.window.first_turn_id
-    )
+    later = assemble("", entries[:27], count_tokens=count, budget=full, first_turn_id=prompt.window.first_turn_id)
     assert not later.has_moved
 
 

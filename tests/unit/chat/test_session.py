@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -13,7 +14,6 @@ from PIL import Image
 from mmchat.chat.session import SessionSettings, UserInput
 from mmchat.domain import (
     AttachmentRead,
-    GenerateOptions,
     Notice,
     PromptReady,
     ReplyDelta,
@@ -27,7 +27,6 @@ from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.errors import DeviceError, MediaError, UsageError
 from tests.fakes import Bench, FakeEngines
 
-
 T = TypeVar("T")
 
 
@@ -40,6 +39,15 @@ def of_type(events: Iterable[ReplyEvent], kind: type[T]) -> list[T]:
     return [event for event in events if isinstance(event, kind)]
 
 
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(closing(Bench(tmp_path / "data", *arguments)))
+
+
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "red square.png"
@@ -47,8 +55,8 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_events_of_a_turn_come_in_order(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["Hello there, friend."])))
+def test_the_events_of_a_turn_come_in_order(make_bench: MakeBench) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(["Hello there, friend."])))
     events = say(bench, "Good morning")
     kinds = [type(event) for event in events if not isinstance(event, WorkStarted)]
     assert kinds[:3] == [UserTurnStored, PromptReady, ReplyStarted]
@@ -64,17 +72,21 @@ def test_the_events_of_a_turn_come_in_order(tmp_path: Path) -> None:
     assert reply.window.turns_in == 1
 
 
-def test_the_next_turn_sees_the_last_one_and_its_prefix_is_unchanged(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_the_next_turn_sees_the_last_one_and_its_prefix_is_unchanged(make_bench: MakeBench) -> None:
+    bench = make_bench()
     say(bench, "My name is Ada")
     say(bench, "What is my name?")
     first, second = bench.engines.lm.calls
     assert second[: len(first)] == first
-    assert [message.text for message in second][-3:] == ["My name is Ada", "You said: My name is Ada", "What is my name?"]
+    assert [message.text for message in second][-3:] == [
+        "My name is Ada",
+        "You said: My name is Ada",
+        "What is my name?",
+    ]
 
 
-def test_nothing_is_stored_by_looking_around_or_by_sending_nothing(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_nothing_is_stored_by_looking_around_or_by_sending_nothing(make_bench: MakeBench) -> None:
+    bench = make_bench()
     session = bench.session()
     with pytest.raises(UsageError, match="nothing to send"):
         list(session.reply(UserInput("  \n"), Event()))
@@ -82,8 +94,8 @@ def test_nothing_is_stored_by_looking_around_or_by_sending_nothing(tmp_path: Pat
     assert bench.store.list_sessions() == ()
 
 
-def test_a_stopped_reply_keeps_its_text(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["one two three four five six"])))
+def test_a_stopped_reply_keeps_its_text(make_bench: MakeBench) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(["one two three four five six"])))
     cancel = Event()
     events = []
     for event in bench.session().reply(UserInput("count"), cancel):
@@ -97,8 +109,8 @@ def test_a_stopped_reply_keeps_its_text(tmp_path: Path) -> None:
     assert "six" not in ended.turn.text
 
 
-def test_a_reader_that_goes_away_leaves_a_stopped_reply(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["one two three four five six"])))
+def test_a_reader_that_goes_away_leaves_a_stopped_reply(make_bench: MakeBench) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(["one two three four five six"])))
     stream = bench.session().reply(UserInput("count"), Event())
     for event in stream:
         if isinstance(event, ReplyDelta):
@@ -109,9 +121,9 @@ def test_a_reader_that_goes_away_leaves_a_stopped_reply(tmp_path: Path) -> None:
     assert reply.text == "one"
 
 
-def test_a_failing_engine_leaves_the_question_and_what_was_said(tmp_path: Path) -> None:
+def test_a_failing_engine_leaves_the_question_and_what_was_said(make_bench: MakeBench) -> None:
     failing = ScriptedLanguageModel(["one two three four"], error=DeviceError("out of memory"), error_after=2)
-    bench = Bench(tmp_path, FakeEngines(failing))
+    bench = make_bench(FakeEngines(failing))
     with pytest.raises(DeviceError, match="out of memory"):
         say(bench, "count")
     user, reply = bench.session(bench.store.latest_session()).turns()
@@ -119,9 +131,9 @@ def test_a_failing_engine_leaves_the_question_and_what_was_said(tmp_path: Path) 
     assert (reply.status, reply.text) == ("failed", "one two")
 
 
-def test_after_a_failure_the_roles_still_alternate(tmp_path: Path) -> None:
+def test_after_a_failure_the_roles_still_alternate(make_bench: MakeBench) -> None:
     failing = ScriptedLanguageModel(["x"], error=DeviceError("out of memory"))
-    bench = Bench(tmp_path, FakeEngines(failing))
+    bench = make_bench(FakeEngines(failing))
     with pytest.raises(DeviceError):
         say(bench, "first")
     bench.engines.lm = ScriptedLanguageModel()
@@ -130,8 +142,8 @@ def test_after_a_failure_the_roles_still_alternate(tmp_path: Path) -> None:
     assert [(message.role, message.text) for message in messages] == [("user", "first\n\nsecond")]
 
 
-def test_a_picture_is_kept_seen_and_told(tmp_path: Path, photo: Path) -> None:
-    bench = Bench(tmp_path)
+def test_a_picture_is_kept_seen_and_told(make_bench: MakeBench, photo: Path) -> None:
+    bench = make_bench()
     events = say(bench, "What colour is it?", photo)
     (read,) = of_type(events, AttachmentRead)
     assert read.attachment.seen is not None
@@ -142,8 +154,8 @@ def test_a_picture_is_kept_seen_and_told(tmp_path: Path, photo: Path) -> None:
     assert told.endswith("What colour is it?")
 
 
-def test_the_same_bytes_are_not_looked_at_twice(tmp_path: Path, photo: Path) -> None:
-    bench = Bench(tmp_path)
+def test_the_same_bytes_are_not_looked_at_twice(make_bench: MakeBench, photo: Path) -> None:
+    bench = make_bench()
     say(bench, "What colour is it?", photo)
     first = bench.store.turns(bench.store.latest_session().id)[0].attachments[0].seen  # type: ignore[union-attr]
     bench.engines.vision.tag = None  # type: ignore[assignment,method-assign]
@@ -151,8 +163,8 @@ def test_the_same_bytes_are_not_looked_at_twice(tmp_path: Path, photo: Path) -> 
     assert of_type(events, AttachmentRead)[0].attachment.seen == first
 
 
-def test_a_model_that_takes_pixels_gets_them(tmp_path: Path, photo: Path) -> None:
-    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(accepts_images=True)))
+def test_a_model_that_takes_pixels_gets_them(make_bench: MakeBench, photo: Path) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(accepts_images=True)))
     say(bench, "What is it?", photo)
     message = bench.engines.lm.calls[0][-1]
     assert message.text == "What is it?"
@@ -160,8 +172,8 @@ def test_a_model_that_takes_pixels_gets_them(tmp_path: Path, photo: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["gone.png", "broken.png", "notes.txt"])
-def test_a_file_that_cannot_be_read_stores_nothing(tmp_path: Path, name: str) -> None:
-    bench = Bench(tmp_path)
+def test_a_file_that_cannot_be_read_stores_nothing(make_bench: MakeBench, tmp_path: Path, name: str) -> None:
+    bench = make_bench()
     path = tmp_path / name
     if name != "gone.png":
         path.write_bytes(b"this is no picture")
@@ -170,8 +182,8 @@ def test_a_file_that_cannot_be_read_stores_nothing(tmp_path: Path, name: str) ->
     assert bench.store.list_sessions() == ()
 
 
-def test_the_first_words_become_the_title(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_the_first_words_become_the_title(make_bench: MakeBench) -> None:
+    bench = make_bench()
     say(bench, "How do I prune an apple tree? It is ten years old.")
     assert bench.store.latest_session().title == "How do I prune an apple tree?"  # type: ignore[union-attr]
     bench.session(bench.store.latest_session()).rename("Garden")
@@ -179,8 +191,8 @@ def test_the_first_words_become_the_title(tmp_path: Path) -> None:
     assert bench.store.latest_session().title == "Garden"  # type: ignore[union-attr]
 
 
-def test_an_older_conversation_is_recalled_and_stays_where_it_was_told(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_an_older_conversation_is_recalled_and_stays_where_it_was_told(make_bench: MakeBench) -> None:
+    bench = make_bench()
     say(bench, "My sister Amelia plays the cello in Lisbon")
     session = bench.session()
     events = list(session.reply(UserInput("Which instrument does Amelia play, the cello?"), Event()))
@@ -193,17 +205,17 @@ def test_an_older_conversation_is_recalled_and_stays_where_it_was_told(tmp_path:
     assert session.turns()[1].recalled
 
 
-def test_what_is_in_view_is_not_recalled(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_what_is_in_view_is_not_recalled(make_bench: MakeBench) -> None:
+    bench = make_bench()
     say(bench, "Amelia plays the cello")
     (ready,) = of_type(say(bench, "Who plays the cello? Amelia?"), PromptReady)
     assert ready.recalled == ()
 
 
-def test_a_long_conversation_says_what_is_out_of_view(tmp_path: Path) -> None:
+def test_a_long_conversation_says_what_is_out_of_view(make_bench: MakeBench) -> None:
     engines = FakeEngines(ScriptedLanguageModel(context_tokens=120))
-    settings = SessionSettings(options=GenerateOptions(max_new_tokens=20), should_recall=False)
-    bench = Bench(tmp_path, engines, settings)
+    settings = SessionSettings(options={"max_new_tokens": 20}, should_recall=False)
+    bench = make_bench(engines, settings)
     notices = []
     for number in range(12):
         notices += of_type(say(bench, f"This is message number {number} of our talk"), Notice)
@@ -214,8 +226,8 @@ def test_a_long_conversation_says_what_is_out_of_view(tmp_path: Path) -> None:
     assert reply.window.tokens <= reply.window.budget == 100
 
 
-def test_regenerate_draws_anew_and_keeps_the_old_one_out_of_view(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["first try", "second try"])))
+def test_regenerate_draws_anew_and_keeps_the_old_one_out_of_view(make_bench: MakeBench) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(["first try", "second try"])))
     say(bench, "Tell me a joke")
     session = bench.session(bench.store.latest_session())
     list(session.regenerate(Event()))
@@ -223,20 +235,20 @@ def test_regenerate_draws_anew_and_keeps_the_old_one_out_of_view(tmp_path: Path)
     assert bench.engines.lm.calls[1] == bench.engines.lm.calls[0]
 
 
-def test_nothing_to_regenerate_is_said(tmp_path: Path) -> None:
+def test_nothing_to_regenerate_is_said(make_bench: MakeBench) -> None:
     with pytest.raises(UsageError, match="no message to regenerate"):
-        list(Bench(tmp_path).session().regenerate(Event()))
+        list(make_bench().session().regenerate(Event()))
 
 
-def test_an_empty_reply_is_announced(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel([""])))
+def test_an_empty_reply_is_announced(make_bench: MakeBench) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel([""])))
     events = say(bench, "hm")
     assert any("nothing to say" in notice.text for notice in of_type(events, Notice))
     assert of_type(events, ReplyEnded)[0].turn.text == ""
 
 
-def test_a_reply_that_repeats_is_cut_and_says_so(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, FakeEngines(ScriptedLanguageModel(["It goes round and round. " * 80])))
+def test_a_reply_that_repeats_is_cut_and_says_so(make_bench: MakeBench) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(["It goes round and round. " * 80])))
     events = say(bench, "go")
     assert any("repeat itself" in notice.text for notice in of_type(events, Notice))
     assert "repeat itself" in of_type(events, ReplyEnded)[0].turn.notice

@@ -1,0 +1,190 @@
+"""What the slash commands do. Imported with the first command, and screens with the first that needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmchat.chat.attachments import find_files, find_missing, kind_of
+from mmchat.errors import MmchatError, UsageError
+from mmchat.tui.drafts import Draft
+from mmchat.tui.text import clean, one_line, plural
+from mmchat.tui.widgets.turns import ErrorView
+
+if TYPE_CHECKING:
+    from mmchat.tui.app import MmchatApp
+    from mmchat.tui.screens.chat import ChatScreen
+
+
+class Actions:
+    """One method per command, `do_<name>`; each takes the argument."""
+
+    def __init__(self, app: MmchatApp, chat: ChatScreen) -> None:
+        self._app = app
+        self._chat = chat
+
+    async def run(self, name: str, argument: str, draft: Draft | None) -> None:
+        """Carry out a command; an error is shown in the transcript."""
+        try:
+            if name in ("image", "audio", "attach"):
+                await self._attach(name, argument, draft)
+            else:
+                await getattr(self, f"do_{name}")(argument)
+        except MmchatError as error:
+            await self._chat.transcript.add(ErrorView(error.message, next_step=error.hint))
+            self._chat.transcript.scroll_to_end()
+
+    async def do_help(self, argument: str) -> None:
+        """Keys and commands."""
+        from mmchat.tui.screens.help import HelpScreen
+
+        self._app.push_screen(HelpScreen())
+
+    async def do_new(self, argument: str) -> None:
+        """A new conversation; a running reply is stopped and kept."""
+        await self._chat.start_new()
+
+    async def do_sessions(self, argument: str) -> None:
+        """Choose among the conversations."""
+        from mmchat.tui.screens.sessions import SessionsScreen
+
+        info = self._chat.session.info
+        chosen = await self._app.push_screen_wait(SessionsScreen(self._app.desk, self._chat.session, argument))
+        if chosen is None:
+            return
+        if chosen.gone_current:
+            await self._chat.start_new()
+        if chosen.open_id and (chosen.open_id != (info.id if info else "") or chosen.gone_current):
+            self._chat.open(chosen.open_id)
+        elif chosen.open_id or chosen.renamed_current:
+            self._chat.show_title()
+
+    async def do_voice(self, argument: str) -> None:
+        """Start or end a recording."""
+        self._chat.activity.set_hint("")
+        self._chat.watch_models()
+        self._chat.voice.toggle()
+
+    async def do_regen(self, argument: str) -> None:
+        """Draw the last reply anew."""
+        if self._chat.flow.is_busy:
+            self._chat.activity.set_hint("A reply is running. Esc stops it.")
+        elif self._chat.turn_count == 0:
+            self._chat.activity.set_hint("No message to regenerate.")
+        else:
+            self._chat.watch_models()
+            self._chat.flow.regenerate()
+
+    async def do_stop(self, argument: str) -> None:
+        """Stop the reply."""
+        if not self._chat.flow.stop():
+            self._chat.activity.set_hint("No reply is running.")
+
+    async def do_model(self, argument: str) -> None:
+        """Show the models, or switch."""
+        models = self._app.desk.language_models()
+        if not argument:
+            current = self._chat.status.standing.model
+            lines = ["Language models (/model NAME switches):"]
+            for model in models:
+                mark = "●" if model.name == current else " "
+                here = "" if model.is_installed else "  not on this machine yet"
+                lines.append(f" {mark} {model.name}  {model.description}{here}".rstrip())
+            await self._chat.say("\n".join(lines))
+            return
+        self._app.desk.use_language_model(argument)
+        self._chat.status.set(model=argument, engine="", device="", window=None, tokens_per_s=0.0)
+        self._chat.watch_models()
+        self._chat.activity.set_hint(f"The next reply comes from {one_line(argument)}.")
+
+    async def do_copy(self, argument: str) -> None:
+        """Copy the last reply, or all of it."""
+        if argument == "all":
+            turns = self._chat.session.turns()
+            text = "\n\n".join(f"{'You' if turn.role == 'user' else 'Reply'}: {turn.text}" for turn in turns)
+            what = "conversation"
+        else:
+            view = self._chat.transcript.last_reply()
+            text, what = (view.text if view else ""), "last reply"
+        if text.strip():
+            self._app.copy(clean(text), what)
+        else:
+            self._chat.activity.set_hint("Nothing to copy yet.")
+
+    async def do_context(self, argument: str) -> None:
+        """Show what the model was shown."""
+        from mmchat.tui.screens.context import ContextScreen
+
+        flow = self._chat.flow
+        if flow.last_prompt is None and flow.last_reply is None:
+            self._chat.activity.set_hint("The model was shown nothing yet.")
+        else:
+            self._app.push_screen(ContextScreen(flow.last_prompt, flow.last_reply))
+
+    async def do_rename(self, argument: str) -> None:
+        """Give the conversation a title."""
+        from mmchat.tui.screens.dialogs import AskScreen
+
+        info = self._chat.session.info
+        if info is None:
+            self._chat.activity.set_hint("Nothing to rename yet: this conversation is empty.")
+            return
+        title = argument or await self._app.push_screen_wait(AskScreen("Title of this conversation", info.title))
+        if title.strip():
+            self._chat.session.rename(one_line(title))
+            self._chat.show_title()
+
+    async def do_delete(self, argument: str) -> None:
+        """Delete the conversation, once confirmed."""
+        from mmchat.tui.screens.dialogs import ConfirmScreen
+
+        info = self._chat.session.info
+        if info is None:
+            self._chat.activity.set_hint("Nothing to delete: this conversation is empty.")
+            return
+        question = f"Delete “{one_line(info.title) or 'Untitled'}” with {plural(self._chat.turn_count, 'turn')}?"
+        if await self._app.push_screen_wait(ConfirmScreen(question, "It cannot be brought back.", "Delete")):
+            await self._chat.start_new()
+            self._app.desk.delete_session(info.id)
+            self._chat.activity.set_hint("Deleted.")
+
+    async def do_theme(self, argument: str) -> None:
+        """Show or switch the colours."""
+        names = sorted(self._app.available_themes)
+        if argument in names:
+            self._app.choose_theme(argument)
+        elif argument in ("light", "dark"):
+            self._app.choose_theme(f"mmchat-{argument}")
+        elif argument:
+            raise UsageError(f"No theme is called '{argument}'.", hint=f"There are {', '.join(names)}.")
+        else:
+            await self._chat.say(f"Colours now: {self._app.theme}. /theme NAME switches to one of {', '.join(names)}.")
+
+    async def do_quit(self, argument: str) -> None:
+        """Leave."""
+        self._app.exit()
+
+    async def _attach(self, name: str, argument: str, draft: Draft | None) -> None:
+        if draft is not None and draft.files:
+            # The path was dropped, so it is a chip already.
+            self._chat.composer.draft = Draft(" ".join(chip.label for chip in draft.chips) + " ", draft.chips)
+            return
+        if not argument:
+            from mmchat.tui.screens.dialogs import AttachScreen
+
+            argument = await self._app.push_screen_wait(AttachScreen())
+            if not argument:
+                return
+        found = find_files(argument, cwd=Path.cwd())
+        path = Path(argument).expanduser()
+        if not found and path.is_file() and (kind := kind_of(path)):
+            self._chat.composer.attach(path.absolute(), kind)
+            return
+        if not found:
+            problems = find_missing(argument, cwd=Path.cwd())
+            raise UsageError(
+                clean(str(problems[0])) if problems else f"No such file: {one_line(argument)}",
+                hint="Type /attach for a prompt that completes paths.",
+            )
+        for file in found:
+            self._chat.composer.attach(file.path, file.kind)

@@ -1,0 +1,201 @@
+"""The full-screen app. It is handed a `Desk` and knows nothing of models, files or SQL."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+from textual.theme import Theme
+
+from mmchat.paths import log_dir, private_dir
+from mmchat.tui.commands import COMMANDS
+from mmchat.tui.drafts import Draft
+from mmchat.tui.messages import Copied
+from mmchat.tui.screens.chat import ChatScreen
+from mmchat.tui.text import clean, one_line
+from mmchat.tui.widgets.turns import ErrorView
+
+if TYPE_CHECKING:
+    from mmchat.chat.desk import Desk
+    from mmchat.chat.session import ChatSession
+
+DARK = Theme(
+    name="mmchat-dark",
+    primary="#7fb4ca",
+    secondary="#5a7d95",
+    accent="#c8a66b",
+    warning="#d9a65b",
+    error="#e07a7a",
+    success="#8fb573",
+    foreground="#d8dadd",
+    background="#14171b",
+    surface="#1b1f25",
+    panel="#242a32",
+    dark=True,
+)
+LIGHT = Theme(
+    name="mmchat-light",
+    primary="#2b6a87",
+    secondary="#5d8196",
+    accent="#8f6a1c",
+    warning="#9a5b00",
+    error="#b3312f",
+    success="#4a7a2c",
+    foreground="#23272e",
+    background="#fbfaf7",
+    surface="#f1efe9",
+    panel="#e6e3da",
+    dark=False,
+)
+DEFAULT_THEME = DARK.name
+
+
+class MmchatApp(App[None]):
+    """Talk to a local model.
+
+    Args:
+        desk: conversations, models and the microphone.
+        session: the conversation to begin with.
+        draft_text: words already in the input box; paths of files among them become chips.
+        theme: a theme's name; empty for the default.
+        save_theme: called with the name of a theme that the user chose.
+    """
+
+    CSS_PATH = "mmchat.tcss"
+    TITLE = "mmchat"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar = [("ctrl+q", "quit", "Quit")]
+
+    def __init__(
+        self,
+        desk: Desk,
+        session: ChatSession,
+        *,
+        draft_text: str = "",
+        theme: str = "",
+        save_theme: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.desk = desk
+        self._chat = ChatScreen(desk, session)
+        self._draft_text = draft_text
+        self._save_theme = save_theme
+        for each in (DARK, LIGHT):
+            self.register_theme(each)
+        self.theme = theme if theme in self.available_themes else DEFAULT_THEME
+
+    def get_default_screen(self) -> Screen[None]:
+        """The conversation."""
+        return self._chat
+
+    def on_mount(self) -> None:
+        """Keep the terminal's own title for the end."""
+        self._write_terminal("\x1b[22;0t")
+        if self._draft_text:
+            self._chat.composer.draft = Draft(self._draft_text).with_typed_files(Path.cwd())
+
+    def on_unmount(self) -> None:
+        """Give the terminal its title back."""
+        self._write_terminal("\x1b[23;0t")
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: our commands, under the words of the help."""
+        for command in COMMANDS:
+            if not command.needs_argument:
+                key = f"  {command.key}" if command.key else ""
+                yield SystemCommand(
+                    f"{command.name.capitalize()}{key}", command.help, lambda name=command.name: self.run_command(name)
+                )
+
+    def action_command(self, name: str) -> None:
+        """A key that stands for a command."""
+        self.run_command(name)
+
+    def run_command(self, name: str, argument: str = "", draft: Draft | None = None) -> None:
+        """Carry out a slash command, a key or a line of the palette."""
+        from mmchat.tui.actions import Actions
+
+        self.run_worker(Actions(self, self._chat).run(name, argument, draft), exit_on_error=False, group="command")
+
+    # --- copying --------------------------------------------------------------------------------
+
+    def copy(self, text: str, what: str) -> None:
+        """Copy text, and say where it went."""
+        self._run_copy(text, what)
+
+    @work(thread=True, group="copy", exit_on_error=False)
+    def _run_copy(self, text: str, what: str) -> None:
+        from mmchat.tui.clipboard import copy_natively
+
+        self.post_message(Copied(text, what, copy_natively(text)))
+
+    @on(Copied)
+    def _copied(self, event: Copied) -> None:
+        if event.how:
+            self._chat.activity.set_hint(f"Copied the {event.what} with {event.how}.")
+            return
+        self.copy_to_clipboard(event.text)
+        self._chat.activity.set_hint(
+            f"Sent the {event.what} to the terminal's clipboard (OSC 52); some terminals ignore it."
+        )
+
+    # --- themes ---------------------------------------------------------------------------------
+
+    def choose_theme(self, name: str) -> None:
+        """Switch the colours and remember them."""
+        self.theme = name
+        if self._save_theme is not None:
+            self._save_theme(name)
+
+    # --- the terminal ---------------------------------------------------------------------------
+
+    def set_terminal_title(self, title: str) -> None:
+        """Name the terminal window after the conversation."""
+        self.sub_title = title
+        words = f"{title} - mmchat" if title else "mmchat"
+        self._write_terminal(f"\x1b]0;{one_line(words)}\x07")
+
+    def _write_terminal(self, sequence: str) -> None:
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            self._driver.write(sequence)
+
+    # --- when something is wrong with mmchat itself ---------------------------------------------
+
+    def report_crash(self, error: BaseException) -> ErrorView:
+        """Log a bug's traceback, and return what to tell the user."""
+        return ErrorView(
+            f"Something went wrong inside mmchat ({type(error).__name__}).",
+            "Everything stored is kept.",
+            f"The details are in {log_crash(error)}",
+        )
+
+    def _fatal_error(self) -> None:
+        """Textual's last word before it closes: a sentence and a file instead of a traceback on the screen."""
+        error = self._exception
+        if error is None:
+            super()._fatal_error()
+            return
+        path = log_crash(error)
+        self._exit_renderables.append(
+            clean(f"mmchat had to stop: {type(error).__name__}. Everything stored is kept.\nThe details are in {path}")
+        )
+        self._close_messages_no_wait()
+
+
+def log_crash(error: BaseException) -> Path:
+    """Append a traceback to the log, readable by the user alone, and return the log's path."""
+    path = private_dir(log_dir()) / "mmchat.log"
+    lines = "".join(traceback.format_exception(error))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8", errors="replace") as log:
+        log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {lines}\n")
+    return path

@@ -1,0 +1,93 @@
+"""The slash commands: one table for the dispatcher, the completion list, the palette and the help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing the user can ask of the app."""
+
+    name: str
+    help: str
+    argument: str = ""
+    """How the argument is written in the help; in brackets when it may be left out."""
+    key: str = ""
+    """The key that does the same."""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def needs_argument(self) -> bool:
+        """Whether the command means nothing without one."""
+        return bool(self.argument) and not self.argument.startswith("[")
+
+    @property
+    def usage(self) -> str:
+        """As it is typed."""
+        return f"/{self.name} {self.argument}".rstrip()
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("help", "Keys and commands", key="F1", aliases=("?",)),
+    Command("new", "Start a new conversation", key="Ctrl+N", aliases=("clear",)),
+    Command("sessions", "Find, open, rename, delete", key="Ctrl+S", aliases=("resume",)),
+    Command("image", "Attach a picture", "PATH"),
+    Command("audio", "Attach a sound file", "PATH"),
+    Command("attach", "Attach a file, with completion", "[PATH]", key="Ctrl+O"),
+    Command("voice", "Speak: start or end a recording", key="Ctrl+T", aliases=("mic",)),
+    Command("regen", "Draw the last reply anew", key="Ctrl+R", aliases=("regenerate",)),
+    Command("stop", "Stop the reply, keeping its text", key="Esc"),
+    Command("model", "Show or switch the language model", "[NAME]"),
+    Command("copy", "Copy the last reply, or all", "[all]"),
+    Command("context", "Show exactly what the model was shown", aliases=("why", "tokens")),
+    Command("rename", "Give this conversation a title", "[TITLE]"),
+    Command("delete", "Delete this conversation"),
+    Command("theme", "Show or switch the colours", "[NAME]"),
+    Command("quit", "Leave; everything is saved", key="Ctrl+Q", aliases=("exit", "bye")),
+)
+_BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
+_WORD = re.compile(r"/(\?|[A-Za-z][A-Za-z_-]*)(?:\s+(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command with its argument."""
+
+    command: Command
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCommand:
+    """A slash and a word that names no command."""
+
+    word: str
+
+
+def parse(text: str) -> Invocation | UnknownCommand | None:
+    """Read a slash command; None where the text is a message.
+
+    A path is a message: `/home/me/a.png` holds a second slash, `/tmp` exists on this machine.
+    """
+    match = _WORD.fullmatch(text.strip())
+    if match is None:
+        return None
+    word, argument = match[1].lower(), (match[2] or "").strip()
+    command = _BY_NAME.get(word)
+    if command is not None:
+        return Invocation(command, argument)
+    if Path(f"/{match[1]}").exists():
+        return None
+    return UnknownCommand(f"/{match[1]}")
+
+
+def matching(prefix: str) -> Sequence[Command]:
+    """Commands whose name starts with what stands after the slash, then those with such an alias."""
+    prefix = prefix.lower()
+    by_name = [command for command in COMMANDS if command.name.startswith(prefix)]
+    by_alias = [command for command in COMMANDS if any(alias.startswith(prefix) for alias in command.aliases)]
+    return by_name + [command for command in by_alias if command not in by_name]

@@ -1,0 +1,132 @@
+"""What stands in the input box: words, and chips that stand for files and folded pastes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mmchat.chat.attachments import find_files, find_missing
+from mmchat.chat.session import UserInput
+from mmchat.domain import AttachmentKind
+from mmchat.tui.text import clean, elide_middle, one_line
+
+ChipKind = Literal["image", "audio", "paste"]
+FOLD_LINES = 10
+"""A paste longer than this many lines becomes a chip."""
+FOLD_CHARACTERS = 4_000
+"""So does one longer than this."""
+_NAMES: dict[ChipKind, str] = {"image": "Image", "audio": "Sound", "paste": "Pasted text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A label in the draft, and what it stands for."""
+
+    label: str
+    kind: ChipKind
+    path: Path | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The input box at one moment."""
+
+    text: str = ""
+    chips: tuple[Chip, ...] = ()
+    """All chips whose label stands in `text`, in that order."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to send."""
+        return not self.text.strip()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Attached files, in the order of their chips."""
+        return tuple(chip.path for chip in self.chips if chip.path is not None)
+
+    @property
+    def words(self) -> str:
+        """The text as it is sent: file chips taken out, pastes in full."""
+        text = self.text
+        for chip in self.chips:
+            if chip.path is not None:
+                text = re.sub(rf"[ \t]?{re.escape(chip.label)}", "", text, count=1)
+        for chip in self.chips:
+            if chip.kind == "paste":
+                text = text.replace(chip.label, chip.text, 1)
+        return text.strip()
+
+    def to_input(self) -> UserInput:
+        """What the conversation is given."""
+        return UserInput(self.words, self.files)
+
+    def unusable_files(self, cwd: Path) -> list[str]:
+        """Sentences about what reads like a file in the words and is none."""
+        masked = ChipShelf(dict.fromkeys(self.chips)).masked(self.text)
+        return [clean(str(entry)) for entry in find_missing(masked, cwd=cwd)]
+
+    def with_typed_files(self, cwd: Path) -> Draft:
+        """Turn paths of existing pictures and sounds that were typed into chips."""
+        shelf = ChipShelf(dict.fromkeys(self.chips))
+        return shelf.draft(shelf.chip_files(self.text, cwd))
+
+
+@dataclass(slots=True)
+class ChipShelf:
+    """Makes chips for one draft and remembers them, so that an undo brings a deleted one back to life."""
+
+    _chips: dict[Chip, None] = field(default_factory=dict)
+
+    def chip_files(self, text: str, cwd: Path) -> str:
+        """`text` with a chip in the place of every readable picture and sound file that it names."""
+        pieces, at = [], 0
+        for file in find_files(self.masked(text), cwd=cwd):
+            pieces += [text[at : file.start], self.add_path(file.path, file.kind).label]
+            at = file.end
+        return "".join(pieces) + text[at:]
+
+    def masked(self, text: str) -> str:
+        """`text` with its chips blanked out, place for place: the name in a chip is no file name."""
+        for chip in self._chips:
+            text = text.replace(chip.label, "\n" * len(chip.label))
+        return text
+
+    def add_path(self, path: Path, kind: AttachmentKind) -> Chip:
+        """A chip for a file."""
+        return self._add(kind, elide_middle(one_line(path.name).replace("[", "(").replace("]", ")"), 32), path=path)
+
+    def add_paste(self, text: str) -> Chip:
+        """A chip for a long text."""
+        lines = text.count("\n") + 1
+        size = f"+{lines} lines" if lines > FOLD_LINES else f"+{len(text):,} characters"
+        return self._add("paste", size, text=text)
+
+    def _add(self, kind: ChipKind, about: str, *, path: Path | None = None, text: str = "") -> Chip:
+        number = 1 + sum(chip.kind == kind for chip in self._chips)
+        chip = Chip(f"[{_NAMES[kind]} {number}: {about}]", kind, path, text)
+        self._chips[chip] = None
+        return chip
+
+    def spans(self, line: str) -> list[tuple[int, int]]:
+        """Where chips stand in a line, as column ranges."""
+        found = ((line.find(chip.label), len(chip.label)) for chip in self._chips)
+        return sorted((start, start + length) for start, length in found if start >= 0)
+
+    def draft(self, text: str) -> Draft:
+        """The draft that `text` is with these chips."""
+        placed = sorted((text.find(chip.label), chip.label, chip) for chip in self._chips if chip.label in text)
+        return Draft(text, tuple(chip for _, _, chip in placed))
+
+
+def fold_paste(text: str) -> bool:
+    """Whether a paste is too long to stand in the box."""
+    return text.count("\n") >= FOLD_LINES or len(text) > FOLD_CHARACTERS
+
+
+def pasted_text(text: str) -> str:
+    """A paste, made harmless, with plain newlines (terminals send carriage returns)."""
+    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))

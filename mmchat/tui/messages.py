@@ -1,0 +1,100 @@
+"""Facts that workers and widgets tell the screen. Plain dataclasses: Textual writes to its messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from mmchat.chat.session import ChatSession
+from mmchat.domain import Heard, ReplyEvent, Session, Turn
+from mmchat.errors import MmchatError
+
+
+@dataclass
+class ReplyProgressed(Message):
+    """Something happened in a running turn."""
+
+    run_id: int
+    event: ReplyEvent
+    delta_count: int = 0
+    """Deltas merged into the event, about one per token."""
+
+
+@dataclass
+class ReplyFailed(Message):
+    """The turn ended with an error; what was stored stays stored."""
+
+    run_id: int
+    error: MmchatError
+
+
+@dataclass
+class ReplyFinished(Message):
+    """The turn's events are over."""
+
+    run_id: int
+    was_cut: bool
+
+
+@dataclass
+class SessionOpened(Message):
+    """A conversation and all its turns are at hand."""
+
+    session: ChatSession
+    turns: tuple[Turn, ...]
+
+
+@dataclass
+class SessionsListed(Message):
+    """Conversations that match what was typed."""
+
+    query: str
+    sessions: tuple[Session, ...]
+
+
+@dataclass
+class WorkFailed(Message):
+    """A piece of background work could not be done."""
+
+    error: MmchatError
+
+
+@dataclass
+class MicrophoneOpened(Message):
+    """The microphone runs."""
+
+    take: int
+
+
+@dataclass
+class MicrophoneFailed(Message):
+    """The microphone or the recogniser gave up."""
+
+    take: int
+    error: MmchatError
+
+
+@dataclass
+class RecordingEnded(Message):
+    """The sound is at hand; its words follow."""
+
+    take: int
+
+
+@dataclass
+class SpeechTranscribed(Message):
+    """The recording as words; None for a recording without any sound."""
+
+    take: int
+    heard: Heard | None
+
+
+@dataclass
+class Copied(Message):
+    """Text went to a clipboard; `how` says which, truthfully."""
+
+    text: str
+    what: str
+    how: str
+    """Empty: no native tool took it, the terminal has to be asked."""

@@ -1,0 +1,394 @@
+"""The main screen: transcript, activity, input box, status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Markdown, Static
+from textual.worker import Worker, WorkerState
+
+from mmchat.chat.desk import history_prompts
+from mmchat.chat.session import ChatSession
+from mmchat.domain import ReplyEvent, Turn
+from mmchat.errors import MmchatError
+from mmchat.tui.commands import Invocation, UnknownCommand, parse
+from mmchat.tui.drafts import Draft
+from mmchat.tui.messages import (
+    MicrophoneFailed,
+    ReplyFailed,
+    ReplyFinished,
+    ReplyProgressed,
+    SessionOpened,
+    SpeechTranscribed,
+    WorkFailed,
+)
+from mmchat.tui.reply_flow import ReplyFlow
+from mmchat.tui.reply_worker import run_reply
+from mmchat.tui.suggest import suggestions
+from mmchat.tui.text import MUTED, clean, elide, one_line, plural
+from mmchat.tui.widgets.completions import Completions
+from mmchat.tui.widgets.composer import Composer
+from mmchat.tui.widgets.status import ActivityLine, StatusLine, loading_words
+from mmchat.tui.widgets.transcript import Transcript
+from mmchat.tui.widgets.turns import ErrorView, NoticeLine
+from mmchat.tui.widgets.voice import VoiceBar
+
+if TYPE_CHECKING:
+    from mmchat.chat.desk import Desk
+    from mmchat.tui.app import MmchatApp
+
+POLL_S = 0.25
+QUIT_ARMED_S = 3.0
+PLACEHOLDER = "Message, or / for commands"
+
+
+class ChatScreen(Screen[None]):
+    """One conversation."""
+
+    app: MmchatApp
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "step_back", "Stop", show=False),
+        Binding("ctrl+c", "interrupt", "Stop, clear or quit", show=False, priority=True),
+        Binding("ctrl+d", "quit_when_empty", "Quit", show=False, priority=True),
+        Binding("ctrl+n", "app.command('new')", "New", show=False),
+        Binding("ctrl+s", "app.command('sessions')", "Sessions", show=False),
+        Binding("f1", "app.command('help')", "Help", show=False),
+        Binding("ctrl+r", "app.command('regen')", "Regenerate", show=False),
+        Binding("ctrl+t,f2", "app.command('voice')", "Speak", show=False),
+        Binding("ctrl+o", "app.command('attach')", "Attach", show=False),
+        Binding("ctrl+end", "to_end", "Latest", show=False),
+    ]
+
+    def __init__(self, desk: Desk, session: ChatSession) -> None:
+        super().__init__()
+        self.desk = desk
+        self.session = session
+        self.completions = Completions(id="completions")
+        self.composer = Composer(self.completions, id="composer")
+        self.transcript = Transcript(id="transcript")
+        self.activity = ActivityLine(id="activity")
+        self.status = StatusLine(id="status")
+        self.voice = VoiceBar(desk, id="voice")
+        self.flow = ReplyFlow(self)
+        self.turn_count = 0
+        self._header = Static(id="header", markup=False)
+        self._queue_view = Static(id="queue", markup=False)
+        self._is_quit_armed = False
+        self._confirmed_text: str | None = None
+        """A text with unusable file names that was answered once; sent as words the second time."""
+
+    def compose(self) -> ComposeResult:
+        """Top to bottom."""
+        yield self._header
+        yield self.transcript
+        with Vertical(id="bottom"):
+            yield self.activity
+            yield self.voice
+            yield self._queue_view
+            yield self.completions
+            with Vertical(id="box"):
+                yield self.composer
+            yield self.status
+
+    def on_mount(self) -> None:
+        """Take keys at once; the conversation and the models follow."""
+        self.composer.placeholder = PLACEHOLDER
+        self.composer.focus()
+        self._queue_view.display = False
+        self._poll = self.set_interval(POLL_S, self.look_at_models)
+        self.look_at_models()
+        self.show_title()
+        if self.session.info is None:
+            self.call_later(self.transcript.show, ())
+        else:
+            self._run_open(lambda: self.session)
+
+    def on_unmount(self) -> None:
+        """Stop what runs; everything said is stored."""
+        if self.flow.run is not None:
+            self.flow.run.cancel.set()
+
+    # --- workers --------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="reply", exit_on_error=False)
+    def start_reply_worker(self, run_id: int, events: Callable[[], Iterable[ReplyEvent]], cancel: Event) -> None:
+        """Drive a turn in a thread."""
+        run_reply(run_id, events, cancel, self.post_message)
+
+    def open(self, session_id: str) -> None:
+        """Go to another conversation."""
+        self._run_open(lambda: self.desk.open_session(session_id))
+
+    @work(thread=True, exclusive=True, group="open", exit_on_error=False)
+    def _run_open(self, get: Callable[[], ChatSession]) -> None:
+        try:
+            session = get()
+            turns = session.turns()
+        except MmchatError as error:
+            self.post_message(WorkFailed(error))
+        else:
+            self.post_message(SessionOpened(session, turns))
+
+    @on(Worker.StateChanged)
+    async def _worker_changed(self, event: Worker.StateChanged) -> None:
+        """A worker that died of a bug: log it, say where, go on."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            await self.transcript.add(self.app.report_crash(event.worker.error))
+            if event.worker.group == "reply" and self.flow.run is not None:
+                await self.flow.crashed(self.flow.run.id)
+
+    # --- conversations --------------------------------------------------------------------------
+
+    @on(SessionOpened)
+    async def _session_opened(self, event: SessionOpened) -> None:
+        self.flow.abandon()
+        self.session = event.session
+        turns = event.turns
+        self.turn_count = len(turns)
+        last = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
+        self.flow.last_reply = last
+        window = last.window if last else None
+        self.status.set(window=window, tokens_per_s=0.0)
+        self.composer.set_history(history_prompts(turns))
+        self.show_title()
+        await self.transcript.show(turns, window.first_turn_id if window and window.turns_out else None)
+        self.composer.focus()
+
+    async def start_new(self) -> None:
+        """An empty conversation."""
+        self.flow.abandon()
+        self.session = self.desk.new_session()
+        self.turn_count = 0
+        self.status.set(window=None, tokens_per_s=0.0)
+        self.show_title()
+        await self.transcript.show(())
+
+    def turn_stored(self, turn: Turn) -> None:
+        """Count it, and show the title it may have brought."""
+        self.turn_count += 1
+        self.show_title()
+
+    def show_title(self) -> None:
+        """Header and terminal title."""
+        info = self.session.info
+        title = one_line(info.title) if info else ""
+        width = max(self.size.width - 4, 20)
+        about = plural(self.turn_count, "turn") if self.turn_count else ""
+        shown = elide(title or "New conversation", width - len(about) - 10)
+        left = Content.assemble(("mmchat", "bold $primary"), "  ", (shown, MUTED))
+        gap = max(width - left.cell_length - len(about), 1)
+        self._header.update(Content.assemble(left, " " * gap, (about, MUTED)))
+        self.app.set_terminal_title(title)
+
+    def on_resize(self) -> None:
+        """Fit the header."""
+        self.show_title()
+
+    # --- models ---------------------------------------------------------------------------------
+
+    def look_at_models(self) -> None:
+        """Show loading progress; rest once nothing is under way."""
+        states = self.desk.load_states()
+        words = loading_words(states)
+        language = next((state for state in states if state.kind == "lm"), None)
+        if language is not None:
+            self.status.set(model=language.model, engine=language.engine, device=language.device)
+            if language.stage == "failed":
+                words = f"{language.model} cannot be used: {clean(language.detail)}"
+        self.activity.set_models(words)
+        speech = tuple(state for state in states if state.kind == "asr")
+        self.voice.set_waiting(loading_words(speech))
+        is_settled = language is not None and language.stage in ("ready", "failed") and not loading_words(states)
+        if is_settled and not self.flow.is_busy and self.voice.state == "off":
+            self._poll.pause()
+
+    def watch_models(self) -> None:
+        """Look again, until all is settled."""
+        self._poll.resume()
+
+    # --- sending --------------------------------------------------------------------------------
+
+    @on(Composer.Submitted)
+    async def _submitted(self, event: Composer.Submitted) -> None:
+        self.activity.set_hint("")
+        if self.voice.state == "recording":
+            self.voice.finish()
+            return
+        draft = event.draft
+        if draft.is_empty:
+            return
+        match parse(draft.text):
+            case Invocation(command, argument):
+                self.composer.clear_draft()
+                self.composer.remember(draft)
+                self.app.run_command(command.name, argument, draft)
+                return
+            case UnknownCommand(word):
+                self.activity.set_hint(f"Unknown command '{word}'. Type /help.")
+                return
+        draft = draft.with_typed_files(Path.cwd())
+        problems = draft.unusable_files(Path.cwd())
+        if problems and self._confirmed_text != draft.text:
+            self._confirmed_text = draft.text
+            self.activity.set_hint(f"{problems[0]}. Enter again sends it as words.")
+            return
+        self._confirmed_text = None
+        self.composer.clear_draft()
+        self.composer.remember(draft)
+        self.watch_models()
+        await self.flow.send(draft)
+
+    @on(ReplyProgressed)
+    async def _progressed(self, event: ReplyProgressed) -> None:
+        await self.flow.progressed(event)
+
+    @on(ReplyFailed)
+    async def _failed(self, event: ReplyFailed) -> None:
+        await self.flow.failed(event.run_id, event.error)
+
+    @on(ReplyFinished)
+    async def _finished(self, event: ReplyFinished) -> None:
+        await self.flow.finished(event.run_id)
+
+    @on(WorkFailed)
+    async def _work_failed(self, event: WorkFailed) -> None:
+        await self.transcript.add(ErrorView(event.error.message, next_step=event.error.hint))
+
+    async def say(self, text: str) -> None:
+        """Answer in the transcript."""
+        await self.transcript.add(NoticeLine(text))
+        self.transcript.scroll_to_end()
+
+    def show_queue(self, queue: Sequence[Draft]) -> None:
+        """Messages that wait for their turn."""
+        self._queue_view.display = bool(queue)
+        lines = [elide(f"queued: {one_line(draft.text)}", max(self.size.width - 6, 20)) for draft in queue]
+        if lines:
+            lines.append("Up takes the last one back")
+        self._queue_view.update(Content("\n".join(lines)))
+
+    def restore_draft(self, draft: Draft) -> None:
+        """Put a message back, before what was typed since."""
+        since = self.composer.draft
+        chips = {chip: None for chip in (*draft.chips, *since.chips)}
+        text = draft.text if since.is_empty else f"{draft.text}\n{since.text}"
+        self.composer.draft = Draft(text, tuple(chips))
+
+    # --- the input box --------------------------------------------------------------------------
+
+    @on(Composer.Changed, "#composer")
+    def _edited(self) -> None:
+        self.activity.set_hint("")
+        self._is_quit_armed = False
+        row, column = self.composer.cursor_location
+        text = (
+            self.composer.document.get_line(0)[:column] if row == 0 and self.composer.document.line_count == 1 else ""
+        )
+        found = suggestions(
+            text,
+            Path.cwd(),
+            lambda: [model.name for model in self.desk.language_models()],
+            lambda: sorted(self.app.available_themes),
+        )
+        self.completions.offer(text, found)
+
+    @on(Completions.Chosen)
+    def _completion_chosen(self, event: Completions.Chosen) -> None:
+        completion = event.completion
+        self.composer.complete(completion.start, completion.insert)
+        if event.by_enter and completion.should_run:
+            self.completions.close()
+            self.composer.post_message(Composer.Submitted(self.composer.draft))
+
+    @on(Composer.PreviousWanted)
+    def _previous_wanted(self) -> None:
+        if self.composer.draft.is_empty and self.flow.queue:
+            draft = self.flow.take_back()
+            if draft is not None:
+                self.composer.draft = draft
+        else:
+            self.composer.show_previous()
+
+    @on(Composer.EndWanted)
+    def action_to_end(self) -> None:
+        """Return to the newest line."""
+        self.transcript.scroll_to_end()
+
+    @on(Composer.PageWanted)
+    def _page_wanted(self, event: Composer.PageWanted) -> None:
+        self.transcript.page(event.direction)
+
+    # --- speech ---------------------------------------------------------------------------------
+
+    @on(SpeechTranscribed)
+    def _transcribed(self, event: SpeechTranscribed) -> None:
+        if event.heard is None:
+            self.activity.set_hint("No sound came from the microphone. Check its permission and its volume.")
+        elif not event.heard.text.strip():
+            self.activity.set_hint("No speech heard.")
+        else:
+            self.composer.insert_words(clean(event.heard.text.strip()))
+        self.composer.focus()
+
+    @on(MicrophoneFailed)
+    async def _microphone_failed(self, event: MicrophoneFailed) -> None:
+        await self.transcript.add(ErrorView(event.error.message, "Your draft is untouched.", event.error.hint))
+        self.transcript.scroll_to_end()
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def action_step_back(self) -> None:
+        """Esc: give up the recording, else stop the reply."""
+        if self.voice.state != "off":
+            self.voice.cancel()
+            self.activity.set_hint("Recording discarded.")
+        elif not self.flow.stop():
+            self.activity.set_hint("")
+
+    async def action_interrupt(self) -> None:
+        """Ctrl+C: copy a selection, else stop, else clear, else quit when pressed twice."""
+        selected = self.composer.selected_text or self.get_selected_text() or ""
+        if selected:
+            self.app.copy(selected, "selection")
+            self.clear_selection()
+        elif self.voice.state != "off":
+            self.voice.cancel()
+        elif self.flow.is_busy:
+            self.flow.stop()
+        elif not self.composer.draft.is_empty:
+            self.composer.remember(self.composer.draft)
+            self.composer.clear_draft()
+        elif self._is_quit_armed:
+            self.app.exit()
+        else:
+            self._is_quit_armed = True
+            self.activity.set_hint("Press Ctrl+C again to quit.")
+            self.set_timer(QUIT_ARMED_S, self._disarm_quit)
+
+    def _disarm_quit(self) -> None:
+        if self._is_quit_armed:
+            self._is_quit_armed = False
+            self.activity.set_hint("")
+
+    def action_quit_when_empty(self) -> None:
+        """Ctrl+D: quit on an empty box, else delete to the right."""
+        if not self.composer.text:
+            self.app.exit()
+        else:
+            self.composer.action_delete_right()
+
+    @on(Markdown.LinkClicked)
+    def _link_clicked(self, event: Markdown.LinkClicked) -> None:
+        """Never open what a model wrote; show where it leads."""
+        event.stop()
+        self.activity.set_hint(f"Link: {clean(event.href)}")

@@ -1,0 +1,133 @@
+"""The two lines around the input box: what is happening now, and where things stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from textual import events
+from textual.content import Content
+from textual.widgets import Static
+
+from mmchat.domain import LoadState, Window
+from mmchat.tui.text import MUTED, clean, elide, elide_middle, meter, one_line, short_count
+
+WIDE_CELLS = 100
+"""From this width on the lines say more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the status line knows."""
+
+    model: str = ""
+    engine: str = ""
+    device: str = ""
+    window: Window | None = None
+    tokens_per_s: float = 0.0
+
+
+class StatusLine(Static):
+    """Model, engine, window use, speed."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, markup=False)
+        self.standing = Standing()
+
+    def set(self, **changes: object) -> None:
+        """Change what is known."""
+        self.standing = replace(self.standing, **changes)  # type: ignore[arg-type]
+        self._show()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit the line."""
+        self._show()
+
+    def _show(self) -> None:
+        width = self.size.width
+        left, right = self._left(width >= WIDE_CELLS), self._right(width >= WIDE_CELLS)
+        room = width - right.cell_length - 2
+        left = left.truncate(max(room, 0), ellipsis=True)
+        self.update(Content.assemble(left, " " * max(width - left.cell_length - right.cell_length, 1), right))
+
+    def _left(self, is_wide: bool) -> Content:
+        standing = self.standing
+        parts = [
+            elide_middle(one_line(standing.model), 40 if is_wide else 28),
+            one_line(standing.engine),
+            standing.device,
+        ]
+        return Content(" · ".join(part for part in parts if part))
+
+    def _right(self, is_wide: bool) -> Content:
+        standing = self.standing
+        parts: list[Content] = []
+        window = standing.window
+        if window is not None and window.budget:
+            filled, empty = meter(window.tokens / window.budget, 12 if is_wide else 6)
+            style = "$warning" if window.turns_out else "$primary"
+            numbers = f" {short_count(window.tokens)}/{short_count(window.budget)}"
+            if is_wide and window.turns_out:
+                numbers += f", {window.turns_out} turns out of view"
+            parts.append(
+                Content.assemble("window " if is_wide else "", (filled, style), (empty, "$foreground 30%"), numbers)
+            )
+        if standing.tokens_per_s:
+            parts.append(Content(f"{standing.tokens_per_s:.0f} tok/s"))
+        if is_wide:
+            parts.append(Content.assemble(("Ctrl+P", "bold"), " palette"))
+        parts.append(Content.assemble(("F1", "bold"), " help"))
+        return Content("  ").join(parts)
+
+
+class ActivityLine(Static):
+    """One line that says what is going on; empty while nothing is. A hint goes before work, work before loading."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, markup=False)
+        self._hint = ""
+        self._work = ""
+        self._loading = ""
+
+    @property
+    def words(self) -> str:
+        """What the line says."""
+        return self._hint or self._work or self._loading
+
+    def set_hint(self, text: str) -> None:
+        """Answer the user; stays until the next key that changes something."""
+        self._hint = text
+        self._show()
+
+    def set_work(self, text: str) -> None:
+        """Say what a running turn does."""
+        self._work = text
+        self._show()
+
+    def set_models(self, text: str) -> None:
+        """Say what is being fetched or loaded."""
+        self._loading = text
+        self._show()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit the line."""
+        self._show()
+
+    def _show(self) -> None:
+        style = "$warning" if self._hint else MUTED
+        self.update(Content.styled(elide(one_line(self.words), max(self.size.width - 2, 20)), style))
+
+
+_KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "sight", "embed": "memory"}
+
+
+def loading_words(states: tuple[LoadState, ...]) -> str:
+    """What is being fetched or loaded, for people; empty when nothing is."""
+    parts = []
+    for state in states:
+        if state.stage in ("pulling", "loading"):
+            detail = clean(state.detail)
+            if not detail:
+                detail = "fetching" if state.stage == "pulling" else "loading"
+                detail += f" {state.fraction:.0%}" if state.fraction is not None else ""
+            parts.append(f"{_KIND_WORDS[state.kind]}: {detail}")
+    return " · ".join(parts)

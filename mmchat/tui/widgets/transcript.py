@@ -1,0 +1,183 @@
+"""The conversation: a window of widgets over any number of turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from mmchat.domain import Turn
+from mmchat.tui.widgets.turns import ReplyView, UserTurnView, Welcome, WindowMark
+
+FIRST_TURNS = 16
+"""What the first paint shows; more than a tall screen holds."""
+MORE_TURNS = 40
+"""How many older turns each step up adds."""
+MAX_TURNS = 240
+"""Mounted turns beyond this are let go at the top while the end is watched."""
+
+TurnView = UserTurnView | ReplyView
+
+
+class Transcript(Vertical):
+    """A scrolling list of turns that follows its end until the user scrolls away from it."""
+
+    class Scrolled(Message):
+        """The end came into or went out of view."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._scroll = _TurnScroll()
+        self._pill = Static(classes="pill", markup=False)
+        self._turns: tuple[Turn, ...] = ()
+        self._first_mounted = 0
+        """Index in `_turns` of the oldest turn that has a widget."""
+        self._window_start: str | None = None
+        self._is_loading = False
+        self.is_streaming = False
+
+    def compose(self) -> ComposeResult:
+        """The list, and the pill that floats over its end."""
+        yield self._scroll
+        yield self._pill
+
+    def on_mount(self) -> None:
+        """Follow the end."""
+        self._pill.display = False
+        self._scroll.anchor()
+
+    # --- contents -------------------------------------------------------------------------------
+
+    async def show(self, turns: Sequence[Turn], window_start: str | None = None) -> None:
+        """Show a conversation from its end."""
+        self._turns = tuple(turns)
+        self._window_start = window_start
+        self._first_mounted = max(0, len(self._turns) - FIRST_TURNS)
+        widgets = self._widgets(self._turns[self._first_mounted :])
+        with self.app.batch_update():
+            await self._scroll.remove_children()
+            await self._scroll.mount_all(widgets or [Welcome()])
+        self._scroll.anchor()
+        self.call_after_refresh(self._update_pill)
+
+    async def add(self, widget: Widget) -> None:
+        """Put a widget at the end."""
+        self._scroll.query(Welcome).remove()
+        await self._scroll.mount(widget)
+        await self._let_go()
+
+    def set_window_start(self, turn_id: str | None, turns_out: int) -> None:
+        """Mark where the model's view begins; no mark while nothing is out of view."""
+        self._window_start = turn_id if turns_out else None
+        self._scroll.query(WindowMark).remove()
+        for view in self._turn_views():
+            if self._window_start and view.turn_id == self._window_start:
+                self._scroll.mount(WindowMark(), before=view)
+
+    def last_reply(self) -> ReplyView | None:
+        """The newest reply on the screen."""
+        views = [view for view in self._turn_views() if isinstance(view, ReplyView)]
+        return views[-1] if views else None
+
+    def _turn_views(self) -> list[TurnView]:
+        return [child for child in self._scroll.children if isinstance(child, UserTurnView | ReplyView)]
+
+    def _widgets(self, turns: Sequence[Turn]) -> list[Widget]:
+        widgets: list[Widget] = []
+        for turn in turns:
+            if turn.id == self._window_start:
+                widgets.append(WindowMark())
+            widgets.append(ReplyView(turn) if turn.role == "assistant" else UserTurnView(turn.text, turn=turn))
+        return widgets
+
+    async def load_earlier(self) -> None:
+        """Mount older turns above, keeping what is seen in its place."""
+        if self._is_loading or self._first_mounted == 0 or not self._turns:
+            return
+        self._is_loading = True
+        stop = self._first_mounted
+        self._first_mounted = max(0, stop - MORE_TURNS)
+        from_end = self._scroll.max_scroll_y - self._scroll.scroll_y
+        first = self._scroll.children[0] if self._scroll.children else None
+        await self._scroll.mount_all(self._widgets(self._turns[self._first_mounted : stop]), before=first)
+
+        def restore() -> None:
+            self._scroll.scroll_to(y=self._scroll.max_scroll_y - from_end, animate=False, immediate=True)
+            self._is_loading = False
+
+        self.call_after_refresh(restore)
+
+    async def _let_go(self) -> None:
+        """Unmount the oldest turns of a very long stay; they load again on the way up."""
+        views = self._turn_views()
+        if len(views) <= MAX_TURNS or not self.is_at_end:
+            return
+        known = {turn.id: index for index, turn in enumerate(self._turns)}
+        keep_from = next((view for view in views[MAX_TURNS // 2 :] if view.turn_id in known), None)
+        if keep_from is None:
+            return
+        for child in list(self._scroll.children):
+            if child is keep_from:
+                break
+            await child.remove()
+        self._first_mounted = known[keep_from.turn_id]
+
+    # --- scrolling ------------------------------------------------------------------------------
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the end is followed: nothing was scrolled up, or everything fits."""
+        # Textual has no public name for "the user let go of the anchor".
+        return not self._scroll._anchor_released or self._scroll.max_scroll_y - self._scroll.scroll_y < 1
+
+    def scroll_to_end(self) -> None:
+        """Return to the end and follow it again."""
+        self._scroll.anchor()
+        self.call_after_refresh(self._update_pill)
+
+    def page(self, direction: int) -> None:
+        """Move by most of a page."""
+        scroll = self._scroll
+        if scroll.virtual_size.height <= scroll.size.height:
+            return
+        if direction < 0:
+            scroll.release_anchor()
+        scroll.scroll_to(
+            y=scroll.scroll_y + direction * max(1, scroll.size.height - 2), animate=False, release_anchor=direction < 0
+        )
+
+    def on_transcript_scrolled(self, event: Scrolled) -> None:
+        """Show the pill, and older turns as they come near."""
+        event.stop()
+        self._update_pill()
+        if self._first_mounted > 0 and self._scroll.scroll_y < self._scroll.size.height and not self.is_at_end:
+            self.call_later(self.load_earlier)
+
+    def _update_pill(self) -> None:
+        self._pill.display = not self.is_at_end
+        words = "still writing below · End jumps there" if self.is_streaming else "End jumps to the latest"
+        self._pill.update(Content(f" ↓ {words} "))
+
+    def on_click(self) -> None:
+        """A click on the pill returns to the end."""
+        if self._pill.is_mouse_over:
+            self.scroll_to_end()
+
+
+class _TurnScroll(VerticalScroll, can_focus=False):
+    """The scrolling part; keys reach it through the input box."""
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Tell the transcript."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(Transcript.Scrolled())
+
+    def watch_virtual_size(self) -> None:
+        """More lines may have come below a reader who scrolled up."""
+        self.post_message(Transcript.Scrolled())

@@ -1,0 +1,207 @@
+"""The turns of a conversation, each one widget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Markdown, Static
+from textual.widgets.markdown import MarkdownStream
+
+from mmchat.domain import Attachment, Recalled, Turn
+from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
+
+MAX_SHOWN_LINES = 40
+"""A user's turn longer than this is folded in the transcript; a click unfolds it."""
+
+
+def _keep_line_breaks(state: StateCore) -> None:
+    """A line break in a reply is meant: verses, addresses and lists without marks keep their shape."""
+    for token in state.tokens:
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type = "hardbreak"
+
+
+def make_parser() -> MarkdownIt:
+    """Markdown for replies: HTML is shown as written, addresses are not made into links."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.core.ruler.push("keep_line_breaks", _keep_line_breaks)
+    return parser
+
+
+class Reply(Markdown):
+    """Markdown that is appended to, and never opens anything by itself."""
+
+    def __init__(self, markdown: str | None = None) -> None:
+        super().__init__(markdown, parser_factory=make_parser, open_links=False)
+
+
+class NoticeLine(Static):
+    """Something the user should know."""
+
+    def __init__(self, text: str, *, classes: str = "") -> None:
+        super().__init__(Content(clean(text)), classes=f"notice {classes}".strip(), markup=False)
+
+
+class WindowMark(Static):
+    """Where the model's view begins."""
+
+    def __init__(self) -> None:
+        super().__init__(Content("── the model reads from here ──"), classes="window-mark", markup=False)
+
+
+class UserTurnView(Static):
+    """What the user said and sent along."""
+
+    def __init__(self, text: str, file_names: Sequence[str] = (), turn: Turn | None = None) -> None:
+        super().__init__(classes="user-turn", markup=False)
+        self._text = text
+        self._file_names = tuple(file_names)
+        self._attachments: dict[str, Attachment] = {}
+        self._is_unfolded = False
+        self.turn_id = ""
+        if turn is not None:
+            self.store(turn)
+        else:
+            self._show()
+
+    def store(self, turn: Turn) -> None:
+        """Take over the turn as it was stored."""
+        self.turn_id = turn.id
+        self._text = turn.text
+        self._attachments = {attachment.id: attachment for attachment in turn.attachments}
+        self._show()
+
+    def set_attachment(self, attachment: Attachment) -> None:
+        """Show what was made of a file."""
+        if attachment.id in self._attachments:
+            self._attachments[attachment.id] = attachment
+            self._show()
+
+    def on_click(self) -> None:
+        """Unfold a long message, or fold it again."""
+        if clean(self._text).count("\n") >= MAX_SHOWN_LINES:
+            self._is_unfolded = not self._is_unfolded
+            self._show()
+
+    def _show(self) -> None:
+        lines = clean(self._text).split("\n")
+        parts: list[Content] = []
+        if len(lines) > MAX_SHOWN_LINES and not self._is_unfolded:
+            hidden = len(lines) - MAX_SHOWN_LINES // 2
+            parts.append(Content("\n".join(lines[: MAX_SHOWN_LINES // 2])))
+            parts.append(Content.styled(f"… {plural(hidden, 'more line')} (click to unfold)", MUTED))
+        elif self._text:
+            parts.append(Content("\n".join(lines)))
+        shown = [attachment_line(attachment) for attachment in self._attachments.values()] or [
+            one_line(name) for name in self._file_names
+        ]
+        parts += [Content.assemble(("▪ ", "$accent"), (line, MUTED)) for line in shown]
+        self.update(Content("\n").join(parts))
+
+
+class RecalledLine(Static):
+    """How many older turns were recalled; a click shows them."""
+
+    def __init__(self, recalled: Sequence[Recalled]) -> None:
+        super().__init__(classes="recalled", markup=False)
+        self._recalled = tuple(recalled)
+        self._is_open = False
+        self._show()
+
+    def on_click(self) -> None:
+        """Unfold, or fold again."""
+        self._is_open = not self._is_open
+        self._show()
+
+    def _show(self) -> None:
+        mark = "▾" if self._is_open else "▸"
+        lines = [f"{mark} recalled {plural(len(self._recalled), 'earlier turn')}"]
+        if self._is_open:
+            for note in self._recalled:
+                who = "you" if note.role == "user" else "reply"
+                lines.append(f"    {note.created_at[:10]}  {who}: {elide(one_line(note.text), 160)}")
+        self.update(Content("\n".join(lines)))
+
+
+class ReplyView(Vertical):
+    """A reply, growing or stored, with what was recalled for it and how it ended."""
+
+    def __init__(self, turn: Turn | None = None, *, recalled: Sequence[Recalled] = ()) -> None:
+        super().__init__(classes="reply-turn")
+        self.turn_id = turn.id if turn else ""
+        self._turn = turn
+        self._recalled = turn.recalled if turn else tuple(recalled)
+        self._markdown = Reply(clean(turn.text) if turn else None)
+        self._ending = Static(classes="ending", markup=False)
+        self._stream: MarkdownStream | None = None
+        self.text = turn.text if turn else ""
+
+    def compose(self) -> ComposeResult:
+        """Recalled notes, words, ending."""
+        if self._recalled:
+            yield RecalledLine(self._recalled)
+        yield self._markdown
+        yield self._ending
+        self._show_ending(self._turn)
+
+    async def append(self, text: str) -> None:
+        """Add to a growing reply; only its last block is parsed again."""
+        self.text += text
+        if self._stream is None:
+            self._stream = Markdown.get_stream(self._markdown)
+        await self._stream.write(clean(text))
+
+    async def end(self, turn: Turn | None = None, *, failed: bool = False, should_show_notice: bool = True) -> None:
+        """Close the stream and say how the reply ended."""
+        if self._stream is not None:
+            await self._stream.stop()
+            self._stream = None
+        if turn is not None:
+            self.turn_id = turn.id
+            if clean(turn.text).strip() != self._markdown.source.strip():
+                await self._markdown.update(clean(turn.text))
+            self.text = turn.text
+        self._show_ending(turn, failed=failed, should_show_notice=should_show_notice)
+
+    def _show_ending(self, turn: Turn | None, *, failed: bool = False, should_show_notice: bool = True) -> None:
+        parts = []
+        if failed or (turn is not None and turn.status == "failed"):
+            parts.append(Content.assemble(("[failed]", "$text-error"), ("  Ctrl+R tries again", MUTED)))
+        elif turn is not None and turn.status == "stopped":
+            parts.append(Content.styled("[stopped]", "$text-warning"))
+        if turn is not None and turn.notice and should_show_notice:
+            parts.append(Content.styled(clean(turn.notice), MUTED))
+        self._ending.display = bool(parts)
+        self._ending.update(Content("  ").join(parts))
+
+
+class ErrorView(Static):
+    """An error as three lines: what happened, what was kept, what to do next."""
+
+    def __init__(self, what: str, kept: str = "", next_step: str = "") -> None:
+        parts = [Content.styled(clean(what), "$text-error")]
+        if kept:
+            parts.append(Content(clean(kept)))
+        if next_step:
+            parts.append(Content.assemble(("→ ", "$accent"), clean(next_step)))
+        super().__init__(Content("\n").join(parts), classes="error-view", markup=False)
+
+
+class Welcome(Static):
+    """What to do with an empty conversation."""
+
+    def __init__(self) -> None:
+        lines = Content.assemble(
+            ("mmchat", "bold $primary"),
+            ("   a private chat that stays on this machine\n\n", MUTED),
+            "Type below and press ", ("Enter", "bold"), ".\n",
+            "Drop in a picture or a sound file, or press ", ("Ctrl+T", "bold"), " and speak.\n",
+            ("F1", "bold"), " shows keys and commands; ", ("Ctrl+S", "bold"), " finds earlier conversations.",
+        )  # fmt: skip
+        super().__init__(lines, classes="welcome", markup=False)

@@ -1,0 +1,235 @@
+"""A desk without models, disk or microphone, whose replies a test writes and whose pace a test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmchat.chat.desk import Desk
+from mmchat.chat.session import UserInput
+from mmchat.domain import (
+    Attachment,
+    AttachmentRead,
+    Heard,
+    LoadState,
+    Message,
+    ModelSummary,
+    PromptReady,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyEvent,
+    ReplyStarted,
+    Seen,
+    Session,
+    Tag,
+    Turn,
+    Usage,
+    UserTurnStored,
+    Window,
+    WorkStarted,
+)
+from mmchat.errors import UsageError
+
+NOW = "2026-05-03T10:00:00+00:00"
+READY = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "ready", context_tokens=8192, device="cpu"),)
+WAIT_S = 10.0
+
+
+def make_turn(number: int, role: str = "user", text: str = "", session: str = "s1", **changes: Any) -> Turn:
+    turn = Turn(f"t{number}", session, None, cast(Any, role), text or f"{role} {number}", "complete", NOW)
+    return replace(turn, **changes)
+
+
+def make_turns(count: int, session: str = "s1") -> tuple[Turn, ...]:
+    return tuple(make_turn(n, "user" if n % 2 == 0 else "assistant", session=session) for n in range(count))
+
+
+Script = Callable[["FakeSession", UserInput | None, Turn, Event], Iterator[ReplyEvent]]
+
+
+@dataclass
+class FakeSession:
+    """Keeps turns in a list; a script decides what a reply does."""
+
+    desk: FakeDesk
+    info: Session | None = None
+    stored: list[Turn] = field(default_factory=list)
+    sent: list[UserInput] = field(default_factory=list)
+
+    def turns(self) -> tuple[Turn, ...]:
+        return tuple(self.stored)
+
+    def rename(self, title: str) -> Session:
+        assert self.info is not None
+        self.info = replace(self.info, title=title)
+        self.desk.infos[self.info.id] = self.info
+        return self.info
+
+    def reply(self, user_input: UserInput, cancel: Event) -> Iterator[ReplyEvent]:
+        self.sent.append(user_input)
+        if self.desk.refuse is not None:
+            raise self.desk.refuse
+        if self.info is None:
+            self.info = Session("s-new", user_input.text[:40], NOW, NOW)
+        turn = make_turn(len(self.stored), text=user_input.text)
+        turn = replace(turn, attachments=tuple(make_attachment(turn.id, path) for path in user_input.files))
+        self.stored.append(turn)
+        yield UserTurnStored(turn)
+        yield from self.desk.script(self, user_input, turn, cancel)
+
+    def regenerate(self, cancel: Event) -> Iterator[ReplyEvent]:
+        if self.stored and self.stored[-1].role == "assistant":
+            self.stored.pop()
+        yield from self.desk.script(self, None, self.stored[-1], cancel)
+
+
+def make_attachment(turn_id: str, path: Path) -> Attachment:
+    kind = "audio" if path.suffix == ".wav" else "image"
+    return Attachment(f"a-{path.name}", turn_id, cast(Any, kind), path.name, "0" * 64, "image/png", 10, path)
+
+
+def answer(
+    *pieces: str, gates: Sequence[Event] = (), window: Window | None = None, recalled: Sequence[Any] = (),
+    status: str = "complete", error: Exception | None = None, notice: str = "",
+) -> Script:  # fmt: skip
+    """A reply in pieces; before piece n the n-th gate is awaited, so that a test can look in between."""
+
+    def script(session: FakeSession, user_input: UserInput | None, turn: Turn, cancel: Event) -> Iterator[ReplyEvent]:
+        for attachment in turn.attachments:
+            yield WorkStarted(f"reading {attachment.name}")
+            if attachment.kind == "image":
+                seen = Seen((Tag("dog", 0.82), Tag("grass", 0.41)))
+                yield AttachmentRead(replace(attachment, seen=seen))
+            else:
+                yield AttachmentRead(replace(attachment, heard=Heard("hello there", "en", 3.2)))
+        view = window or Window(len(session.stored), 0, 410, 7680, turn.id)
+        yield PromptReady(view, tuple(recalled), (Message("user", turn.text),))
+        text = ""
+        was_cut = False
+        for number, piece in enumerate(pieces):
+            if number < len(gates):
+                assert wait_either(gates[number], cancel)
+            if cancel.is_set():
+                was_cut = True
+                break
+            if not text:
+                yield ReplyStarted(f"t{len(session.stored)}")
+            text += piece
+            yield ReplyDelta(piece)
+        if error is not None:
+            raise error
+        usage = Usage(120, 80, 40, 0.12, 97.0)
+        reply = make_turn(
+            len(session.stored), "assistant", text or " ", status="stopped" if was_cut else status, usage=usage,
+            window=view, recalled=tuple(recalled), model="smollm2-135m-instruct", engine="llamacpp", notice=notice,
+        )  # fmt: skip
+        session.stored.append(reply)
+        yield ReplyEnded(reply)
+
+    return script
+
+
+def wait_either(gate: Event, cancel: Event) -> bool:
+    return any(gate.wait(0.005) or cancel.wait(0.005) for _ in range(int(WAIT_S / 0.01)))
+
+
+class FakeRecorder:
+    """A microphone whose sound and failures a test sets."""
+
+    def __init__(self, *, seconds: float = 1.0, error: Exception | None = None, gate: Event | None = None) -> None:
+        self.state = "idle"
+        self.elapsed_s = 7.2
+        self.peak_dbfs = -12.0
+        self.device_name = "Fake microphone"
+        self.warning = ""
+        self.was_cancelled = False
+        self._seconds = seconds
+        self._error = error
+        self._gate = gate
+
+    def start(self) -> None:
+        self.state = "starting"
+        if self._gate is not None:
+            assert self._gate.wait(WAIT_S)
+        if self._error is not None:
+            self.state = "failed"
+            raise self._error
+        self.state = "recording"
+
+    def stop(self) -> NDArray[np.float32]:
+        self.state = "stopped"
+        return np.zeros(int(16_000 * self._seconds), dtype=np.float32)
+
+    def cancel(self) -> None:
+        self.state = "stopped"
+        self.was_cancelled = True
+
+
+@dataclass
+class FakeDesk:
+    """What the app is handed, in memory."""
+
+    script: Script = field(default_factory=lambda: answer("Hello", " there."))
+    states: tuple[LoadState, ...] = READY
+    infos: dict[str, Session] = field(default_factory=dict)
+    stored: dict[str, list[Turn]] = field(default_factory=dict)
+    refuse: Exception | None = None
+    """Raised by `reply` before anything is stored."""
+    recorder: FakeRecorder = field(default_factory=FakeRecorder)
+    heard: Heard | Exception = field(default_factory=lambda: Heard("what is this", "en", 1.0))
+    transcribe_gate: Event | None = None
+    used_models: list[str] = field(default_factory=list)
+
+    def as_desk(self) -> Desk:
+        return cast(Desk, self)
+
+    def add_session(self, session_id: str, title: str, turns: Sequence[Turn]) -> None:
+        self.infos[session_id] = Session(session_id, title, NOW, NOW, turn_count=len(turns))
+        self.stored[session_id] = list(turns)
+
+    def new_session(self) -> FakeSession:
+        return FakeSession(self)
+
+    def open_session(self, session_id: str) -> FakeSession:
+        if session_id not in self.infos:
+            raise UsageError(f"No conversation {session_id}")
+        return FakeSession(self, self.infos[session_id], self.stored[session_id])
+
+    def sessions(self, query: str = "", limit: int = 200) -> tuple[Session, ...]:
+        return tuple(info for info in self.infos.values() if query.lower() in info.title.lower())
+
+    def rename_session(self, session_id: str, title: str) -> Session:
+        self.infos[session_id] = replace(self.infos[session_id], title=title)
+        return self.infos[session_id]
+
+    def delete_session(self, session_id: str) -> None:
+        self.infos.pop(session_id, None)
+
+    def load_states(self) -> tuple[LoadState, ...]:
+        return self.states
+
+    def language_models(self) -> tuple[ModelSummary, ...]:
+        return (
+            ModelSummary("smollm2-135m-instruct", "lm", "llamacpp", "apache-2.0", 97_000_000, True, True, "pypi:x"),
+            ModelSummary("qwen3-0.6b", "lm", "transformers", "apache-2.0", 1_200_000_000, False, False, "hub:x"),
+        )
+
+    def use_language_model(self, name: str) -> None:
+        self.used_models.append(name)
+
+    def new_recorder(self) -> FakeRecorder:
+        return self.recorder
+
+    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None) -> Heard:
+        if self.transcribe_gate is not None:
+            assert cancel is not None
+            assert wait_either(self.transcribe_gate, cancel)
+        if isinstance(self.heard, Exception):
+            raise self.heard
+        return self.heard

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from mmchat.domain import AttachmentKind
 from mmchat.errors import MediaError, MemoryStoreError
 from mmchat.memory.ids import new_id
 from mmchat.paths import private_dir
@@ -33,6 +34,16 @@ _ENDINGS = {
     "audio/ogg": ".ogg",
     "audio/webm": ".webm",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttachment:
+    """A file about to be kept."""
+
+    path: Path
+    kind: AttachmentKind
+    media_type: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ CREATE TABLE turns (
     UNIQUE (session_id, position)
 );
 CREATE INDEX turns_by_parent ON turns(parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX turns_by_speaker ON turns(speaker) WHERE speaker <> '';
 CREATE INDEX turns_streaming ON turns(number) WHERE status = 'streaming';
 
 CREATE TABLE blobs (

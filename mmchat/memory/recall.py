@@ -1,12 +1,52 @@
-"""Search over everything said, shown and heard. (Skeleton of the agreed interface.)"""
+"""Search over everything said, shown and heard: words and vectors, fused by rank."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from mmchat.domain import Recalled
+from mmchat.memory import rows as convert
+from mmchat.memory.database import Row
 from mmchat.memory.store import MemoryStore
+from mmchat.memory.text_search import cjk_share, terms
+from mmchat.memory.vectors import Near, OwnerKind, VectorIndex
+from mmchat.memory.word_search import Filters, find_by_words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RANK_CONSTANT = 60
+"""Reciprocal rank fusion as Cormack, Clarke and Buettcher 2009: a rank r is worth 1 / (60 + r)."""
+DEPTH = 100
+"""How far down each ranking is read."""
+COSINE_FLOOR = 0.38
+COVERAGE_FLOOR = 0.5
+"""A turn bears on a query when it is this near or holds this share of the query's information.
+Measured with `benchmarks/recall_probe.py`."""
+SPEAKER_BONUS = 0.005
+"""For turns of the speaker whom the query names: about what five ranks at the top are worth."""
+CJK_LIMIT = 0.3
+"""MiniLM knows English only: above this share of Chinese letters, words alone decide."""
+EMBEDDED_CHARACTERS = 2000
+"""The embedder cuts after 256 tokens anyway."""
+BATCH_TURNS = 64
+
+_ASKS_FOR_USER = re.compile(
+    r"\b(?:did|have|had) i (?:\w+ )?(?:say|said|tell|told|ask|asked|mention|mentioned)\b"
+    r"|\bi (?:said|told|asked|mentioned)\b|我(?:之前|上次|刚才)?(?:说过|提过|提到|问过)"
+)
+_ASKS_FOR_ASSISTANT = re.compile(
+    r"\bdid you (?:say|tell|suggest|recommend|answer|explain)\b"
+    r"|\byou (?:said|told|suggested|recommended|answered|explained)\b"
+    r"|你(?:之前|上次|刚才)?(?:说过|提过|建议|推荐|回答)"
+)
 
 
 class Embeds(Protocol):
@@ -15,25 +55,261 @@ class Embeds(Protocol):
     name: str
     embedding_dim: int
 
-    def embed(self, texts: Sequence[str]): ...  # (B, D) float32 unit rows
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(B, D) float32, unit rows."""
+        ...
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A turn that one or both rankings found."""
+
+    score: float = 0.0
+    coverage: float = 0.0
+    cosine: float = -1.0
 
 
 class Recall:
-    """Finds the older turns that bear on a query."""
+    """Finds the older turns that bear on a query. Safe from any thread."""
 
     def __init__(self, store: MemoryStore, embedder: Callable[[], Embeds | None]) -> None:
         """`embedder` is called (it may block while loading) only when vectors are needed."""
+        self._store = store
+        self._embedder = embedder
+        self._indexes: dict[tuple[OwnerKind, str], VectorIndex] = {}
+        self._lock = Lock()
+
+    # --- putting in -----------------------------------------------------------------------------
 
     def index(self, turn_id: str) -> None:
-        """Embed and store the vector of a turn (its text, what was heard, what was seen)."""
+        """Embed and store the vector of a turn (its text, what was heard, what was seen).
 
-    def index_image(self, attachment_id: str, vector, model: str) -> None:
-        """Store a picture's vector, (D,) float32."""
+        Raises:
+            UsageError: no such turn.
+            MmchatError: whatever the embedder says.
+        """
+        embedder = self._embedder()
+        self._store.get_turn(turn_id)
+        if embedder is not None:
+            found = self._store.file.rows("SELECT * FROM turns t WHERE t.id = ?", (turn_id,))
+            self._embed_rows(embedder, found)
+
+    def index_image(self, attachment_id: str, vector: NDArray[np.float32], model: str) -> None:
+        """Store a picture's vector, (D,) float32, unit length."""
+        found = self._store.file.rows("SELECT number FROM attachments WHERE id = ?", (attachment_id,))
+        if found:
+            self._vectors("attachment", model).save({found[0]["number"]: vector})
+
+    def backfill(self, *, cancel: Event | None = None) -> int:
+        """Embed the turns that lack a vector of the present model, oldest first; returns how many.
+
+        May be stopped at any time and called again; each batch is stored by itself.
+        """
+        embedder = self._embedder()
+        if embedder is None:
+            return 0
+        done, last = 0, 0
+        while cancel is None or not cancel.is_set():
+            found = self._store.file.rows(
+                "SELECT t.* FROM turns t WHERE t.number > ? AND t.status <> 'streaming' AND NOT t.is_retired"
+                " AND NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.owner_kind = 'turn' AND e.owner = t.number"
+                " AND e.model = ?) ORDER BY t.number LIMIT ?",
+                (last, embedder.name, BATCH_TURNS),
+            )
+            if not found:
+                break
+            last = found[-1]["number"]
+            done += self._embed_rows(embedder, found)
+        return done
+
+    # --- finding --------------------------------------------------------------------------------
 
     def find(
-        self, query: str, *, k: int = 5, session_id: str | None = None,
-        exclude_turns: Sequence[str] = (), exclude_session: str | None = None, use_vectors: bool = True,
+        self,
+        query: str,
+        *,
+        k: int = 5,
+        session_id: str | None = None,
+        exclude_turns: Sequence[str] = (),
+        exclude_session: str | None = None,
+        use_vectors: bool = True,
     ) -> tuple[Recalled, ...]:
-        """Best first; empty when nothing bears on it. Turns without a vector yet are found by words."""
+        """Best first; empty when nothing bears on it. Turns without a vector yet are found by words.
 
-    def find_by_image(self, vector, model: str, *, k: int = 5) -> tuple[Recalled, ...]: ...
+        Args:
+            query: in the user's words.
+            k: how many at most.
+            session_id: look in this conversation only.
+            exclude_turns: ids not to return, e.g. those the model sees anyway; nor are copies of them.
+            exclude_session: a conversation to leave out.
+            use_vectors: False searches by words alone and never waits for the embedder.
+        """
+        filters = Filters(session_id, exclude_session, tuple(exclude_turns))
+        candidates = self._by_words(query, filters)
+        if use_vectors and query.strip() and cjk_share(query) <= CJK_LIMIT:
+            embedder = self._embedder()
+            if embedder is not None:
+                self._add_vectors(candidates, embedder, query, filters)
+        bearing = {
+            number: candidate
+            for number, candidate in candidates.items()
+            if candidate.cosine >= COSINE_FLOOR or candidate.coverage >= COVERAGE_FLOOR
+        }
+        if not bearing:
+            return ()
+        found = self._rows_of(bearing)
+        if len(found) < len(bearing):
+            # Some were deleted since their vectors were read; the next search reads them anew.
+            for index in list(self._indexes.values()):
+                index.forget()
+        for row in found:
+            if _is_asked_for(query, row):
+                bearing[row["number"]].score += SPEAKER_BONUS
+        found.sort(key=lambda row: (-bearing[row["number"]].score, -row["number"]))
+        chosen = _without_copies(found, self._texts_of(exclude_turns))[:k]
+        files = self._store.attachments_by_turn(
+            "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row in chosen]),)
+        )
+        return tuple(
+            convert.recalled_from_row(row, files.get(row["id"], ()), bearing[row["number"]].score) for row in chosen
+        )
+
+    def find_by_image(self, vector: NDArray[np.float32], model: str, *, k: int = 5) -> tuple[Recalled, ...]:
+        """Turns by their pictures, most alike first; the score is the cosine.
+
+        Args:
+            vector: (D,) float32, unit length: a picture's, or a text's in the same space.
+            model: the dual encoder's name; pictures are compared within one model.
+            k: how many at most. One picture sent several times is found once.
+        """
+        index = self._vectors("attachment", model)
+        near = index.nearest(vector, limit=4 * k + 16)
+        owners = json.dumps(near.owners.tolist())
+        found = {
+            row["attachment_number"]: row
+            for row in self._store.file.rows(
+                "SELECT t.*, a.number AS attachment_number, a.id AS attachment_id, a.sha256 FROM attachments a"
+                " JOIN turns t ON t.id = a.turn_id"
+                " WHERE a.number IN (SELECT value FROM json_each(?)) AND NOT t.is_retired",
+                (owners,),
+            )
+        }
+        files = self._store.attachments_by_turn(
+            "SELECT turn_id FROM attachments WHERE number IN (SELECT value FROM json_each(?))", (owners,)
+        )
+        recalled: dict[str, Recalled] = {}
+        for owner, cosine in zip(near.owners.tolist(), near.cosines.tolist(), strict=True):
+            row = found.get(owner)
+            if row is not None and row["sha256"] not in recalled:
+                # Its own picture first: that is the one to show.
+                own = sorted(files[row["id"]], key=lambda each: each.id != row["attachment_id"])
+                recalled[row["sha256"]] = convert.recalled_from_row(row, own, cosine)
+        return tuple(recalled.values())[:k]
+
+    # --- within ---------------------------------------------------------------------------------
+
+    def _by_words(self, query: str, filters: Filters) -> dict[int, _Candidate]:
+        with self._store.file.read() as db:
+            names = frozenset(
+                word
+                for (speaker,) in db.execute("SELECT DISTINCT speaker FROM turns WHERE speaker <> ''")
+                for word in terms(speaker)
+            )
+            hits = find_by_words(db, query, filters, limit=DEPTH, names=names)
+        return {
+            hit.number: _Candidate(score=_rank_score(rank), coverage=hit.coverage)
+            for rank, hit in enumerate(hits, start=1)
+        }
+
+    def _add_vectors(self, candidates: dict[int, _Candidate], embedder: Embeds, query: str, filters: Filters) -> None:
+        vector = embedder.embed([query[:EMBEDDED_CHARACTERS]])[0]
+        index = self._vectors("turn", embedder.name)
+        near: Near = index.nearest(
+            vector,
+            limit=DEPTH,
+            session=self._session_number(filters.session_id),
+            exclude_session=self._session_number(filters.exclude_session),
+            exclude=self._numbers_of(filters.exclude_turns),
+        )
+        for rank, (owner, cosine) in enumerate(zip(near.owners.tolist(), near.cosines.tolist(), strict=True), start=1):
+            candidate = candidates.setdefault(owner, _Candidate())
+            candidate.score += _rank_score(rank)
+            candidate.cosine = cosine
+
+    def _embed_rows(self, embedder: Embeds, found: list[Row]) -> int:
+        files = self._store.attachments_by_turn(
+            "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row in found]),)
+        )
+        texts = {
+            row["number"]: _embedded_text(row, map(convert.sensed_text, files.get(row["id"], ()))) for row in found
+        }
+        texts = {number: text for number, text in texts.items() if text}
+        if texts:
+            vectors = embedder.embed(list(texts.values()))
+            self._vectors("turn", embedder.name).save(dict(zip(texts, vectors, strict=True)))
+        return len(texts)
+
+    def _vectors(self, kind: OwnerKind, model: str) -> VectorIndex:
+        with self._lock:
+            key = (kind, model)
+            if key not in self._indexes:
+                self._indexes[key] = VectorIndex(self._store.file, kind, model)
+            return self._indexes[key]
+
+    def _rows_of(self, numbers: Iterable[int]) -> list[Row]:
+        return self._store.file.rows(
+            "SELECT * FROM turns WHERE number IN (SELECT value FROM json_each(?))"
+            " AND NOT is_retired AND status <> 'streaming'",
+            (json.dumps(list(numbers)),),
+        )
+
+    def _session_number(self, session_id: str | None) -> int | None:
+        if session_id is None:
+            return None
+        found = self._store.file.rows("SELECT number FROM sessions WHERE id = ?", (session_id,))
+        return int(found[0]["number"]) if found else -1
+
+    def _numbers_of(self, turn_ids: Sequence[str]) -> NDArray[np.int64]:
+        found = self._store.file.rows(
+            "SELECT number FROM turns WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(turn_ids)),)
+        )
+        return np.array([row["number"] for row in found], np.int64)
+
+    def _texts_of(self, turn_ids: Sequence[str]) -> set[tuple[str, str]]:
+        found = self._store.file.rows(
+            "SELECT role, text FROM turns WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(turn_ids)),)
+        )
+        return {_copy_key(row) for row in found if row["text"].strip()}
+
+
+def _rank_score(rank: int) -> float:
+    return 1.0 / (RANK_CONSTANT + rank)
+
+
+def _embedded_text(row: Row, sensed: Iterable[str]) -> str:
+    text = "\n".join(part for part in (row["text"].strip(), *sensed) if part)[:EMBEDDED_CHARACTERS]
+    return f"{row['speaker']}: {text}" if row["speaker"] and text else text
+
+
+def _is_asked_for(query: str, row: Row) -> bool:
+    """Whether the query names the one who spoke: by name, or as "did I say", "you suggested"."""
+    asked = query.casefold()
+    if row["speaker"]:
+        return not set(terms(row["speaker"])).isdisjoint(terms(asked))
+    pattern = _ASKS_FOR_USER if row["role"] == "user" else _ASKS_FOR_ASSISTANT
+    return bool(pattern.search(asked))
+
+
+def _copy_key(row: Row) -> tuple[str, str]:
+    return row["role"], " ".join(row["text"].casefold().split())
+
+
+def _without_copies(found: list[Row], seen: set[tuple[str, str]]) -> list[Row]:
+    """Drop turns that say the very same as an earlier one (forks, repeated questions) or as one in `seen`."""
+    kept: list[Row] = []
+    for row in found:
+        key = _copy_key(row)
+        if key not in seen or not key[1]:
+            kept.append(row)
+        seen.add(key)
+    return kept

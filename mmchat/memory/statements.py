@@ -9,8 +9,9 @@ from sqlite_utils import Database
 from mmchat.domain import Turn
 from mmchat.errors import UsageError
 from mmchat.memory import rows as convert
+from mmchat.memory.blobs import Blob, BlobFolder, NewAttachment
 from mmchat.memory.ids import new_id, now_text
-from mmchat.memory.text_search import all_of, indexed
+from mmchat.memory.text_search import all_of, indexed, storable
 
 
 def index_turn(db: Database, turn_id: str) -> None:
@@ -38,6 +39,17 @@ def index_title(db: Database, session_id: str) -> None:
         db.execute("INSERT INTO sessions_fts (rowid, words) VALUES (?, ?)", [found[0], indexed(found[1])])
 
 
+def insert_session(db: Database, *, title: str, model: str = "", persona: str = "") -> str:
+    """Add an empty conversation and return its id."""
+    session_id, now = new_id(), now_text()
+    db.execute(
+        "INSERT INTO sessions (id, title, model, persona, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+        [session_id, storable(title), storable(model), storable(persona), now, now],
+    )
+    index_title(db, session_id)
+    return session_id
+
+
 def insert_turn(db: Database, session_id: str, fields: dict[str, str], *, created_at: str = "") -> str:
     """Add a row at the end of a conversation and return its id."""
     if db.execute("SELECT 1 FROM sessions WHERE id = ?", [session_id]).fetchone() is None:
@@ -60,6 +72,30 @@ def insert_turn(db: Database, session_id: str, fields: dict[str, str], *, create
     db.execute(f"INSERT INTO turns ({columns}, position) VALUES ({marks}, ({last}))", [*values.values(), session_id])
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", [now, session_id])
     return turn_id
+
+
+def insert_attachment(
+    db: Database, folder: BlobFolder, turn_id: str, position: int, new: NewAttachment, blob: Blob
+) -> str:
+    """Add the row of a file whose bytes were kept just now, and return its id."""
+    db.execute(
+        "INSERT OR IGNORE INTO blobs (sha256, size_bytes, media_type, file, created_at) VALUES (?, ?, ?, ?, ?)",
+        [blob.sha256, blob.size_bytes, new.media_type, blob.file, now_text()],
+    )
+    file = db.execute("SELECT file FROM blobs WHERE sha256 = ?", [blob.sha256]).fetchone()[0]
+    if file != blob.file:
+        # The same bytes came before under another media type, hence another ending: keep one.
+        folder.remove(blob.file)
+    if not folder.path(file).is_file():
+        # Deleted by another process between our copy and this transaction, which excludes it now.
+        file = folder.keep(new.path, new.media_type).file
+        db.execute("UPDATE blobs SET file = ? WHERE sha256 = ?", [file, blob.sha256])
+    attachment_id = new_id()
+    db.execute(
+        "INSERT INTO attachments (id, turn_id, position, kind, name, sha256) VALUES (?, ?, ?, ?, ?, ?)",
+        [attachment_id, turn_id, position, new.kind, storable(new.name), blob.sha256],
+    )
+    return attachment_id
 
 
 def copy_turns(db: Database, kept: Iterable[Turn], fork_id: str) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-from sqlite_utils import Database
 
 from mmchat.domain import (
     Attachment,
-    AttachmentKind,
     Heard,
     Recalled,
     Role,
@@ -23,7 +19,7 @@ from mmchat.domain import (
 )
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory import rows as convert
-from mmchat.memory.blobs import Blob, BlobFolder
+from mmchat.memory.blobs import BlobFolder, NewAttachment
 from mmchat.memory.database import DatabaseFile, Row
 from mmchat.memory.ids import new_id, now_text
 from mmchat.memory.statements import (
@@ -31,6 +27,8 @@ from mmchat.memory.statements import (
     copy_turns,
     index_title,
     index_turn,
+    insert_attachment,
+    insert_session,
     insert_turn,
     session_filter,
 )
@@ -46,14 +44,7 @@ FROM sessions s
 _ATTACHMENTS = "SELECT a.*, b.size_bytes, b.media_type, b.file FROM attachments a JOIN blobs b USING (sha256)"
 
 
-@dataclass(frozen=True, slots=True)
-class NewAttachment:
-    """A file about to be kept."""
-
-    path: Path
-    kind: AttachmentKind
-    media_type: str
-    name: str
+__all__ = ["MemoryStore", "NewAttachment"]
 
 
 class MemoryStore:
@@ -78,13 +69,8 @@ class MemoryStore:
 
     def create_session(self, *, title: str = "", model: str = "", persona: str = "") -> Session:
         """A new, empty conversation."""
-        session_id, now = new_id(), now_text()
         with self.file.write() as db:
-            db.execute(
-                "INSERT INTO sessions (id, title, model, persona, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
-                [session_id, storable(title), storable(model), storable(persona), now, now],
-            )
-            index_title(db, session_id)
+            session_id = insert_session(db, title=title, model=model, persona=persona)
         return self.get_session(session_id)
 
     def get_session(self, session_id: str) -> Session:
@@ -215,7 +201,7 @@ class MemoryStore:
                 created_at=created_at,
             )
             for position, (new, blob) in enumerate(kept):
-                self._insert_attachment(db, turn_id, position, new, blob)
+                insert_attachment(db, self.blobs, turn_id, position, new, blob)
             index_turn(db, turn_id)
         return self.get_turn(turn_id)
 
@@ -369,25 +355,6 @@ class MemoryStore:
                     [_CUT_NOTICE, row["number"], row["writer"]],
                 )
                 index_turn(db, row["id"])
-
-    def _insert_attachment(self, db: Database, turn_id: str, position: int, new: NewAttachment, blob: Blob) -> None:
-        now = now_text()
-        db.execute(
-            "INSERT OR IGNORE INTO blobs (sha256, size_bytes, media_type, file, created_at) VALUES (?, ?, ?, ?, ?)",
-            [blob.sha256, blob.size_bytes, new.media_type, blob.file, now],
-        )
-        file = db.execute("SELECT file FROM blobs WHERE sha256 = ?", [blob.sha256]).fetchone()[0]
-        if file != blob.file:
-            # The same bytes came before under another media type, hence another ending: keep one.
-            self.blobs.remove(blob.file)
-        if not self.blobs.path(file).is_file():
-            # Deleted by another process between our copy and this transaction, which excludes it now.
-            file = self.blobs.keep(new.path, new.media_type).file
-            db.execute("UPDATE blobs SET file = ? WHERE sha256 = ?", [file, blob.sha256])
-        db.execute(
-            "INSERT INTO attachments (id, turn_id, position, kind, name, sha256) VALUES (?, ?, ?, ?, ?, ?)",
-            [new_id(), turn_id, position, new.kind, storable(new.name), blob.sha256],
-        )
 
     def _turns_from_rows(self, found: list[Row], where: str, parameters: tuple[object, ...]) -> tuple[Turn, ...]:
         """Three queries for any number of turns; `where` selects the same rows of `turns t` as `found`."""

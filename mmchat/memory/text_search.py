@@ -17,6 +17,30 @@ _WORDS_OR_RUNS = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
+# Words of English questions that hardly tell one turn from another; after them a query keeps its subject.
+_ENGLISH = """
+a about above after again against all also am an and any anybody anyone anything are as at be because been
+before being below between both but by can could d did do does doing don down during each either else ever every
+few for from further get go going gone got had has have having he her here hers herself hey hi him himself his how
+i if in into is it its itself just know let like ll m may me might mine more most much must my myself no nor not
+now of off ok okay on once only or other our ours ourselves out over own please re really s same say said shall
+she should so some somebody someone something such t tell than thank thanks that the their theirs them themselves
+then there these they thing things this those through to told too under until up us ve very was we were what when
+where which while who whom whose why will with would yes you your yours yourself yourselves
+"""
+STOP_WORDS = frozenset(_ENGLISH.split())
+
+# Chinese has no spaces: pairs made of these alone are no words to look for.
+FUNCTION_CHARACTERS = frozenset(
+    "的了着过吗呢吧啊呀嘛哦是在和与或及把被让给对从到向就都也还又很太最更我你他她它您咱们这那哪谁么什怎个些有没不要会能可以说来去上下"
+)
+_CHINESE = """
+什么 怎么 怎样 为何 多少 哪里 哪个 这个 那个 一个 一下 一些 我们 你们 他们 她们 它们 告诉 知道 还有 以及 因为 所以
+但是 如果 然后 可以 应该 需要 觉得 时候 记得 之前 上次 以前 请问 帮我 问我
+"""
+_FUNCTION_PAIRS = frozenset(_CHINESE.split())
+
+
 def storable(text: str) -> str:
     """Text as SQLite can hold it: paired surrogates joined, lone ones replaced by U+FFFD."""
     try:
@@ -72,6 +96,31 @@ def any_of(wanted: tuple[str, ...]) -> str:
         else:
             parts.append(_phrase(term))
     return " OR ".join(dict.fromkeys(parts))
+
+
+def informative(query: str, *, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Tokens of a query that tell turns apart, as FTS5 expressions: no stop words, Chinese in pairs.
+
+    Args:
+        query: what to look for.
+        without: more words to leave out, case folded (names of the speakers, which stand in every greeting).
+    """
+    found: list[str] = []
+    for term in terms(query):
+        if not is_cjk(term):
+            if term not in STOP_WORDS and term not in without:
+                found.append(_quoted(term))
+        elif len(term) == 1:
+            if term not in FUNCTION_CHARACTERS:
+                found.append(_phrase(term))
+        else:
+            found += [_quoted(pair) for pair in _pairs(term, is_indexed=False) if not is_function_pair(pair)]
+    return tuple(dict.fromkeys(found))
+
+
+def is_function_pair(pair: str) -> bool:
+    """Whether two Chinese characters only hold a sentence together."""
+    return pair in _FUNCTION_PAIRS or all(character in FUNCTION_CHARACTERS for character in pair)
 
 
 def _phrase(term: str) -> str:

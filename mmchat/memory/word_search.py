@@ -1,0 +1,124 @@
+"""Turns found by their words: FTS5's bm25, measured against the best score the query could have."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlite_utils import Database
+
+from mmchat.memory.text_search import FUNCTION_CHARACTERS, informative, is_cjk
+
+MAX_TERMS = 24
+"""The rarest this many terms of a long message; more cost time and find nothing new."""
+_MAX_COUNTED = 96
+_BEFORE, _AFTER = 0.3, 0.2
+_NEIGHBOURS_OF = 50
+# A pair of Chinese characters that stands nowhere is more often an accident of pairing than a word.
+_UNKNOWN_PAIR_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class WordHit:
+    """A turn that holds some of the query's words, or stands beside one that does."""
+
+    number: int
+    coverage: float
+    """bm25 over the sum of the query's term weights: near 1 when all the information of the query is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which turns may be found."""
+
+    session_id: str | None = None
+    exclude_session: str | None = None
+    exclude_turns: Sequence[str] = ()
+
+
+def find_by_words(
+    db: Database, query: str, filters: Filters, *, limit: int, names: frozenset[str] = frozenset()
+) -> list[WordHit]:
+    """Best first. A turn beside a good hit inherits part of its score: the answer follows the question.
+
+    Args:
+        db: this thread's connection.
+        query: in the user's words.
+        filters: which turns may be found.
+        limit: how many turns with words of their own; their neighbours come on top.
+        names: case-folded names of speakers, left out unless nothing else is asked for.
+    """
+    expressions = informative(query, without=names) or informative(query)
+    weighted = _weighted_terms(db, expressions)
+    if not weighted:
+        return []
+    best_score = sum(weight for _, weight, _ in weighted)
+    match = " OR ".join(expression for expression, _, count in weighted if count)
+    if not match or best_score <= 0:
+        return []
+    where, parameters = _where(filters)
+    found = db.execute(
+        "SELECT t.number, t.session_id, t.position, -bm25(turns_fts) FROM turns_fts"
+        f" JOIN turns t ON t.number = turns_fts.rowid WHERE turns_fts MATCH ? AND {where}"
+        " ORDER BY bm25(turns_fts) LIMIT ?",
+        [match, *parameters, limit],
+    ).fetchall()
+    scores = {number: score for number, _, _, score in found}
+    inherited = _inherited(db, found[:_NEIGHBOURS_OF], where, parameters)
+    for number, score in inherited.items():
+        scores[number] = scores.get(number, 0.0) + score
+    hits = [WordHit(number, score / best_score) for number, score in scores.items()]
+    return sorted(hits, key=lambda hit: (-hit.coverage, -hit.number))
+
+
+def _weighted_terms(db: Database, expressions: Sequence[str]) -> list[tuple[str, float, int]]:
+    """(expression, weight, turns that hold it), rarest first; the weight is bm25's own."""
+    total = db.execute("SELECT coalesce(max(number), 0) FROM turns").fetchone()[0]
+    weighted: list[tuple[str, float, int]] = []
+    for expression in expressions[:_MAX_COUNTED]:
+        count = db.execute("SELECT count(*) FROM turns_fts WHERE turns_fts MATCH ?", [expression]).fetchone()[0]
+        weight = max(math.log((total - count + 0.5) / (count + 0.5)), 1e-6)
+        if not count:
+            weight *= _unknown_weight(expression.strip('"'))
+        weighted.append((expression, weight, count))
+    return sorted(weighted, key=lambda each: -each[1])[:MAX_TERMS]
+
+
+def _unknown_weight(term: str) -> float:
+    if not is_cjk(term):
+        return 1.0
+    return 0.0 if any(character in FUNCTION_CHARACTERS for character in term) else _UNKNOWN_PAIR_WEIGHT
+
+
+def _where(filters: Filters) -> tuple[str, list[object]]:
+    where, parameters = "NOT t.is_retired AND t.status <> 'streaming'", list[object]()
+    if filters.session_id is not None:
+        where += " AND t.session_id = ?"
+        parameters.append(filters.session_id)
+    if filters.exclude_session is not None:
+        where += " AND t.session_id <> ?"
+        parameters.append(filters.exclude_session)
+    if filters.exclude_turns:
+        where += " AND t.id NOT IN (SELECT value FROM json_each(?))"
+        parameters.append(json.dumps(list(filters.exclude_turns)))
+    return where, parameters
+
+
+def _inherited(
+    db: Database, hits: Sequence[tuple[int, str, int, float]], where: str, parameters: Sequence[object]
+) -> dict[int, float]:
+    """What turns inherit from the one before and the one after, by number."""
+    wanted: list[list[object]] = []
+    for _, session_id, position, score in hits:
+        wanted += [[session_id, position + 1, score * _BEFORE], [session_id, position - 1, score * _AFTER]]
+    sums: dict[int, float] = {}
+    for number, score in db.execute(
+        "SELECT t.number, json_extract(w.value, '$[2]') FROM json_each(?) w JOIN turns t"
+        " ON t.session_id = json_extract(w.value, '$[0]') AND t.position = json_extract(w.value, '$[1]')"
+        f" WHERE {where}",
+        [json.dumps(wanted), *parameters],
+    ):
+        sums[number] = sums.get(number, 0.0) + score
+    return sums

@@ -6,10 +6,13 @@ data, 5 device, 130 interrupted. The only place that catches every exception.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from mmchat.sanitize import plain_line, plain_text
 
 EXIT_INTERNAL = 1
 EXIT_INTERRUPTED = 130
+MAX_LOG_BYTES = 1 << 20
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -32,6 +36,8 @@ def main(args: Sequence[str] | None = None) -> int:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal without our letters shows "?", it does not stop us
+    if args is None:
+        _quiet_libraries()
     try:
         code = _run(sys.argv[1:] if args is None else list(args))
         sys.stdout.flush()
@@ -39,6 +45,24 @@ def main(args: Sequence[str] | None = None) -> int:
         _silence_stdout()
         return EXIT_INTERNAL
     return code
+
+
+class _LogFile(logging.Handler):
+    """Appends records to the log; opens it only when there is something to write."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # a log that cannot be written must not stop what is being logged
+            append_to_log(self.format(record) + "\n")
+
+
+def _quiet_libraries() -> None:
+    """Send what libraries log and warn of to a file: the screen is the conversation's. Python's -W still holds."""
+    handler = _LogFile(level=logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    if sys.warnoptions:
+        return
+    warnings.simplefilter("ignore")
 
 
 def _run(args: list[str]) -> int:
@@ -92,12 +116,22 @@ def _report_internal_error(error: Exception) -> int:
 
 
 def write_traceback(error: BaseException) -> Path:
-    """Append an exception's traceback to the log, a file of the user's alone, and return its path."""
-    path = paths.private_dir(paths.log_dir()) / "errors.log"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """Append an exception's traceback to the log, and return the log's path."""
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    return append_to_log(f"--- {time} mmchat {__version__}\n" + "".join(traceback.format_exception(error)))
+
+
+def append_to_log(text: str) -> Path:
+    """Append to the log, which its user alone can read, and return its path. Above 1 MiB it is begun anew.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = paths.private_dir(paths.log_dir()) / "mmchat.log"
+    is_full = path.exists() and path.stat().st_size > MAX_LOG_BYTES
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if is_full else 0), 0o600)
     with open(descriptor, "a", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} mmchat {__version__}\n")
-        log.write("".join(traceback.format_exception(error)))
+        log.write(text)
     return path
 
 

@@ -24,6 +24,7 @@ from mmchat.memory.store import MemoryStore
 
 
 def main() -> None:
+    """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="JSON Lines of memory rows with questions")
     parser.add_argument("--embedder", type=Path, default=paths.weights_dir() / "minilm", help="its prepared weights")

@@ -27,8 +27,10 @@ RANK_CONSTANT = 60
 DEPTH = 100
 """How far down each ranking is read."""
 COSINE_FLOOR = 0.38
-COVERAGE_FLOOR = 0.5
+COVERAGE_FLOOR = 0.45
+CJK_COVERAGE_FLOOR = 0.33
 """A turn bears on a query when it is this near or holds this share of the query's information.
+Lower for Chinese, where pairs across word borders take up part of a query's information.
 Measured with `benchmarks/recall_probe.py`."""
 SPEAKER_BONUS = 0.005
 """For turns of the speaker whom the query names: about what five ranks at the top are worth."""
@@ -146,14 +148,16 @@ class Recall:
         """
         filters = Filters(session_id, exclude_session, tuple(exclude_turns))
         candidates = self._by_words(query, filters)
-        if use_vectors and query.strip() and cjk_share(query) <= CJK_LIMIT:
+        is_cjk = cjk_share(query) > CJK_LIMIT
+        coverage_floor = CJK_COVERAGE_FLOOR if is_cjk else COVERAGE_FLOOR
+        if use_vectors and query.strip() and not is_cjk:
             embedder = self._embedder()
             if embedder is not None:
                 self._add_vectors(candidates, embedder, query, filters)
         bearing = {
             number: candidate
             for number, candidate in candidates.items()
-            if candidate.cosine >= COSINE_FLOOR or candidate.coverage >= COVERAGE_FLOOR
+            if candidate.cosine >= COSINE_FLOOR or candidate.coverage >= coverage_floor
         }
         if not bearing:
             return ()

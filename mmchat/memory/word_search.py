@@ -15,6 +15,8 @@ MAX_TERMS = 24
 """The rarest this many terms of a long message; more cost time and find nothing new."""
 _MAX_COUNTED = 96
 _BEFORE, _AFTER = 0.3, 0.2
+# An answer bears on what its question bears on.
+_ANSWER_SHARE = 0.8
 _NEIGHBOURS_OF = 50
 # A pair of Chinese characters that stands nowhere is more often an accident of pairing than a word.
 _UNKNOWN_PAIR_WEIGHT = 0.5
@@ -25,8 +27,10 @@ class WordHit:
     """A turn that holds some of the query's words, or stands beside one that does."""
 
     number: int
+    score: float
+    """bm25 over the sum of the query's term weights, with what neighbours add: for ranking."""
     coverage: float
-    """bm25 over the sum of the query's term weights: near 1 when all the information of the query is there."""
+    """The share of the query's information in this turn, or a little less than that in the turn before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,14 @@ def find_by_words(
         " ORDER BY bm25(turns_fts) LIMIT ?",
         [match, *parameters, limit],
     ).fetchall()
-    scores = {number: score for number, _, _, score in found}
-    inherited = _inherited(db, found[:_NEIGHBOURS_OF], where, parameters)
-    for number, score in inherited.items():
-        scores[number] = scores.get(number, 0.0) + score
-    hits = [WordHit(number, score / best_score) for number, score in scores.items()]
-    return sorted(hits, key=lambda hit: (-hit.coverage, -hit.number))
+    scores = {number: score / best_score for number, _, _, score in found}
+    coverages = dict(scores)
+    for number, score, is_answer in _neighbours(db, found[:_NEIGHBOURS_OF], where, parameters):
+        scores[number] = scores.get(number, 0.0) + score / best_score * (_BEFORE if is_answer else _AFTER)
+        share = score / best_score * _ANSWER_SHARE if is_answer else 0.0
+        coverages[number] = max(coverages.get(number, 0.0), share)
+    hits = [WordHit(number, score, coverages[number]) for number, score in scores.items()]
+    return sorted(hits, key=lambda hit: (-hit.score, -hit.number))
 
 
 def _weighted_terms(db: Database, expressions: Sequence[str]) -> list[tuple[str, float, int]]:
@@ -106,19 +112,18 @@ def _where(filters: Filters) -> tuple[str, list[object]]:
     return where, parameters
 
 
-def _inherited(
+def _neighbours(
     db: Database, hits: Sequence[tuple[int, str, int, float]], where: str, parameters: Sequence[object]
-) -> dict[int, float]:
-    """What turns inherit from the one before and the one after, by number."""
+) -> list[tuple[int, float, bool]]:
+    """The turns beside hits: number, the hit's score, whether the turn comes after the hit."""
     wanted: list[list[object]] = []
     for _, session_id, position, score in hits:
-        wanted += [[session_id, position + 1, score * _BEFORE], [session_id, position - 1, score * _AFTER]]
-    sums: dict[int, float] = {}
-    for number, score in db.execute(
-        "SELECT t.number, json_extract(w.value, '$[2]') FROM json_each(?) w JOIN turns t"
+        wanted += [[session_id, position + 1, score, True], [session_id, position - 1, score, False]]
+    found = db.execute(
+        "SELECT t.number, json_extract(w.value, '$[2]'), json_extract(w.value, '$[3]')"
+        " FROM json_each(?) w JOIN turns t"
         " ON t.session_id = json_extract(w.value, '$[0]') AND t.position = json_extract(w.value, '$[1]')"
         f" WHERE {where}",
         [json.dumps(wanted), *parameters],
-    ):
-        sums[number] = sums.get(number, 0.0) + score
-    return sums
+    )
+    return [(number, score, bool(is_answer)) for number, score, is_answer in found]

@@ -49,6 +49,7 @@ _DEMUXERS = (
 )
 # Formats whose header says how long the sound is; others only guess, or say it at the end.
 _FORMATS_WITH_DURATION = ("wav", "flac", "mov", "aiff", "matroska", "w64", "caf")
+_UNKNOWN_WAV_BYTES = 0x7FFF_0000
 _GROWTH_SAMPLES = 60 * SAMPLE_RATE_HZ
 
 
@@ -88,9 +89,11 @@ def decode_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> NDArr
     if pcm.size == 0:
         raise AudioError(f"'{path.name}' has a sound track, but no sound in it.", hint="Record or export it again.")
     got_s = pcm.size / SAMPLE_RATE_HZ
-    if is_exact and got_s < expected_s - max(0.5, 0.02 * expected_s):
+    missing = _missing_wav_bytes(path)
+    if missing or (is_exact and got_s < expected_s - max(0.5, 0.02 * expected_s)):
+        short = f"{missing:,} bytes are missing" if missing else f"of {expected_s:.1f} s only {got_s:.1f} s are there"
         raise AudioError(
-            f"'{path.name}' is cut short: it says {expected_s:.1f} s, but only {got_s:.1f} s could be read.",
+            f"'{path.name}' is cut short: {short}.",
             hint="Copy or download it again; to use what is there, save it anew with a sound editor.",
         )
     return pcm
@@ -131,7 +134,7 @@ def write_wav(path: Path, pcm: NDArray[np.float32], *, sample_rate_hz: int = SAM
     Raises:
         AudioError: the folder or the disk does not take it.
     """
-    samples = np.round(np.clip(pcm, -1.0, 1.0) * 32767.0).astype("<i2")
+    samples = np.clip(np.round(pcm * 32768.0), -32768, 32767).astype("<i2")  # the inverse of how it is read
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -198,6 +201,24 @@ def _expected_duration_s(container_duration: int | None, stream: AudioStream) ->
     if stream.duration is not None and stream.time_base is not None:
         return max(0.0, float(stream.duration * stream.time_base))
     return max(0.0, container_duration / av.time_base) if container_duration is not None else 0.0
+
+
+def _missing_wav_bytes(path: Path) -> int:
+    """How many bytes a WAV file lacks of what its header says; ffmpeg takes a cut file for a short one."""
+    with path.open("rb") as file:
+        riff = file.read(12)
+        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+            return 0
+        while len(header := file.read(8)) == 8:
+            size = int.from_bytes(header[4:], "little")
+            if header[:4] == b"data":
+                there = path.stat().st_size - file.tell()
+                # Programs that write to a pipe do not know the length, and put a very large one or none;
+                # sloppy ones are off by a few bytes.
+                is_cut = size < _UNKNOWN_WAV_BYTES and size - there > size // 100
+                return size - there if is_cut else 0
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return 0
 
 
 def _mono_blocks(path: Path, box: av.container.InputContainer, stream: AudioStream) -> Iterator[NDArray[np.float32]]:

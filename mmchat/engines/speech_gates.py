@@ -29,12 +29,10 @@ AISHELL-1 with `base`)."""
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6)
 """Whisper's fallback for text that repeats or is doubted. Above 0.6 it makes text up, so the ladder ends there."""
 
-_RUN = re.compile(
-    # A unit of 1-4 words, or of 1-6 characters in scripts without spaces, said again and again.
-    r"(?P<unit>(?:[^\W\d_]{2,}(?:['’]\w+)?[^\w\s]*\s+){0,3}[^\W\d_]{2,}(?:['’]\w+)?[^\w\s]*)(?:\s+(?P=unit))+(?!\w)"
-    r"|(?P<glyphs>[^\W\d_a-zA-Z][^\d\sa-zA-Z]{0,5}?)(?P=glyphs)+",
-    re.IGNORECASE,
-)
+MAX_UNIT_WORDS = 4
+_WORD = re.compile(r"\S+\s*")
+_GLYPH_RUN = re.compile(r"([^\W\d_a-zA-Z][^\d\sa-zA-Z]{0,5}?)\1+")
+"""A unit of up to six characters said again at once, in scripts without spaces."""
 
 
 def is_believable(segment: Segment) -> bool:
@@ -50,11 +48,32 @@ def collapse_repeats(text: str, *, is_doubted: bool) -> str:
     limit = DOUBTED_RUN if is_doubted else SURE_RUN
 
     def once(match: re.Match[str]) -> str:
-        unit = match["unit"] or match["glyphs"]
-        repeats = len(re.findall(re.escape(unit), match[0], re.IGNORECASE))
-        return unit if repeats >= limit else match[0]
+        return match[1] if len(match[0]) // len(match[1]) >= limit else match[0]
 
-    return _RUN.sub(once, text)
+    return _GLYPH_RUN.sub(once, _collapse_words(text, limit))
+
+
+def _collapse_words(text: str, limit: int) -> str:
+    words = _WORD.findall(text)
+    plain = ["".join(filter(str.isalnum, word)).casefold() for word in words]
+    kept = [text[: len(text) - len(text.lstrip())]]
+    position = 0
+    while position < len(words):
+        length = next((n for n in range(1, MAX_UNIT_WORDS + 1) if _repeats(plain, position, n) >= limit), 0)
+        kept += words[position : position + (length or 1)]
+        position += length * _repeats(plain, position, length) if length else 1
+    return "".join(kept)
+
+
+def _repeats(words: list[str], start: int, length: int) -> int:
+    """How often the `length` words at `start` stand there in a row; 1 for digits and single letters."""
+    unit = words[start : start + length]
+    if any(character.isdigit() for word in unit for character in word) or all(len(word) < 2 for word in unit):
+        return 1
+    count = 1
+    while words[start + count * length : start + (count + 1) * length] == unit:
+        count += 1
+    return count
 
 
 def prompt_for(language: str, prompt: str) -> str:

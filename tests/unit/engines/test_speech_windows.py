@@ -1,0 +1,41 @@
+"""Speech is found, packed into windows, and its times survive the packing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmchat.engines.audio_io import SAMPLE_RATE_HZ
+from mmchat.engines.speech_windows import SpeechWindow, speech_windows
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> SpeechWindow:
+    edges = sorted(draw(st.sets(st.integers(0, 60 * SAMPLE_RATE_HZ), min_size=2, max_size=12)))
+    edges = edges[: len(edges) // 2 * 2]
+    return SpeechWindow(tuple(zip(edges[::2], edges[1::2], strict=True)))
+
+
+@given(windows(), st.data())
+def test_times_map_back_to_where_the_sound_was(window: SpeechWindow, data: st.DataObject) -> None:
+    pcm = np.arange(60 * SAMPLE_RATE_HZ, dtype=np.float32)
+    cut = window.cut(pcm)
+    sample = data.draw(st.integers(0, cut.size - 1))
+    assert window.original_s(sample / SAMPLE_RATE_HZ) == pytest.approx(float(cut[sample]) / SAMPLE_RATE_HZ, abs=1e-4)
+
+
+def test_at_a_joint_an_end_stays_with_its_own_span() -> None:
+    window = SpeechWindow(((0, 16_000), (48_000, 64_000)))
+    assert window.original_s(1.0) == 3.0
+    assert window.original_s(1.0, is_end=True) == 1.0
+    assert window.original_s(99.0) == 4.0
+
+
+def test_no_speech_gives_no_window() -> None:
+    rng = np.random.default_rng(1)
+    noise = (rng.standard_normal(10 * SAMPLE_RATE_HZ) * 0.05).astype(np.float32)
+    hum = (0.2 * np.sin(2 * np.pi * 50 * np.arange(10 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)).astype(np.float32)
+    for sound in (np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), noise, hum):
+        assert list(speech_windows(sound)) == []

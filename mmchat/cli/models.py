@@ -172,12 +172,12 @@ def recommend(as_json: Json = False) -> None:
     machine = probe_machine(store.root)
     here = [entry.name for entry in models.values() if entry.needs_weights and store.is_installed(entry)]
     advice = advise(models.values(), machine, here)
-    best = [each.entry.name for each in advice if each.is_best]
-    command = f"mmchat models pull {' '.join(best)}"
+    missing = [each.entry.name for each in advice if each.is_best and each.entry.name not in here]
+    command = f"mmchat models pull {' '.join(missing)}" if missing else ""
     if as_json:
         print_json({**advice_object(machine, advice), "command": command})
         return
     narrate(machine_line(machine))
     print_table(("NAME", "KIND", "FITS", ">NEEDS", "LICENCE", "NOTES"), advice_rows(advice, here))
-    print_text("")
-    print_text(command)
+    if command:
+        print_text(f"\n{command}")

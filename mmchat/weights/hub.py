@@ -169,7 +169,8 @@ def _fetch(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> d
         raise errors.OfflineModeIsEnabled(repo)
 
     api = HfApi()
-    commit = revision or api.model_info(repo).sha
+    # Asked first also for a known commit: it fails at once where listing files would try for half a minute.
+    commit = api.model_info(repo, revision=revision).sha
     files = [
         item
         for item in api.list_repo_tree(repo, recursive=True, revision=commit)

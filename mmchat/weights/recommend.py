@@ -17,8 +17,14 @@ RUN_FACTOR = 1.25
 """Memory while running, in weights: activations and the KV cache of an ordinary conversation."""
 DISK_FACTOR = 2.0
 """The download and what is made of it."""
-CPU_WEIGHTS_LIMIT_BYTES = 3_000_000_000
-"""Without a GPU every token reads all weights: 3 GB at 20 GB/s or so is the slowest that still feels like talk."""
+CPU_WEIGHTS_LIMIT_BYTES: dict[ModelKind, int] = {
+    "lm": 3_000_000_000,
+    "asr": 600_000_000,
+    "vision": 1_500_000_000,
+    "embed": 600_000_000,
+}
+"""Without a GPU every token reads all weights of a language model: 3 GB at 20 GB/s or so is the slowest that still
+feels like talk; a recogniser above Whisper small takes longer than the speech lasted."""
 _OPEN_LICENSES = ("apache-2.0", "mit")
 _KIND_ORDER: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
 
@@ -151,7 +157,7 @@ def _weigh(entry: ModelEntry, machine: Machine, is_here: bool) -> Advice:
         reason, fits = f"needs more memory than the {'GPU' if runs_on_gpu else 'machine'} has free", False
     elif not is_here and machine.disk_bytes < size * DISK_FACTOR:
         reason, fits = "does not fit on the disk", False
-    elif not runs_on_gpu and size > CPU_WEIGHTS_LIMIT_BYTES:
+    elif not runs_on_gpu and size > CPU_WEIGHTS_LIMIT_BYTES[entry.kind]:
         reason, fits = "would be slow without a GPU", False
     elif entry.is_gated:
         reason = "accept its licence on the hub first"

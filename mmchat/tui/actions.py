@@ -77,7 +77,7 @@ class Actions:
 
     async def do_stop(self, argument: str) -> None:
         """Stop the reply."""
-        if not self._chat.flow.stop():
+        if not await self._chat.stop_reply():
             self._chat.activity.set_hint("No reply is running.")
 
     async def do_model(self, argument: str) -> None:

@@ -46,6 +46,8 @@ class Run:
     draft: Draft | None
     """None for a reply that is drawn anew."""
     cancel: Event = field(default_factory=Event)
+    ended: Event = field(default_factory=Event)
+    """Set by the thread when nothing more will be stored."""
     user_view: UserTurnView | None = None
     reply_view: ReplyView | None = None
     replaced_view: ReplyView | None = None
@@ -107,7 +109,7 @@ class ReplyFlow:
     def _begin(self, run: Run, session: ChatSession, events: Callable[[], Iterable[ReplyEvent]]) -> None:
         self._screen.transcript.is_streaming = True
         self._screen.activity.set_work("sending")
-        self._screen.start_reply_worker(run.id, events, run.cancel)
+        self._screen.start_reply_worker(run.id, events, run.cancel, run.ended)
 
     # --- stopping -------------------------------------------------------------------------------
 
@@ -118,6 +120,15 @@ class ReplyFlow:
         self.run.cancel.set()
         self._screen.activity.set_work("stopping")
         return True
+
+    async def stop_waiting(self) -> None:
+        """End a turn that waits for its model, which cannot be hurried: it will find itself stopped when it wakes."""
+        run = self.run
+        if run is not None and run.cancel.is_set() and run.prompt is None and run.stored is not None:
+            await self._screen.transcript.add(
+                NoticeLine("Stopped before the reply began. Your message is kept; Ctrl+R answers it.")
+            )
+            await self._go_on()
 
     def abandon(self) -> None:
         """Stop without waiting: another conversation is opened, or the app ends. What was said stays stored."""

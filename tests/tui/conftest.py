@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -73,8 +73,8 @@ class Stage:
 
 
 @pytest.fixture
-def desk() -> Iterator[FakeDesk]:
-    yield FakeDesk()
+def desk() -> FakeDesk:
+    return FakeDesk()
 
 
 StageMaker = Callable[..., Any]

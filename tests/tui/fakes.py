@@ -185,6 +185,7 @@ class FakeDesk:
     heard: Heard | Exception = field(default_factory=lambda: Heard("what is this", "en", 1.0))
     transcribe_gate: Event | None = None
     used_models: list[str] = field(default_factory=list)
+    warmed: list[str] = field(default_factory=list)
 
     def as_desk(self) -> Desk:
         return cast(Desk, self)
@@ -222,6 +223,9 @@ class FakeDesk:
 
     def use_language_model(self, name: str) -> None:
         self.used_models.append(name)
+
+    def warm(self, kinds: Sequence[str]) -> None:
+        self.warmed += kinds
 
     def new_recorder(self) -> FakeRecorder:
         return self.recorder

@@ -79,9 +79,7 @@ async def test_a_dropped_picture_becomes_a_chip(
         assert s.chat.composer.draft.files == (pictures / "a cat.jpg",)
 
 
-async def test_several_dropped_at_once_become_chips_in_order(
-    desk: FakeDesk, stage: StageMaker, pictures: Path
-) -> None:
+async def test_several_dropped_at_once_become_chips_in_order(desk: FakeDesk, stage: StageMaker, pictures: Path) -> None:
     async with stage(desk) as s:
         await paste(s, f"'{pictures}/dog.png' '{pictures}/song.wav'")
         assert s.chat.composer.text == "[Image 1: dog.png] [Sound 1: song.wav] "
@@ -219,8 +217,6 @@ async def test_image_command_with_a_bad_path_says_so(desk: FakeDesk, stage: Stag
         await s.until(lambda: "No such file" in s.text_of("ErrorView"), "the error is shown")
 
 
-async def test_words_on_the_command_line_stand_in_the_box(
-    desk: FakeDesk, stage: StageMaker, pictures: Path
-) -> None:
+async def test_words_on_the_command_line_stand_in_the_box(desk: FakeDesk, stage: StageMaker, pictures: Path) -> None:
     async with stage(desk, draft_text="./dog.png hello") as s:
         assert s.chat.composer.text == "[Image 1: dog.png] hello"

@@ -94,9 +94,7 @@ async def test_an_error_while_replying_keeps_the_text_and_names_the_next_step(
         assert s.chat.composer.text == ""
 
 
-async def test_a_bug_in_the_reply_is_logged_and_the_app_goes_on(
-    desk: FakeDesk, stage: StageMaker, home: Path
-) -> None:
+async def test_a_bug_in_the_reply_is_logged_and_the_app_goes_on(desk: FakeDesk, stage: StageMaker, home: Path) -> None:
     desk.script = answer("x", error=ZeroDivisionError("secret words"))
     async with stage(desk) as s:
         await s.send("go")

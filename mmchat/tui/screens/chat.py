@@ -35,6 +35,7 @@ from mmchat.tui.reply_flow import ReplyFlow
 from mmchat.tui.reply_worker import run_reply
 from mmchat.tui.suggest import suggestions
 from mmchat.tui.text import MUTED, clean, elide, one_line, plural
+from mmchat.tui.threads import in_daemon_thread
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
 from mmchat.tui.widgets.status import ActivityLine, StatusLine, loading_words
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25
 QUIT_ARMED_S = 3.0
+LAST_WORDS_S = 2.0
+"""How long leaving waits for a stopped reply to be stored."""
 PLACEHOLDER = "Message, or / for commands"
 
 
@@ -104,6 +107,7 @@ class ChatScreen(Screen[None]):
         """Take keys at once; the conversation and the models follow."""
         self.composer.placeholder = PLACEHOLDER
         self.composer.focus()
+        self.desk.warm(("lm",))
         self._queue_view.display = False
         self._poll = self.set_interval(POLL_S, self.look_at_models)
         self.look_at_models()
@@ -117,13 +121,24 @@ class ChatScreen(Screen[None]):
         """Stop what runs; everything said is stored."""
         if self.flow.run is not None:
             self.flow.run.cancel.set()
+            if self.flow.run.prompt is not None:
+                self.flow.run.ended.wait(LAST_WORDS_S)
 
     # --- workers --------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="reply", exit_on_error=False)
-    def start_reply_worker(self, run_id: int, events: Callable[[], Iterable[ReplyEvent]], cancel: Event) -> None:
+    @work(exclusive=True, group="reply", exit_on_error=False)
+    async def start_reply_worker(
+        self, run_id: int, events: Callable[[], Iterable[ReplyEvent]], cancel: Event, ended: Event
+    ) -> None:
         """Drive a turn in a thread."""
-        run_reply(run_id, events, cancel, self.post_message)
+
+        def run() -> None:
+            try:
+                run_reply(run_id, events, cancel, self.post_message)
+            finally:
+                ended.set()
+
+        await in_daemon_thread(run, "reply")
 
     def open(self, session_id: str) -> None:
         """Go to another conversation."""
@@ -288,8 +303,9 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.Changed, "#composer")
     def _edited(self) -> None:
-        self.activity.set_hint("")
-        self._is_quit_armed = False
+        if self.composer.text:  # what empties the box has its own words for it
+            self.activity.set_hint("")
+            self._is_quit_armed = False
         row, column = self.composer.cursor_location
         text = (
             self.composer.document.get_line(0)[:column] if row == 0 and self.composer.document.line_count == 1 else ""
@@ -304,8 +320,14 @@ class ChatScreen(Screen[None]):
 
     @on(Completions.Chosen)
     def _completion_chosen(self, event: Completions.Chosen) -> None:
-        completion = event.completion
-        self.composer.complete(completion.start, completion.insert)
+        completion, composer = event.completion, self.composer
+        typed = composer.text[completion.start :]
+        if event.by_enter and not completion.insert.startswith(typed):
+            # What was typed may mean something itself (an alias, "/theme light"): Enter takes it as it stands.
+            self.completions.close()
+            composer.post_message(Composer.Submitted(composer.draft))
+            return
+        composer.complete(completion.start, completion.insert)
         if event.by_enter and completion.should_run:
             self.completions.close()
             self.composer.post_message(Composer.Submitted(self.composer.draft))
@@ -347,13 +369,21 @@ class ChatScreen(Screen[None]):
 
     # --- keys -----------------------------------------------------------------------------------
 
-    def action_step_back(self) -> None:
+    async def action_step_back(self) -> None:
         """Esc: give up the recording, else stop the reply."""
         if self.voice.state != "off":
             self.voice.cancel()
             self.activity.set_hint("Recording discarded.")
-        elif not self.flow.stop():
+        elif not await self.stop_reply():
             self.activity.set_hint("")
+
+    async def stop_reply(self) -> bool:
+        """Stop the running reply, also one that only waits for its model; False where none runs."""
+        if not self.flow.stop():
+            return False
+        if any(state.kind == "lm" and state.stage in ("pulling", "loading") for state in self.desk.load_states()):
+            await self.flow.stop_waiting()
+        return True
 
     async def action_interrupt(self) -> None:
         """Ctrl+C: copy a selection, else stop, else clear, else quit when pressed twice."""
@@ -364,7 +394,7 @@ class ChatScreen(Screen[None]):
         elif self.voice.state != "off":
             self.voice.cancel()
         elif self.flow.is_busy:
-            self.flow.stop()
+            await self.stop_reply()
         elif not self.composer.draft.is_empty:
             self.composer.remember(self.composer.draft)
             self.composer.clear_draft()

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from mmchat.errors import MmchatError
 from mmchat.tui.messages import MicrophoneFailed, MicrophoneOpened, SpeechTranscribed
 from mmchat.tui.text import MUTED, clean, clock, elide
+from mmchat.tui.threads import in_daemon_thread
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
@@ -90,6 +91,7 @@ class VoiceBar(Static):
         self._peaks.clear()
         self._recorder = self._desk.new_recorder()
         self._set_state("starting")
+        self._desk.warm(("asr",))  # it loads while one speaks
         self._run_start(self._take, self._recorder, self._cancel)
 
     # --- in threads -----------------------------------------------------------------------------
@@ -110,15 +112,18 @@ class VoiceBar(Static):
     def _run_discard(self, recorder: Recorder) -> None:
         recorder.cancel()
 
-    @work(thread=True, group="microphone", exit_on_error=False)
-    def _run_transcribe(self, take: int, recorder: Recorder, cancel: Event) -> None:
-        try:
-            pcm = recorder.stop()
-            heard = self._desk.transcribe(pcm, cancel) if pcm.size else None
-        except MmchatError as error:
-            self.post_message(MicrophoneFailed(take, error))
-        else:
-            self.post_message(SpeechTranscribed(take, heard))
+    @work(group="microphone", exit_on_error=False)
+    async def _run_transcribe(self, take: int, recorder: Recorder, cancel: Event) -> None:
+        def transcribe() -> None:
+            try:
+                pcm = recorder.stop()
+                heard = self._desk.transcribe(pcm, cancel) if pcm.size else None
+            except MmchatError as error:
+                self.post_message(MicrophoneFailed(take, error))
+            else:
+                self.post_message(SpeechTranscribed(take, heard))
+
+        await in_daemon_thread(transcribe, "transcribe")
 
     # --- what the threads tell ------------------------------------------------------------------
 

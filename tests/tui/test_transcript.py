@@ -1,0 +1,90 @@
+"""Long conversations: what is mounted, what loads on the way up, what never jumps."""
+
+from __future__ import annotations
+
+from threading import Event
+
+from mmchat.tui.widgets.transcript import FIRST_TURNS, MORE_TURNS
+
+from .conftest import Stage, StageMaker
+from .fakes import FakeDesk, answer, make_turns
+
+
+def shown_ids(s: Stage) -> list[str]:
+    return [view.turn_id for view in s.chat.transcript._turn_views()]
+
+
+async def opened(s: Stage) -> None:
+    await s.until(lambda: len(shown_ids(s)) == FIRST_TURNS, "the last turns are shown")
+
+
+async def test_a_long_conversation_mounts_only_its_end(desk: FakeDesk, stage: StageMaker) -> None:
+    desk.add_session("s1", "Ten thousand", make_turns(10_000))
+    async with stage(desk, desk.open_session("s1")) as s:
+        await opened(s)
+        assert shown_ids(s)[-1] == "t9999"
+        assert "10,000 turns" in s.text_of("#header")
+        assert s.chat.transcript.is_at_end
+
+
+async def test_page_up_loads_older_turns_and_keeps_the_place(desk: FakeDesk, stage: StageMaker) -> None:
+    desk.add_session("s1", "Long", make_turns(200))
+    async with stage(desk, desk.open_session("s1")) as s:
+        await opened(s)
+        scroll = s.chat.transcript._scroll
+        while len(shown_ids(s)) == FIRST_TURNS:
+            before = [view.turn_id for view in s.chat.transcript._turn_views() if view.region.y >= scroll.region.y]
+            await s.pilot.press("pageup")
+        await s.until(lambda: not s.chat.transcript._is_loading, "older turns are mounted")
+        ids = shown_ids(s)
+        assert len(ids) >= FIRST_TURNS + MORE_TURNS
+        assert ids == [f"t{n}" for n in range(200 - len(ids), 200)]
+        assert before
+        assert not s.chat.transcript.is_at_end
+        assert scroll.scroll_y > 0, "the view did not jump to the new top"
+
+
+async def test_scrolled_up_while_streaming_nothing_moves_and_a_pill_shows(desk: FakeDesk, stage: StageMaker) -> None:
+    gates = [Event() for _ in range(3)]
+    gates[0].set()
+    desk.add_session("s1", "Long", make_turns(60))
+    desk.script = answer("first\n\n", "more\n\n" * 30, "end", gates=gates)
+    async with stage(desk, desk.open_session("s1")) as s:
+        await opened(s)
+        await s.send("go on")
+        await s.until(lambda: s.replies()[-1].text.startswith("first"), "the reply begins")
+        assert s.chat.transcript.is_at_end
+        await s.pilot.press("pageup")
+        await s.until(lambda: not s.chat.transcript._is_loading, "settled")
+        top = s.chat.transcript._scroll.scroll_y
+        gates[1].set()
+        await s.until(lambda: "more" in s.replies()[-1].text, "the reply grows")
+        assert s.chat.transcript._scroll.scroll_y == top
+        assert s.chat.transcript._pill.display
+        assert "still writing below" in s.text_of(".pill")
+        await s.pilot.press("end")
+        await s.until(lambda: s.chat.transcript.is_at_end and not s.chat.transcript._pill.display, "the end is back")
+        gates[2].set()
+        await s.idle()
+
+
+async def test_an_empty_conversation_says_what_to_do(desk: FakeDesk, stage: StageMaker) -> None:
+    async with stage(desk) as s:
+        await s.until(lambda: s.chat.query("Welcome"), "the welcome is shown")
+        shown = s.text_of("Welcome")
+        assert "Enter" in shown
+        assert "F1" in shown
+        await s.say("hi")
+        assert not s.chat.query("Welcome")
+
+
+async def test_streamed_markdown_equals_markdown_parsed_whole(desk: FakeDesk, stage: StageMaker) -> None:
+    source = "# Title\n\nA *b* c\nd\n\n1. one\n2. two\n\n```py\nx = 1\n\ny = 2\n```\n\n"
+    source += "| a | b |\n|---|---|\n| 1 | 2 |\n\nlast"
+    desk.script = answer(*source)
+    async with stage(desk, size=(80, 60)) as s:
+        await s.say("go")
+        streamed = [(type(w).__name__, str(w.render())) for w in s.replies()[0].query("MarkdownBlock")]
+        await s.replies()[0]._markdown.update(source)
+        whole = [(type(w).__name__, str(w.render())) for w in s.replies()[0].query("MarkdownBlock")]
+        assert streamed == whole

@@ -9,6 +9,8 @@ from mmchat.domain import Turn
 
 MAX_COLUMNS = 48
 """What a list of conversations shows at 80 columns."""
+MIN_COLUMNS = 10
+"""A first sentence shorter than this ("Hello!") names nothing; the next one is added."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|(?<=[。！？])|\n")
 
@@ -20,13 +22,21 @@ def make_title(turn: Turn) -> str:
     """
     heard = [attachment.heard.text for attachment in turn.attachments if attachment.heard and attachment.heard.text]
     for text in (turn.text, *heard):
-        sentence = " ".join(_SENTENCE_END.split(text.strip())[0].split()) if text.strip() else ""
-        if sentence:
-            return _fit(sentence)
+        title = ""
+        for sentence in filter(None, _SENTENCE_END.split(text.strip())):
+            title = " ".join(f"{title} {sentence}".split())
+            if _columns(title) >= MIN_COLUMNS:
+                break
+        if title:
+            return _fit(title)
     for attachment in turn.attachments:
         if attachment.seen and attachment.seen.tags:
             return _fit(f"Photo: {', '.join(tag.label for tag in attachment.seen.tags[:2])}")
     return _fit(turn.attachments[0].name) if turn.attachments else "Untitled"
+
+
+def _columns(text: str) -> int:
+    return sum(2 if is_cjk(character) else 1 for character in text)
 
 
 def _fit(text: str) -> str:

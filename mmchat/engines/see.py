@@ -1,0 +1,66 @@
+"""A picture as words: tags, and one honest sentence made of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mmchat.domain import Seen, Tag
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from mmchat.engines.base import ImageReader
+
+SURE, LIKELY, POSSIBLE = 0.8, 0.5, 0.25
+"""From here on a tag is stated, called probable, called possible; what is below is not said."""
+UNCOUNTED = (
+    *("food", "fruit", "bread", "pasta", "soup", "meat", "broccoli", "water", "snow", "grass", "hay", "corn", "sky"),
+    *("ice cream", "chocolate", "sport", "rain", "toilet paper", "guacamole", "skis", "jeans", "glasses", "potatoes"),
+    *("scissors", "velvet fabric", "wool"),
+)
+"""Words without an article."""
+
+
+def see(reader: ImageReader, image: Image, *, top_k: int = 5, labels: Sequence[str] | None = None) -> Seen:
+    """Look at a picture.
+
+    Args:
+        reader: the vision model.
+        image: RGB and oriented (`image_io.open_image`).
+        top_k: at most so many tags.
+        labels: rank these instead of looking for words; the caption then names the first.
+    """
+    started = time.perf_counter()
+    tags = reader.tag(image, top_k=top_k, labels=labels)
+    caption = describe(tags)
+    return Seen(tags=tags, caption=caption, model=reader.name, elapsed_s=time.perf_counter() - started)
+
+
+def describe(tags: Sequence[Tag]) -> str:
+    """Tags as a sentence that keeps their doubt: "A dog; probably grass; maybe a ball." Empty where all is unlikely."""
+    sure = [_with_article(tag.label) for tag in tags if tag.score >= SURE]
+    likely = [_with_article(tag.label) for tag in tags if LIKELY <= tag.score < SURE]
+    possible = [_with_article(tag.label) for tag in tags if POSSIBLE <= tag.score < LIKELY][:2]
+    parts = [", ".join(sure)] if sure else []
+    if likely:
+        parts.append(f"probably {_joined(likely, 'and')}")
+    if possible:
+        parts.append(f"maybe {_joined(possible, 'or')}")
+    if not parts:
+        return ""
+    sentence = "; ".join(parts)
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def _joined(items: Sequence[str], word: str) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {word} {items[-1]}"
+
+
+def _with_article(label: str) -> str:
+    if label in UNCOUNTED:
+        return label
+    if label == "sea" or label == "street":
+        return f"the {label}"
+    return f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"

@@ -46,9 +46,13 @@ class DatabaseFile:
                 f"The folder of conversations cannot be used: {error.strerror or error} ({path.parent}).",
                 hint="Check its permissions and the free space, or move mmchat's files with MMCHAT_HOME.",
             ) from error
-        with self._translated():
-            if self._is_behind():
-                self._migrate()
+        try:
+            with self._translated():
+                if self._is_behind():
+                    self._migrate()
+        except MemoryStoreError:
+            self.close()
+            raise
 
     # --- use ------------------------------------------------------------------------------------
 

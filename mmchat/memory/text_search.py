@@ -83,8 +83,10 @@ def all_of(query: str) -> str:
     is_unfinished = bool(found) and query.rstrip().casefold().endswith(found[-1]) and query == query.rstrip()
     parts = [_phrase(term) for term in found]
     if parts and is_unfinished and not is_cjk(found[-1]):
-        # The whole word as well: its stem may not begin with what was typed (studies, studi).
-        parts[-1] = f"({parts[-1]} OR {_quoted(found[-1])} *)"
+        # The whole word as well: its stem may not begin with what was typed. FTS5 stems beginnings too
+        # and would turn a last y into i (bicy, bici), hence without it.
+        beginning = found[-1][:-1] if found[-1].endswith("y") and len(found[-1]) > 3 else found[-1]
+        parts[-1] = f"({parts[-1]} OR {_quoted(beginning)} *)"
     return " AND ".join(parts)
 
 

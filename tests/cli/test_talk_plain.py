@@ -1,0 +1,303 @@
+"""The conversation line by line, in a pipe and with a person."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmchat.chat.desk import Desk
+from mmchat.cli.plain import COMMANDS, PlainChat
+from mmchat.cli.replies import read_turn
+from mmchat.domain import LoadState, ReplyDelta, ReplyEvent, WorkStarted
+from mmchat.engines.scripted import ScriptedLanguageModel
+from mmchat.errors import EngineUnavailable, MmchatError
+from tests.cli.conftest import Run
+from tests.cli.test_ask import HOSTILE, stored, write_picture, write_sound
+from tests.fakes import Bench, FakeEngines
+
+# --- in a pipe ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pipe(scripted_home: Path, run: Run) -> Run:
+    return run
+
+
+def test_each_line_is_answered_and_the_end_of_input_is_a_good_end(pipe: Run) -> None:
+    done = pipe("talk", stdin="one\n\ntwo\n")
+    assert (done.code, done.out, done.err) == (0, "You said: one\nYou said: two\n", "")
+    ((_, turns),) = stored()
+    assert [turn.text for turn in turns] == ["one", "You said: one", "two", "You said: two"]
+
+
+def test_lines_between_triple_quotes_are_one_message(pipe: Run) -> None:
+    assert pipe("talk", "-n", stdin='"""one\ntwo\n"""\n').out == "You said: one\ntwo\n"
+    assert pipe("talk", "-n", stdin='"""\none\n  two"""\nthree').out == "You said: one\n  two\nYou said: three\n"
+    assert pipe("talk", "-n", stdin='"""never\nended').out == "You said: never\nended\n"
+
+
+def test_commands_work_in_a_pipe(pipe: Run) -> None:
+    done = pipe(
+        "talk", stdin="hello\n/rename My [b]title[/b]\n/sessions\n/new\nother\n/sessions hello\n/why\n/quit\nnot read\n"
+    )
+    assert done.code == 0
+    assert "My [b]title[/b]" in done.out
+    assert "not read" not in done.out
+    assert "tokens" in done.out
+    assert len(stored()) == 2
+
+
+def test_every_command_is_in_the_help(pipe: Run) -> None:
+    out = pipe("talk", stdin="/help\n").out
+    assert all(f"/{name}" in out for name in COMMANDS)
+
+
+def test_deleting_asks_first(pipe: Run) -> None:
+    pipe("talk", stdin="hello\n/delete\n")
+    assert len(stored()) == 1
+    pipe("talk", "-c", stdin="/delete yes\n")
+    assert stored() == []
+
+
+def test_an_unknown_command_ends_a_script_with_a_usage_error(pipe: Run) -> None:
+    done = pipe("talk", stdin="/hlep\nhello\n")
+    assert done.code == 2
+    assert "/hlep" in done.err
+    assert done.out == ""
+
+
+def test_a_file_named_in_a_message_goes_with_it(pipe: Run, tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "my dog.png")
+    done = pipe("talk", stdin=f"What is in '{picture}' here?\n")
+    assert done.code == 0
+    assert "Seen in my dog.png" in done.err
+    ((_, turns),) = stored()
+    assert turns[0].text == "What is in here?"
+    assert [attachment.name for attachment in turns[0].attachments] == ["my dog.png"]
+
+
+def test_files_alone_wait_for_the_next_message_and_are_not_lost_at_the_end(pipe: Run, tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "day.wav")
+    pipe("talk", stdin=f"{sound}\nWhat was that?\n/audio {sound}\n")
+    ((_, turns),) = stored()
+    asked = [turn for turn in turns if turn.role == "user"]
+    assert [(turn.text, len(turn.attachments)) for turn in asked] == [("What was that?", 1), ("", 1)]
+
+
+def test_a_missing_file_is_told_and_not_asked_about(pipe: Run) -> None:
+    done = pipe("talk", stdin="/nowhere/dog.png\n")
+    assert "No such file: /nowhere/dog.png" in done.err
+    assert stored() == []
+
+
+def test_a_hostile_reply_title_and_file_name_are_inert(pipe: Run, tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "a\x1b[31mb\x1b]0;x\x07.png")
+    done = pipe(
+        "talk", "-a", str(picture), stdin=f"{HOSTILE}\n/sessions\n/rename {HOSTILE}\n/sessions\n/why\n/bogus\x1b[2J\n"
+    )
+    printed = done.out + done.err
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
+    assert "\x9b" not in printed
+    assert "[bold]not bold[/bold]" in done.out
+
+
+def test_nothing_is_stored_on_request(pipe: Run) -> None:
+    assert pipe("talk", "--no-log", stdin="hello\n").out == "You said: hello\n"
+    assert stored() == []
+
+
+@pytest.mark.parametrize("args", [["-c", "-s", "x"], ["-a", "-"], ["-s", "nosuch"], ["--no-log", "-c"]])
+def test_mistakes(pipe: Run, args: list[str]) -> None:
+    done = pipe("talk", *args, stdin="hello\n")
+    assert done.code == 2
+    assert done.out == ""
+
+
+# --- with a person ------------------------------------------------------------------------------
+
+
+class Person:
+    """A conversation with somebody who types."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.engines = FakeEngines()
+        self._bench = Bench(folder, self.engines)
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def types(self, *lines: str) -> str:
+        """Start, type, press Ctrl+D; everything that was printed."""
+        self._monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
+        bench = self._bench
+        desk = Desk(bench.store, bench.recall, self.engines, bench.settings, NotImplemented)
+        PlainChat(desk, desk.new_session(), is_interactive=True).run()
+        captured = self._capsys.readouterr()
+        return captured.out + captured.err
+
+    def leaves(self) -> None:
+        self._bench.store.close()
+
+    def turns(self) -> list[str]:
+        return [
+            turn.text for session in self._bench.store.list_sessions() for turn in self._bench.store.turns(session.id)
+        ]
+
+
+@pytest.fixture
+def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Person]:
+    somebody = Person(tmp_path / "data", monkeypatch, capsys)
+    yield somebody
+    somebody.leaves()
+
+
+def test_a_person_is_prompted_and_told_how_to_leave(person: Person) -> None:
+    printed = person.types("hello")
+    assert "/help" in printed
+    assert "Model: You said: hello\n" in printed
+    assert "stored" in printed
+    assert "\x1b" not in printed
+
+
+def test_a_mistake_does_not_end_a_person_s_conversation(person: Person) -> None:
+    printed = person.types("/bogus", "/regen", "/open nosuch", "still here")
+    assert "Unknown command '/bogus'" in printed
+    assert "no message to regenerate" in printed
+    assert "You said: still here" in printed
+
+
+def test_a_failing_model_does_not_end_it_either(person: Person) -> None:
+    person.engines.lm = ScriptedLanguageModel(error=EngineUnavailable("The server is away.", hint="Start it."))
+    printed = person.types("hello")
+    assert "The server is away." in printed
+    assert "Start it." in printed
+    assert "Traceback" not in printed
+    assert person.turns()[0] == "hello"
+
+
+def test_what_was_seen_and_heard_is_told(person: Person, tmp_path: Path) -> None:
+    picture, sound = write_picture(tmp_path / "dog.png"), write_sound(tmp_path / "day.wav")
+    printed = person.types(f"/image {picture}", f"/audio {sound}", "and?")
+    assert "Seen in dog.png" in printed
+    assert 'Heard in day.wav (en, 1.0 s): "hello from the recording"' in printed
+
+
+def test_a_conversation_is_deleted_only_after_yes(person: Person) -> None:
+    assert "Nothing was deleted" in person.types("hello", "/delete", "no")
+    assert person.turns()
+    assert "cannot be undone" in person.types("again", "/delete", "yes")
+    assert "again" not in person.turns()
+
+
+def test_the_model_can_be_switched(person: Person) -> None:
+    printed = person.types("/model other", "hello")
+    assert "The next reply comes from other." in printed
+
+
+# --- reading a turn -----------------------------------------------------------------------------
+
+
+def test_ctrl_c_while_the_model_loads_leaves_at_once() -> None:
+    released = threading.Event()
+
+    def stuck(cancel: threading.Event) -> Iterator[ReplyEvent]:
+        yield WorkStarted("waiting for the model")
+        signal.raise_signal(signal.SIGINT)
+        released.wait(30)
+
+    with pytest.raises(KeyboardInterrupt):
+        read_turn(stuck, load_states=lambda: (), on_text=lambda _: None)
+    released.set()
+
+
+def test_the_first_ctrl_c_stops_the_reply_and_the_turn_ends_in_order() -> None:
+    def replying(cancel: threading.Event) -> Iterator[ReplyEvent]:
+        yield ReplyDelta("half")
+        signal.raise_signal(signal.SIGINT)
+        assert cancel.wait(30)
+        yield ReplyDelta(" a")
+
+    pieces: list[str] = []
+    outcome = read_turn(replying, load_states=lambda: (), on_text=pieces.append)
+    assert outcome.was_interrupted
+    assert outcome.text == "".join(pieces) == "half a"
+
+
+def test_an_error_of_the_turn_is_raised_where_it_is_read_and_ctrl_c_is_as_before() -> None:
+    def failing(cancel: threading.Event) -> Iterator[ReplyEvent]:
+        yield ReplyDelta("x")
+        raise EngineUnavailable("gone")
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(MmchatError, match="gone"):
+        read_turn(failing, load_states=lambda: (), on_text=lambda _: None)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_progress_is_told_until_the_reply_begins() -> None:
+    told = threading.Event()
+    shown: list[str] = []
+
+    class Status:
+        def show(self, text: str) -> None:
+            shown.append(text)
+            told.set()
+
+        def clear(self) -> None: ...
+
+    def slow(cancel: threading.Event) -> Iterator[ReplyEvent]:
+        assert told.wait(30)
+        yield ReplyDelta("x")
+
+    state = LoadState("lm", "tiny", "llamacpp", "pulling", detail="downloading 62%")
+    read_turn(slow, load_states=lambda: (state,), on_text=lambda _: None, status=Status())
+    assert shown[0] == "Fetching language model tiny: downloading 62%"
+
+
+# --- the terminal afterwards --------------------------------------------------------------------
+
+GUARDED = """
+import os, signal, sys
+from mmchat.cli.terminal_guard import guarded_terminal
+with guarded_terminal():
+    sys.stdout.write("\\x1b[?1003h\\x1b[?1049hdrawing")
+    sys.stdout.flush()
+    if sys.argv[1] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
+@pytest.mark.parametrize("way", ["die", "live"])
+def test_the_terminal_is_given_back_even_when_the_process_is_killed(way: str) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", GUARDED, way], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    process.wait(timeout=30)
+    os.close(theirs)
+    printed = read_all(ours, until=b"mmchat talk -c" if way == "die" else b"drawing")
+    os.close(ours)
+    assert b"drawing" in printed
+    assert (b"\x1b[?1003l" in printed) is (way == "die")
+    assert (b"\x1b[?1049l" in printed) is (way == "die")
+
+
+def read_all(descriptor: int, *, until: bytes) -> bytes:
+    printed = b""
+    while until not in printed:
+        if not select.select([descriptor], [], [], 30)[0]:
+            raise AssertionError(f"the terminal shows {printed!r} and nothing more")
+        try:
+            printed += os.read(descriptor, 4096)
+        except OSError:  # Linux says so when the last holder of the other end has gone
+            break
+    return printed

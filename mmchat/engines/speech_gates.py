@@ -62,7 +62,7 @@ def _collapse_words(text: str, limit: int) -> str:
         length = next((n for n in range(1, MAX_UNIT_WORDS + 1) if _repeats(plain, position, n) >= limit), 0)
         kept += words[position : position + (length or 1)]
         position += length * _repeats(plain, position, length) if length else 1
-    return "".join(kept)
+    return text if len(kept) == len(words) + 1 else "".join(kept).rstrip()
 
 
 def _repeats(words: list[str], start: int, length: int) -> int:

@@ -11,7 +11,7 @@ import stat
 import tempfile
 import wave
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -66,26 +66,9 @@ def decode_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> NDArr
     Raises:
         AudioError: missing, unreadable, empty, not a sound, cut short, too long, or without a sound track.
     """
-    _check_file(path)
-    try:
-        with path.open("rb") as file, av.open(file, mode="r", metadata_errors="ignore", options=_open_options()) as box:
-            stream = next(iter(box.streams.audio), None)
-            if stream is None:
-                raise AudioError(f"'{path.name}' holds no sound track.", hint="Give a file with sound in it.")
-            expected_s = _expected_duration_s(box.duration, stream)
-            if expected_s > max_duration_s:
-                raise _too_long(path, max_duration_s)
-            pcm = _collect(path, _mono_blocks(path, box, stream), expected_s, max_duration_s)
-            is_exact = box.format.name.startswith(_FORMATS_WITH_DURATION)
-    except av.FFmpegError as error:
-        raise AudioError(
-            f"'{path.name}' is not a sound file that can be read ({_reason(error)}).",
-            hint="It may be damaged or of another type; wav, mp3, flac, m4a, ogg, opus, webm and aiff work.",
-        ) from error
-    except OSError as error:
-        raise AudioError(
-            f"'{path}' cannot be read: {error.strerror or error}.", hint="Check the file's permissions."
-        ) from error
+    with _opened(path, max_duration_s) as (box, stream, expected_s):
+        pcm = _collect(path, _mono_blocks(path, box, stream), expected_s, max_duration_s)
+        is_exact = box.format.name.startswith(_FORMATS_WITH_DURATION)
     if pcm.size == 0:
         raise AudioError(f"'{path.name}' has a sound track, but no sound in it.", hint="Record or export it again.")
     got_s = pcm.size / SAMPLE_RATE_HZ
@@ -97,6 +80,41 @@ def decode_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> NDArr
             hint="Copy or download it again; to use what is there, save it anew with a sound editor.",
         )
     return pcm
+
+
+def check_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> None:
+    """Make sure that a file begins as a sound, quickly: only its first second or so is decoded.
+
+    Raises:
+        AudioError: missing, unreadable, empty, not a sound, too long, or without a sound track.
+    """
+    with _opened(path, max_duration_s) as (box, stream, _):
+        if next((block for block in _mono_blocks(path, box, stream) if block.size), None) is None:
+            raise AudioError(f"'{path.name}' has a sound track, but no sound in it.", hint="Record or export it again.")
+
+
+@contextmanager
+def _opened(path: Path, max_duration_s: float) -> Iterator[tuple[av.container.InputContainer, AudioStream, float]]:
+    """The container, its first sound track and how long it says to be; what goes wrong within, as AudioError."""
+    _check_file(path)
+    try:
+        with path.open("rb") as file, av.open(file, mode="r", metadata_errors="ignore", options=_open_options()) as box:
+            stream = next(iter(box.streams.audio), None)
+            if stream is None:
+                raise AudioError(f"'{path.name}' holds no sound track.", hint="Give a file with sound in it.")
+            expected_s = _expected_duration_s(box.duration, stream)
+            if expected_s > max_duration_s:
+                raise _too_long(path, max_duration_s)
+            yield box, stream, expected_s
+    except av.FFmpegError as error:
+        raise AudioError(
+            f"'{path.name}' is not a sound file that can be read ({_reason(error)}).",
+            hint="It may be damaged or of another type; wav, mp3, flac, m4a, ogg, opus, webm and aiff work.",
+        ) from error
+    except OSError as error:
+        raise AudioError(
+            f"'{path}' cannot be read: {error.strerror or error}.", hint="Check the file's permissions."
+        ) from error
 
 
 def peak_dbfs(pcm: NDArray[np.float32]) -> float:

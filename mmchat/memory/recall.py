@@ -178,16 +178,19 @@ class Recall:
             convert.recalled_from_row(row, files.get(row["id"], ()), bearing[row["number"]].score) for row in chosen
         )
 
-    def find_by_image(self, vector: NDArray[np.float32], model: str, *, k: int = 5) -> tuple[Recalled, ...]:
+    def find_by_image(
+        self, vector: NDArray[np.float32], model: str, *, k: int = 5, session_id: str | None = None
+    ) -> tuple[Recalled, ...]:
         """Turns by their pictures, most alike first; the score is the cosine.
 
         Args:
             vector: (D,) float32, unit length: a picture's, or a text's in the same space.
             model: the dual encoder's name; pictures are compared within one model.
             k: how many at most. One picture sent several times is found once.
+            session_id: look in this conversation only.
         """
         index = self._vectors("attachment", model)
-        near = index.nearest(vector, limit=4 * k + 16)
+        near = index.nearest(vector, limit=4 * k + 16, session=self._session_number(session_id))
         owners = json.dumps(near.owners.tolist())
         found = {
             row["attachment_number"]: row

@@ -63,6 +63,11 @@ def terms(query: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_WORDS_OR_RUNS.findall(plain)))
 
 
+def words_in(text: str) -> tuple[re.Match[str], ...]:
+    """Words and runs of Chinese of a text, where they stand."""
+    return tuple(_WORDS_OR_RUNS.finditer(text))
+
+
 def is_cjk(term: str) -> bool:
     """Whether a term is a run of Chinese, Japanese or Korean."""
     return bool(_RUNS.fullmatch(term))

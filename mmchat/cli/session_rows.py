@@ -1,0 +1,155 @@
+"""Conversations, turns and hits as the lines and objects that `sessions` and `recall` print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmchat.cli.output import dim, has_colour, narrate, print_text
+from mmchat.errors import MemoryStoreError, UsageError
+from mmchat.sanitize import plain_line, plain_text
+
+if TYPE_CHECKING:
+    from mmchat.domain import Attachment, Recalled, Session, Turn
+    from mmchat.memory.export_rows import PathOf
+    from mmchat.memory.store import MemoryStore
+    from mmchat.memory.turn_search import SearchHit
+
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+def chosen(store: MemoryStore, session_id: str) -> Session:
+    """The conversation the user named.
+
+    Raises:
+        UsageError: none, or several fit.
+    """
+    if session_id != "last":
+        return store.get_session(session_id)
+    latest = store.latest_session()
+    if latest is None:
+        raise UsageError("There are no conversations yet.", hint="Start one: mmchat talk")
+    return latest
+
+
+def session_object(session: Session) -> dict[str, Any]:
+    """A conversation for JSON."""
+    return asdict(session)
+
+
+def turn_object(turn: Turn) -> dict[str, Any]:
+    """A turn for JSON; what was recalled in the form of `recall --json`."""
+    fields = asdict(turn)
+    fields["attachments"] = [_attachment_object(each) for each in turn.attachments]
+    fields["recalled"] = [recalled_object(each) for each in turn.recalled]
+    return fields
+
+
+def recalled_object(recalled: Recalled) -> dict[str, Any]:
+    """One answer of `recall --json`."""
+    return {
+        "session": recalled.session,
+        "turn": recalled.turn,
+        "role": recalled.role,
+        "text": recalled.text,
+        "created_at": recalled.created_at,
+        "score": round(recalled.score, 6),
+        "attachment": str(recalled.attachment.path) if recalled.attachment is not None else None,
+    }
+
+
+def hit_object(hit: SearchHit) -> dict[str, Any]:
+    """One answer of `sessions search --json`; `spans` are positions in the snippet."""
+    turn = hit.turn
+    return {
+        "session": hit.session.id,
+        "title": hit.session.title,
+        "turn": turn.id if turn is not None else None,
+        "role": turn.role if turn is not None else None,
+        "created_at": turn.created_at if turn is not None else hit.session.created_at,
+        "snippet": hit.snippet,
+        "spans": [list(span) for span in hit.spans],
+    }
+
+
+def list_row(session: Session) -> list[str]:
+    """One line of `sessions list`."""
+    return [session.id, session.updated_at[:16].replace("T", " "), str(session.turn_count), session.title or "-"]
+
+
+def print_hit(hit: SearchHit) -> None:
+    """Where it was said, then what, with the words in bold where the screen can show it."""
+    who = {"user": "you", "assistant": "reply", "system": "system"}[hit.turn.role] if hit.turn else "title"
+    when = (hit.turn.created_at if hit.turn else hit.session.created_at)[:16].replace("T", " ")
+    # Cleaned piece by piece, so that the only escapes on the screen are ours.
+    head = plain_line(f"{hit.session.id}  {when}  {who}  {hit.session.title}")
+    pieces: list[str] = []
+    at = 0
+    for start, end in hit.spans:
+        marked = plain_text(hit.snippet[start:end])
+        pieces += [plain_text(hit.snippet[at:start]), f"{_BOLD}{marked}{_PLAIN}" if has_colour(sys.stdout) else marked]
+        at = end
+    pieces.append(plain_text(hit.snippet[at:]))
+    sys.stdout.write(f"{dim(head, sys.stdout)}\n    {''.join(pieces)}\n")
+
+
+def print_recalled(recalled: Recalled) -> None:
+    """One answer of `recall`, for people."""
+    who = {"user": "you", "assistant": "reply", "system": "system"}[recalled.role]
+    when = recalled.created_at[:16].replace("T", " ")
+    sys.stdout.write(dim(plain_line(f"{recalled.session}  {when}  {who}"), sys.stdout) + "\n")
+    text = plain_line(" ".join(recalled.text.split()))
+    sys.stdout.write(f"    {text[:400]}{'…' if len(text) > 400 else ''}\n")
+    if recalled.attachment is not None:
+        sys.stdout.write(f"    [{plain_line(recalled.attachment.name)}] {plain_line(str(recalled.attachment.path))}\n")
+
+
+def write_export(
+    store: MemoryStore, sessions: Sequence[Session], *, file_format: str, output: Path | None, files_dir: Path | None
+) -> None:
+    """Write conversations to a file or stdout.
+
+    Raises:
+        MemoryStoreError: a file cannot be written.
+    """
+    from mmchat.memory.export_rows import FileCopier, dialogue_row, kept_path, markdown
+
+    base_dir = output.parent if output is not None else Path()
+    path_of: PathOf = FileCopier(files_dir, base_dir) if files_dir is not None else kept_path
+    texts: list[str] = []
+    skipped = 0
+    for session in sessions:
+        turns = store.turns(session.id)
+        if file_format == "md":
+            texts.append(markdown(session, turns, path_of))
+            continue
+        row = dialogue_row(session, turns, path_of)
+        skipped += len(turns) - len(row["messages"])
+        if row["messages"]:
+            texts.append(json.dumps(row, ensure_ascii=False) + "\n")
+    text = ("\n" if file_format == "md" else "").join(texts)
+    if output is None:
+        print_text(_escaped(text) if file_format == "jsonl" else text, end="")
+    else:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise MemoryStoreError(
+                f"{output} could not be written: {error.strerror or error}.", hint="Check the folder."
+            ) from error
+    narrate(f"Exported {len(texts)} conversations" + (f", without {skipped} empty turns." if skipped else "."))
+
+
+def _escaped(lines: str) -> str:
+    """JSON in which what printing would strip is written as escapes, so that nothing is lost on stdout."""
+    if plain_text(lines) == lines:
+        return lines
+    return "".join(each if plain_text(each) == each else json.dumps(each)[1:-1] for each in lines)
+
+
+def _attachment_object(attachment: Attachment) -> dict[str, Any]:
+    return {**asdict(attachment), "path": str(attachment.path)}

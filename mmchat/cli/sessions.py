@@ -1,0 +1,170 @@
+"""`mmchat sessions`: look through conversations, and bring them in and out."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text
+from mmchat.errors import UsageError
+
+app = typer.Typer(
+    help="Your conversations: list, show, search, rename, fork, delete, export, import.",
+    no_args_is_help=True,
+    epilog="\b\nExamples:\n"
+    '  mmchat sessions search "lisbon hotel"\n'
+    "  mmchat sessions show 01m803 | less\n"
+    "  mmchat sessions export --all -o talks.jsonl --with-files talks-files\n"
+    "\n\nSESSION is an id or a unique beginning of one; 'last' is the latest conversation.",
+)
+
+SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="Id, or its unique beginning, or 'last'.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many at most.")]
+
+
+@app.command("list")
+def list_sessions(
+    query: Annotated[str, typer.Option("--query", "-q", help="Only those that hold these words.")] = "",
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """List conversations, the latest first."""
+    from mmchat.cli.session_rows import list_row, session_object
+    from mmchat.wiring import open_store
+
+    with closing(open_store()) as store:
+        sessions = store.list_sessions(limit=limit, query=query)
+        if as_json:
+            print_json([session_object(session) for session in sessions])
+        elif sessions:
+            print_table(["ID", "LAST TURN", ">TURNS", "TITLE"], [list_row(session) for session in sessions])
+        else:
+            narrate("No conversations match." if query else "No conversations yet. Start one: mmchat talk")
+
+
+@app.command()
+def show(session: SessionId, as_json: Json = False) -> None:
+    """Print a conversation as Markdown, or with everything known of it as JSON."""
+    from mmchat.cli.session_rows import chosen, session_object, turn_object
+    from mmchat.memory.export_rows import kept_path, markdown
+    from mmchat.wiring import open_store
+
+    with closing(open_store()) as store:
+        found = chosen(store, session)
+        turns = store.turns(found.id)
+        if as_json:
+            print_json({**session_object(found), "turns": [turn_object(turn) for turn in turns]})
+        else:
+            print_text(markdown(found, turns, kept_path), end="")
+
+
+@app.command()
+def search(
+    query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words; the last may be unfinished.")],
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """Find the turns that hold all the words, in English and Chinese."""
+    from mmchat.cli.session_rows import hit_object, print_hit
+    from mmchat.memory.turn_search import search_turns
+    from mmchat.wiring import open_store
+
+    with closing(open_store()) as store:
+        hits = search_turns(store, " ".join(query), limit=limit)
+        if as_json:
+            print_json([hit_object(hit) for hit in hits])
+            return
+        for hit in hits:
+            print_hit(hit)
+        if not hits:
+            narrate("Nothing holds all of these words. `mmchat recall` also looks by meaning.")
+
+
+@app.command()
+def rename(session: SessionId, title: Annotated[str, typer.Argument(metavar="TITLE")]) -> None:
+    """Give a conversation another title."""
+    from mmchat.cli.session_rows import chosen
+    from mmchat.wiring import open_store
+
+    if not title.strip():
+        raise UsageError("The title is empty.", hint="Give one in quotes.")
+    with closing(open_store()) as store:
+        renamed = store.rename_session(chosen(store, session).id, title.strip())
+        narrate(f"{renamed.id} is now called {renamed.title}")
+
+
+@app.command()
+def fork(
+    session: SessionId,
+    at_turn: Annotated[str | None, typer.Option("--at", metavar="TURN", help="The last turn to copy.")] = None,
+) -> None:
+    """Copy a conversation, up to a turn or whole, to go on from there; prints the new id."""
+    from mmchat.cli.session_rows import chosen
+    from mmchat.wiring import open_store
+
+    with closing(open_store()) as store:
+        print_text(store.fork_session(chosen(store, session).id, at_turn=at_turn).id)
+
+
+@app.command()
+def delete(
+    session: SessionId, is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+) -> None:
+    """Delete a conversation with its turns and the files no other turn needs."""
+    from mmchat.cli.session_rows import chosen
+    from mmchat.wiring import open_store
+
+    with closing(open_store()) as store:
+        found = chosen(store, session)
+        files = sum(len(turn.attachments) for turn in store.turns(found.id))
+        name = f"'{found.title}' ({found.id})" if found.title else found.id
+        if not is_sure and not confirm(f"Delete {name} with {found.turn_count} turns and {files} files?"):
+            narrate("Nothing was deleted.")
+            raise typer.Exit(1)
+        store.delete_session(found.id)
+        narrate(f"Deleted {name}.")
+
+
+@app.command("export")
+def export_sessions(
+    sessions: Annotated[list[str] | None, typer.Argument(metavar="[SESSION]...")] = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Every conversation.")] = False,
+    file_format: Annotated[
+        str, typer.Option("--format", "-f", metavar="jsonl|md", help="Rows for import and finetuning, or to read.")
+    ] = "jsonl",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else stdout.")] = None,
+    files_dir: Annotated[
+        Path | None, typer.Option("--with-files", metavar="DIR", help="Copy pictures and sounds there.")
+    ] = None,
+) -> None:
+    """Write conversations as JSON Lines or Markdown."""
+    from mmchat.cli.session_rows import chosen, write_export
+    from mmchat.wiring import open_store
+
+    if file_format not in ("jsonl", "md"):
+        raise UsageError(f"'{file_format}' is not a format.", hint="One of: jsonl, md.")
+    if bool(sessions) == is_all:
+        raise UsageError("Say which conversations to export.", hint="Name them, or use --all.")
+    with closing(open_store()) as store:
+        found = store.list_sessions(limit=-1)[::-1] if is_all else [chosen(store, each) for each in sessions or []]
+        write_export(store, found, file_format=file_format, output=output, files_dir=files_dir)
+
+
+@app.command("import")
+def import_sessions(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
+    """Bring in conversations from JSON Lines of dialogue or memory rows; all of them or, on an error, none."""
+    from mmchat.cli.session_rows import session_object
+    from mmchat.memory.import_rows import read_conversations, store_conversations
+    from mmchat.wiring import open_store
+
+    conversations = read_conversations(file)
+    with closing(open_store()) as store:
+        imported, _ = store_conversations(store, conversations)
+    turns = sum(session.turn_count for session in imported)
+    narrate(f"Imported {len(imported)} conversations with {turns} turns.")
+    if as_json:
+        print_json([session_object(session) for session in imported])

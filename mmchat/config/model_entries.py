@@ -49,7 +49,8 @@ def is_model_name(text: str) -> bool:
 def is_inside(path: str) -> bool:
     """Whether a `/`-separated path stays inside the folder it is relative to."""
     pure = PurePosixPath(path)
-    return bool(path) and not pure.is_absolute() and ".." not in pure.parts and "\\" not in path and ":" not in path
+    is_plain = path.isprintable() and not set(path) & set("\\:")
+    return bool(path) and is_plain and not pure.is_absolute() and ".." not in pure.parts
 
 
 class Source(BaseModel):

@@ -123,7 +123,7 @@ def save_setting(key: str, value: str | bool | int | float, path: Path | None = 
         raise ConfigError("\n".join(validation_problems(error, path, "", Settings))) from error
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        text = _with_setting(text, f"{key} = {json.dumps(value, ensure_ascii=False)}", key)
+        text = _with_setting(text, f"{key} = {_toml_value(value)}", key)
         tomllib.loads(text)  # never leave behind what we could not read again
         paths.private_dir(path.parent)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -135,9 +135,14 @@ def save_setting(key: str, value: str | bool | int | float, path: Path | None = 
         raise ConfigError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
+def _toml_value(value: str | bool | int | float) -> str:
+    """As JSON writes it, which TOML reads too but for one character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _with_setting(text: str, line: str, key: str) -> str:
     """`text` with `line` in place of the key's old one, or before the first table."""
-    first_table = re.search(r"^\s*\[", text, re.MULTILINE)
+    first_table = re.search(r"^[ \t]*\[", text, re.MULTILINE)
     end = first_table.start() if first_table else len(text)
     top, rest = text[:end], text[end:]
     old = re.search(rf"^[ \t]*{re.escape(key)}[ \t]*=.*$", top, re.MULTILINE)

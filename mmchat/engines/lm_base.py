@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from threading import Lock
 
 from mmchat.domain import FinishReason, GenerationDone, Message
 from mmchat.errors import EngineUnavailable, UsageError
@@ -30,6 +32,33 @@ def prompt_too_long(model: str, prompt_tokens: int, context_tokens: int) -> Usag
 def engine_closed(model: str) -> EngineUnavailable:
     """The error for a call after `close`."""
     return EngineUnavailable(f"The model '{model}' has been unloaded.", hint="Choose a model again.")
+
+
+class TokenCounts:
+    """Remembers the counts of prompts: assembling one asks for many, most of them again and again."""
+
+    _KEPT = 1024
+
+    def __init__(self, count: Callable[[tuple[Message, ...]], int]) -> None:
+        self._count = count
+        self._known: OrderedDict[tuple[Message, ...], int] = OrderedDict()
+        self._lock = Lock()
+
+    def __call__(self, messages: Sequence[Message]) -> int:
+        """Tokens of the prompt; none for no messages."""
+        key = tuple(messages)
+        if not key:
+            return 0
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        tokens = self._count(key)
+        with self._lock:
+            self._known[key] = tokens
+            if len(self._known) > self._KEPT:
+                self._known.popitem(last=False)
+        return tokens
 
 
 class ReplyClock:

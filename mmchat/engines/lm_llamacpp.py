@@ -6,7 +6,6 @@ import atexit
 import logging
 import queue
 import weakref
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -17,7 +16,7 @@ import xllamacpp
 from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.engines.device import usable_threads
 from mmchat.engines.llamacpp_control import ControlChannel
-from mmchat.engines.lm_base import ReplyClock, engine_closed, prompt_too_long, require_messages
+from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
 from mmchat.engines.reply_text import ReplyText
 from mmchat.errors import (
     ConfigError,
@@ -37,7 +36,6 @@ _REPETITION_WINDOW_TOKENS = 256
 _CACHE_MIB = 512
 """Keys and values of other conversations are kept in this much memory, so that switching back is quick."""
 _CANCEL_POLL_S = 0.02
-_COUNTS_KEPT = 1024
 _SMALL_FILE_BYTES = 500_000_000
 _SILENT = -1
 
@@ -59,8 +57,7 @@ class LlamaCppModel:
         self._server: Any | None = server
         self._control = control
         self._template_options = template
-        self._counts: OrderedDict[tuple[Message, ...], int] = OrderedDict()
-        self._counts_lock = Lock()
+        self._counts = TokenCounts(self._count)
         self._lock = Lock()
         self._state_lock = Lock()  # held for moments only: a call begins, or no more calls begin
         self._call: _Call | None = None
@@ -68,21 +65,12 @@ class LlamaCppModel:
         _loaded.add(self)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        require_messages(messages)
-        key = tuple(messages)
-        with self._counts_lock:
-            if key in self._counts:
-                self._counts.move_to_end(key)
-                return self._counts[key]
+        return self._counts(messages)
+
+    def _count(self, messages: Sequence[Message]) -> int:
         if self._is_closing.is_set():
             raise engine_closed(self.name)
-        answer = self._control.post("/v1/chat/completions/input_tokens", self._prompt(messages))
-        count = int(answer["input_tokens"])
-        with self._counts_lock:
-            self._counts[key] = count
-            if len(self._counts) > _COUNTS_KEPT:
-                self._counts.popitem(last=False)
-        return count
+        return int(self._control.post("/v1/chat/completions/input_tokens", self._prompt(messages))["input_tokens"])
 
     def stream(
         self, messages: Sequence[Message], options: GenerateOptions, cancel: Event

@@ -75,10 +75,19 @@ def for_transformers(source_dir: Path, target_dir: Path, report: Report) -> None
     report("reading GGUF")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source_dir, gguf_file=source.name, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
+        loaded = AutoModelForCausalLM.from_pretrained(
             source_dir, gguf_file=source.name, dtype=torch.bfloat16, local_files_only=True
         )
-    except (ValueError, KeyError, OSError) as error:
+        # transformers calls what came from GGUF quantised and will not save it; the same tensors in a model
+        # made from the bare configuration are what they are: plain bfloat16.
+        config = loaded.config
+        for key in ("quantization_config", "_pre_quantization_dtype"):
+            if hasattr(config, key):
+                delattr(config, key)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        model.load_state_dict(loaded.state_dict(), strict=True)
+        model.generation_config = loaded.generation_config
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"{source.name} cannot be turned into safetensors: {error}", hint="Use the engine 'llamacpp' for this file."
         ) from error

@@ -1,0 +1,235 @@
+"""Models that take the pixels themselves: image-text-to-text on transformers.
+
+`generate` runs in a thread, because each family places its pictures, positions and cache in its own
+way, which `generate` knows and a loop of ours would have to copy. Drawing tokens, ending the reply and
+cancelling stay ours, through a logits processor, so they work as in the other engines. Nothing is kept
+between turns: `cached_tokens` is 0.
+"""
+
+from __future__ import annotations
+
+import queue
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
+from mmchat.engines.lm_prompts import TokenText
+from mmchat.engines.lm_transformers import end_ids, is_out_of_memory, out_of_memory, with_adapter
+from mmchat.engines.reply_text import ReplyText
+from mmchat.engines.torch_sampling import Sampler
+from mmchat.errors import ConfigError, DeviceError, ImageError, UsageError
+
+_END_WAIT_S = 0.02
+_DEFAULT_CONTEXT_TOKENS = 4096
+
+
+class VisionLanguageModel:
+    """A language model that sees."""
+
+    engine = "transformers"
+    accepts_images = True
+
+    def __init__(self, name: str, model: Any, processor: Any, context_tokens: int, device: str) -> None:
+        self.name = name
+        self.device = device
+        self.context_tokens = context_tokens
+        self._model: Any | None = model
+        self._processor = processor
+        self._end_ids = end_ids(model, processor.tokenizer)
+        self._counts = TokenCounts(lambda messages: int(self._encode(messages)["input_ids"].shape[1]))
+        self._lock = Lock()
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return self._counts(messages)
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
+    ) -> Iterator[TextDelta | GenerationDone]:
+        require_messages(messages)
+        with self._lock:
+            if self._model is None:
+                raise engine_closed(self.name)
+            clock = ReplyClock()
+            inputs = self._encode(messages)
+            prompt_tokens = int(inputs["input_ids"].shape[1])
+            if prompt_tokens >= self.context_tokens:
+                raise prompt_too_long(self.name, prompt_tokens, self.context_tokens)
+            room = min(options.max_new_tokens, self.context_tokens - prompt_tokens)
+            if room < 1:
+                yield clock.done("length", prompt_tokens, 0)
+                return
+            sampler = Sampler(options, inputs["input_ids"][0].tolist())
+            call = _Call(self._model, inputs, room, sampler, self._end_ids)
+            try:
+                yield from self._read(call, clock, prompt_tokens, options, cancel)
+            finally:
+                call.end()
+
+    def _read(
+        self, call: _Call, clock: ReplyClock, prompt_tokens: int, options: GenerateOptions, cancel: Event
+    ) -> Iterator[TextDelta | GenerationDone]:
+        text = TokenText(self._processor.tokenizer)
+        reply = ReplyText(options.stop)
+        reason: FinishReason = "length"
+        while True:
+            token = call.next(cancel)
+            if cancel.is_set():
+                reason = "cancelled"
+                break
+            if isinstance(token, Exception):
+                if is_out_of_memory(token):
+                    raise out_of_memory(self.name) from token
+                raise DeviceError(f"'{self.name}' failed while replying: {token}") from token
+            if token is None:
+                break
+            clock.tick()
+            if token in self._end_ids:
+                reason = "stop"
+                break
+            if shown := reply.push(text.push(token)):
+                yield TextDelta(shown)
+            if reply.ended_by is not None:
+                reason = reply.ended_by
+                break
+        if shown := reply.flush():
+            yield TextDelta(shown)
+        yield clock.done(reason, prompt_tokens, 0)
+
+    def _encode(self, messages: Sequence[Message]) -> Any:
+        """The processor's tensors for the whole prompt, pictures in their places before the words."""
+        turns = [
+            {
+                "role": message.role,
+                "content": [{"type": "image"} for _ in message.image_paths] + [{"type": "text", "text": message.text}],
+            }
+            for message in messages
+        ]
+        images = [_read_image(path) for message in messages for path in message.image_paths]
+        prompt = self._processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        try:
+            return self._processor(text=[prompt], images=images or None, return_tensors="pt")
+        except ValueError as error:
+            raise UsageError(f"'{self.name}' cannot take these messages: {error}") from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._model = None
+
+
+class _Call:
+    """One run of `generate` in a thread; its tokens come out of `next`."""
+
+    def __init__(self, model: Any, inputs: Any, room: int, sampler: Sampler, ends: frozenset[int]) -> None:
+        self._tokens: queue.SimpleQueue[int | Exception | None] = queue.SimpleQueue()
+        self._is_over = Event()
+        chooser = _Chooser(sampler, self._tokens)
+        arguments = {
+            **inputs.to(model.device, dtype=model.dtype),
+            "max_new_tokens": room,
+            "do_sample": False,
+            "eos_token_id": sorted(ends) or None,
+            "pad_token_id": min(ends, default=0),
+            "logits_processor": LogitsProcessorList([chooser]),
+            "stopping_criteria": StoppingCriteriaList([_Over(self._is_over)]),
+        }
+        self._thread = Thread(target=self._run, args=(model, arguments), name="transformers", daemon=True)
+        self._thread.start()
+
+    def _run(self, model: Any, arguments: dict[str, Any]) -> None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # advice on sampling options that the chooser stands in for
+                model.generate(**arguments)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            self._tokens.put(error)
+        finally:
+            self._tokens.put(None)
+
+    def next(self, cancel: Event) -> int | Exception | None:
+        """The next token, what went wrong, or None at the end and as soon as `cancel` is set."""
+        while not cancel.is_set():
+            try:
+                return self._tokens.get(timeout=_END_WAIT_S)
+            except queue.Empty:
+                continue
+        return None
+
+    def end(self) -> None:
+        """Stop after the current token and wait for it."""
+        self._is_over.set()
+        self._thread.join()
+
+
+class _Chooser(LogitsProcessor):
+    """Draws each token with our sampler and leaves `generate` no other choice."""
+
+    def __init__(self, sampler: Sampler, tokens: queue.SimpleQueue[int | Exception | None]) -> None:
+        self._sampler = sampler
+        self._tokens = tokens
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        token = self._sampler.draw(scores[0])
+        self._tokens.put(token)
+        only = torch.full_like(scores, float("-inf"))
+        only[0, token] = 0.0
+        return only
+
+
+class _Over(StoppingCriteria):
+    """Ends `generate` when the reader has had enough."""
+
+    def __init__(self, is_over: Event) -> None:
+        self._is_over = is_over
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        return torch.full((input_ids.shape[0],), self._is_over.is_set(), device=input_ids.device, dtype=torch.bool)
+
+
+def load_vision_model(
+    spec: EngineSpec, path: Path, config: Any, device: str, dtype: torch.dtype
+) -> VisionLanguageModel:
+    """Load a folder whose configuration has a vision part. Called by `lm_transformers.load`, which translates errors.
+
+    Raises:
+        ConfigError: the folder has no chat template, so nobody could say where the pictures go.
+    """
+    processor = AutoProcessor.from_pretrained(path, local_files_only=True)
+    if not (processor.chat_template or processor.tokenizer.chat_template):
+        raise ConfigError(f"'{spec.name}' has no chat template, so it cannot be shown pictures.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice to developers, nothing for a user
+        model = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=dtype, local_files_only=True, use_safetensors=True
+        )
+    model = with_adapter(model, spec).to(device).eval()
+    text_config = config.get_text_config()
+    context = spec.context_tokens or getattr(text_config, "max_position_embeddings", 0) or _DEFAULT_CONTEXT_TOKENS
+    return VisionLanguageModel(spec.name, model, processor, int(context), device)
+
+
+def _read_image(path: Path) -> Image.Image:
+    """An RGB picture, turned the way it was taken.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path.name} cannot be read as a picture: {error}") from error

@@ -15,6 +15,9 @@ COMMANDS: dict[str, str] = {
     "talk": "mmchat.cli.talk:talk",
     "ask": "mmchat.cli.ask:ask",
     "transcribe": "mmchat.cli.transcribe:transcribe",
+    "see": "mmchat.cli.see:see",
+    "recall": "mmchat.cli.recall:recall",
+    "sessions": "mmchat.cli.sessions:app",
     "models": "mmchat.cli.models:app",
     "doctor": "mmchat.cli.doctor:doctor",
 }

@@ -200,7 +200,6 @@ def check_permissions() -> list[Finding]:
 def check_microphone(*, should_listen: bool) -> list[Finding]:
     """PortAudio, the devices, and one second of listening."""
     from mmchat.engines.input_devices import import_sounddevice, list_input_devices
-    from mmchat.engines.microphone import level_test
 
     try:
         portaudio = import_sounddevice().get_portaudio_version()[1]
@@ -215,6 +214,8 @@ def check_microphone(*, should_listen: bool) -> list[Finding]:
         names = ", ".join(dict.fromkeys(device.name for device in devices))
         if not should_listen:
             return [*findings, Finding("microphone", "ok", f"{names} (not listened to)")]
+        from mmchat.engines.microphone import level_test
+
         report = level_test()
     except AudioError as error:
         return [*findings, Finding("microphone", "warn", error.message, error.hint)]

@@ -124,13 +124,15 @@ class _Draft:
         """Store the end; None when not a single token was drawn."""
         if not self.turn_id:
             return None
-        usage = done and Usage(
-            prompt_tokens=done.prompt_tokens,
-            cached_tokens=done.cached_tokens,
-            reply_tokens=done.reply_tokens,
-            first_token_s=done.first_token_s,
-            tokens_per_s=done.tokens_per_s,
-        )
+        usage = None
+        if done is not None:
+            usage = Usage(
+                prompt_tokens=done.prompt_tokens,
+                cached_tokens=done.cached_tokens,
+                reply_tokens=done.reply_tokens,
+                first_token_s=done.first_token_s,
+                tokens_per_s=done.tokens_per_s,
+            )
         return self._store.finish_reply(
             self.turn_id,
             self.text,

@@ -168,7 +168,7 @@ class ReplyFlow:
             case PromptReady() as prompt:
                 run.prompt = self.last_prompt = prompt
                 screen.status.set(window=prompt.window)
-                screen.transcript.set_window_start(prompt.window.first_turn_id, prompt.window.turns_out)
+                screen.transcript.set_window(prompt.window)
                 screen.activity.set_work("thinking · Esc stops")
             case ReplyStarted(turn_id):
                 await self._reply_started(run, turn_id)

@@ -36,7 +36,7 @@ from mmchat.domain import (
 )
 from mmchat.errors import UsageError
 
-NOW = "2026-05-03T10:00:00+00:00"
+NOW = "2020-05-03T10:00:00+00:00"
 READY = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "ready", context_tokens=8192, device="cpu"),)
 WAIT_S = 10.0
 

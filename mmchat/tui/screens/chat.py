@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mmchat.tui.app import MmchatApp
 
 POLL_S = 0.25
+WARM_AFTER_S = 0.2
 QUIT_ARMED_S = 3.0
 LAST_WORDS_S = 2.0
 """How long leaving waits for a stopped reply to be stored."""
@@ -107,7 +108,8 @@ class ChatScreen(Screen[None]):
         """Take keys at once; the conversation and the models follow."""
         self.composer.placeholder = PLACEHOLDER
         self.composer.focus()
-        self.desk.warm(("lm",))
+        # Not before the box is painted: loading holds the interpreter for long moments.
+        self.set_timer(WARM_AFTER_S, lambda: self.desk.warm(("lm",)))
         self._queue_view.display = False
         self._poll = self.set_interval(POLL_S, self.look_at_models)
         self.look_at_models()
@@ -176,7 +178,7 @@ class ChatScreen(Screen[None]):
         self.status.set(window=window, tokens_per_s=0.0)
         self.composer.set_history(history_prompts(turns))
         self.show_title()
-        await self.transcript.show(turns, window.first_turn_id if window and window.turns_out else None)
+        await self.transcript.show(turns, window)
         self.composer.focus()
 
     async def start_new(self) -> None:

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from mmchat.domain import Turn
+from mmchat.domain import Turn, Window
 from mmchat.tui.widgets.turns import ReplyView, UserTurnView, Welcome, WindowMark
 
 FIRST_TURNS = 16
@@ -37,7 +37,7 @@ class Transcript(Vertical):
         self._turns: tuple[Turn, ...] = ()
         self._first_mounted = 0
         """Index in `_turns` of the oldest turn that has a widget."""
-        self._window_start: str | None = None
+        self._window = Window()
         self._is_loading = False
         self.is_streaming = False
 
@@ -53,10 +53,10 @@ class Transcript(Vertical):
 
     # --- contents -------------------------------------------------------------------------------
 
-    async def show(self, turns: Sequence[Turn], window_start: str | None = None) -> None:
+    async def show(self, turns: Sequence[Turn], window: Window | None = None) -> None:
         """Show a conversation from its end."""
         self._turns = tuple(turns)
-        self._window_start = window_start
+        self._window = window or Window()
         self._first_mounted = max(0, len(self._turns) - FIRST_TURNS)
         widgets = self._widgets(self._turns[self._first_mounted :])
         with self.app.batch_update():
@@ -71,13 +71,16 @@ class Transcript(Vertical):
         await self._scroll.mount(widget)
         await self._let_go()
 
-    def set_window_start(self, turn_id: str | None, turns_out: int) -> None:
+    def set_window(self, window: Window) -> None:
         """Mark where the model's view begins; no mark while nothing is out of view."""
-        self._window_start = turn_id if turns_out else None
+        self._window = window
         self._scroll.query(WindowMark).remove()
         for view in self._turn_views():
-            if self._window_start and view.turn_id == self._window_start:
-                self._scroll.mount(WindowMark(), before=view)
+            if self._begins_view(view.turn_id):
+                self._scroll.mount(WindowMark(window.turns_out), before=view)
+
+    def _begins_view(self, turn_id: str) -> bool:
+        return bool(self._window.turns_out) and turn_id == self._window.first_turn_id
 
     def last_reply(self) -> ReplyView | None:
         """The newest reply on the screen."""
@@ -90,8 +93,8 @@ class Transcript(Vertical):
     def _widgets(self, turns: Sequence[Turn]) -> list[Widget]:
         widgets: list[Widget] = []
         for turn in turns:
-            if turn.id == self._window_start:
-                widgets.append(WindowMark())
+            if self._begins_view(turn.id):
+                widgets.append(WindowMark(self._window.turns_out))
             widgets.append(ReplyView(turn) if turn.role == "assistant" else UserTurnView(turn.text, turn=turn))
         return widgets
 

@@ -51,8 +51,9 @@ class NoticeLine(Static):
 class WindowMark(Static):
     """Where the model's view begins."""
 
-    def __init__(self) -> None:
-        super().__init__(Content("── the model reads from here ──"), classes="window-mark", markup=False)
+    def __init__(self, turns_out: int) -> None:
+        words = f"── the model reads from here; {plural(turns_out, 'older turn')} out of view ──"
+        super().__init__(Content(words), classes="window-mark", markup=False)
 
 
 class UserTurnView(Static):

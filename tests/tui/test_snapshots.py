@@ -1,0 +1,155 @@
+"""How the app looks, at fixed sizes. After a wanted change: `pytest tests/tui --snapshot-update`, then look at each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from mmchat.domain import LoadState, Recalled, Window
+from mmchat.errors import DeviceError
+from mmchat.tui.app import MmchatApp
+
+from .conftest import Stage, until
+from .fakes import NOW, FakeDesk, answer, make_turns
+
+MARKDOWN = """Here is a **short** answer with `code`:
+
+1. Soak the beans overnight.
+2. Simmer *gently* for an hour.
+
+```python
+def greet(name: str) -> str:
+    return f"Hello, {name}"
+```
+
+| metric | before | after |
+|---|---|---|
+| BLEU | 12.4 | 15.1 |
+"""
+
+Scene = Callable[[Stage], Awaitable[None]]
+
+
+async def welcome(s: Stage) -> None:
+    await s.until(lambda: s.chat.query("Welcome"), "the welcome is shown")
+
+
+async def conversation(s: Stage) -> None:
+    await welcome(s)
+    s.chat.composer.attach(Path("/pictures/a dog.jpg"), "image")
+    await s.say("what is in this picture?")
+    note = Recalled("s0", "t0", "user", "we cooked beans", NOW, 1.0)
+    s.desk.script = answer(*MARKDOWN.splitlines(keepends=True), recalled=[note])
+    await s.say("And a recipe, with some code")
+
+
+async def chinese(s: Stage) -> None:
+    await welcome(s)
+    s.desk.script = answer("好的，我看到一只**狗**坐在草地上。\n\n- 第一：草地\n- 第二：小狗\n\n还有别的问题吗？")
+    s.chat.composer.attach(Path("/pictures/小狗照片.jpg"), "image")
+    await s.say("这张图片里有什么？请用中文回答。")
+    await s.type("谢谢，再说一遍 ")
+    s.chat.composer.attach(Path("/sounds/录音.wav"), "audio")
+
+
+async def error(s: Stage) -> None:
+    await welcome(s)
+    hint = 'Choose a smaller model with /model, or set device = "cpu".'
+    s.desk.script = answer("It was a dark and ", error=DeviceError("The graphics card ran out of memory.", hint=hint))
+    await s.say("Tell me a story")
+
+
+async def out_of_view(s: Stage) -> None:
+    await s.until(lambda: s.users(), "the conversation is open")
+    s.desk.script = answer("Yes.", window=Window(3, 6, 700, 800, "t4"))
+    await s.say("Do you still know the beginning?")
+
+
+async def streaming(s: Stage) -> None:
+    await welcome(s)
+    s.desk.script = answer("The lighthouse stood ", "alone.", gates=[_set(), Event()])
+    await s.send("A story, please")
+    await s.until(lambda: s.replies() and "stood" in s.replies()[0].text, "it streams")
+    await s.send("and make it shorter")
+
+
+async def pulling(s: Stage) -> None:
+    await welcome(s)
+    await s.type("I can write already")
+
+
+async def commands(s: Stage) -> None:
+    await welcome(s)
+    await s.pilot.press("/")
+
+
+async def recording(s: Stage) -> None:
+    await welcome(s)
+    await s.pilot.press("ctrl+t")
+    await s.until(lambda: s.chat.voice.state == "recording", "it records")
+    s.chat.voice._timer.pause()
+    s.chat.voice._peaks.clear()
+    s.chat.voice._peaks.extend([-50.0, -30.0, -12.0, -6.0, -20.0])
+    s.chat.voice.refresh_level()
+
+
+async def help_screen(s: Stage) -> None:
+    await welcome(s)
+    await s.pilot.press("f1")
+    await s.until(lambda: s.app.screen is not s.chat, "help is open")
+
+
+async def conversations(s: Stage) -> None:
+    await welcome(s)
+    await s.pilot.press("ctrl+s")
+    await s.until(lambda: getattr(s.app.screen, "_sessions", ()), "they are listed")
+
+
+SMALL, WIDE = (80, 24), (140, 40)
+PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloading 62%, 8 s left", 0.62),)
+
+
+@pytest.mark.parametrize(
+    ("scene", "size", "theme"),
+    [
+        pytest.param(welcome, SMALL, "mmchat-dark", id="welcome"),
+        pytest.param(conversation, SMALL, "mmchat-dark", id="conversation"),
+        pytest.param(conversation, SMALL, "mmchat-light", id="conversation-light"),
+        pytest.param(conversation, WIDE, "mmchat-dark", id="conversation-wide"),
+        pytest.param(chinese, SMALL, "mmchat-dark", id="chinese"),
+        pytest.param(error, SMALL, "mmchat-dark", id="error"),
+        pytest.param(out_of_view, SMALL, "mmchat-dark", id="out-of-view"),
+        pytest.param(streaming, SMALL, "mmchat-dark", id="streaming"),
+        pytest.param(pulling, SMALL, "mmchat-dark", id="pulling"),
+        pytest.param(commands, SMALL, "mmchat-light", id="commands"),
+        pytest.param(recording, SMALL, "mmchat-dark", id="recording"),
+        pytest.param(help_screen, SMALL, "mmchat-light", id="help"),
+        pytest.param(conversations, SMALL, "mmchat-dark", id="conversations"),
+    ],
+)
+def test_look(snap_compare: Any, desk: FakeDesk, scene: Scene, size: tuple[int, int], theme: str) -> None:
+    desk.add_session("a", "Trip to the lake", make_turns(8, "a"))
+    desk.add_session("b", "学习计划", make_turns(40, "b"))
+    desk.add_session("c", "Support bot: refunds and returns in the winter sale", make_turns(3, "c"))
+    if scene is pulling:
+        desk.states = PULL
+    session = desk.open_session("a") if scene is out_of_view else desk.new_session()
+    app = MmchatApp(desk.as_desk(), session, theme=theme)  # type: ignore[arg-type]
+    app._chat.composer.cursor_blink = False
+
+    async def play(pilot: Pilot[None]) -> None:
+        await scene(Stage(app, pilot, desk))
+        await until(pilot, lambda: not app._chat.transcript._is_loading, "the transcript rests")
+
+    assert snap_compare(app, terminal_size=size, run_before=play)
+
+
+def _set() -> Event:
+    event = Event()
+    event.set()
+    return event

@@ -45,6 +45,8 @@ class FakeEngines:
     def start(self, kinds: Sequence[ModelKind]) -> None:
         self.started += kinds
 
+    def fetch_in_background(self, kinds: Sequence[ModelKind]) -> None: ...
+
     def states(self) -> tuple[LoadState, ...]:
         return (LoadState("lm", self.lm.name, "scripted", "ready", context_tokens=self.lm.context_tokens),)
 

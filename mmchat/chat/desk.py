@@ -94,6 +94,10 @@ class Desk:
         """Begin pulling and loading in the background, e.g. when a picture was attached but not yet sent."""
         self.engines.start(kinds)
 
+    def fetch(self, kinds: Sequence[ModelKind]) -> None:
+        """Fetch what is missing in the background, so that the first picture or sound need not wait for it."""
+        self.engines.fetch_in_background(kinds)
+
     # --- voice ----------------------------------------------------------------------------------
 
     def new_recorder(self) -> Recorder:
@@ -120,5 +124,3 @@ class Desk:
 def history_prompts(turns: tuple[Turn, ...]) -> tuple[str, ...]:
     """What the user typed before, oldest first, for the up arrow."""
     return tuple(turn.text for turn in turns if turn.role == "user" and turn.text)
-
-

@@ -41,6 +41,10 @@ class Engines(Protocol):
         """Begin pulling and loading in the background; returns at once."""
         ...
 
+    def fetch_in_background(self, kinds: Sequence[ModelKind]) -> None:
+        """Fetch missing weights one after the other without loading them; returns at once."""
+        ...
+
     def states(self) -> tuple[LoadState, ...]:
         """Where each engine stands now."""
         ...

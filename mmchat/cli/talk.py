@@ -64,6 +64,8 @@ def talk(
         options = WiringOptions(model=model, language=language, should_log=not no_log)
         desk = cleanup.enter_context(closing(open_desk(options)))
         conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
+        if sys.stdin.isatty():  # a person may show a picture or speak next; a script says what it needs
+            desk.fetch(("lm", "embed", "asr", "vision"))
         code = (_run_plain if is_plain else _run_app)(desk, conversation, files)
     if code:
         raise typer.Exit(code)
@@ -88,11 +90,19 @@ def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -
 
 def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -> int:
     from mmchat import paths
+    from mmchat.config.settings import save_setting
     from mmchat.native_noise import native_noise_to
+    from mmchat.wiring import open_settings
 
     with native_noise_to(paths.log_dir() / "native.log"):
         from mmchat.tui.app import MmchatApp
 
-        app = MmchatApp(desk, conversation, draft_text=" ".join(shlex.quote(str(path.absolute())) for path in files))
+        app = MmchatApp(
+            desk,
+            conversation,
+            draft_text=" ".join(shlex.quote(str(path.absolute())) for path in files),
+            theme=open_settings().theme,
+            save_theme=lambda name: save_setting("theme", name),
+        )
         app.run()
     return app.return_code or 0

@@ -94,6 +94,8 @@ class WindowedRecognizer(ABC):
                 for segment in segments:
                     kept.append(segment)
                     yield segment
+                    if cancel.is_set():
+                        break
         language = language or self._last_language
         yield Heard(
             text=gates.join_texts([segment.text for segment in kept], language),

@@ -246,7 +246,7 @@ def _listed_models(server: Server) -> dict[str, dict[str, Any]]:
 
 
 def _context_of(model: Mapping[str, Any]) -> int:
-    """vLLM says `max_model_len`; llama-server says what it runs with, or else what the model was trained with."""
+    """What vLLM says as `max_model_len`; llama-server in `meta`, running or trained."""
     meta = model.get("meta") or {}
     for value in (model.get("max_model_len"), meta.get("n_ctx"), meta.get("n_ctx_train")):
         if isinstance(value, int) and value > 0:

@@ -1,6 +1,6 @@
 """Engines without weights: deterministic, instant, for tests and for trying out the program.
 
-Through `models.toml` their `options` are: `replies` (list of texts), `delay_s` (pause before each
+Their `options` are: `replies` (a text or a list of them), `delay_s` (pause before each
 token), `accepts_images`, `text` (what the recogniser hears).
 """
 
@@ -26,6 +26,7 @@ from mmchat.domain import (
     Tag,
     TextDelta,
 )
+from mmchat.engines.lm_base import require_messages
 from mmchat.engines.reply_text import ReplyText
 from mmchat.errors import AudioError, ConfigError, MmchatError, UsageError
 
@@ -79,11 +80,12 @@ class ScriptedLanguageModel:
         self._seen: list[str] = []
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        return len(_prompt_tokens(messages))
+        return len(_prompt_tokens(messages)) if messages else 0
 
     def stream(
         self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
     ) -> Iterator[TextDelta | GenerationDone]:
+        require_messages(messages)
         with self._lock:
             yield from self._stream(tuple(messages), options, cancel)
 
@@ -264,8 +266,10 @@ class ScriptedEmbedder:
 def load_lm(spec: EngineSpec) -> ScriptedLanguageModel:
     """The loader of `engines.registry`."""
     replies = spec.options.get("replies", ())
-    if isinstance(replies, str) or not isinstance(replies, Sequence):
-        raise ConfigError(f"Model '{spec.name}': 'replies' must be a list of texts.")
+    if isinstance(replies, str):
+        replies = [replies]
+    if not isinstance(replies, Sequence):
+        raise ConfigError(f"Model '{spec.name}': 'replies' must be a text or a list of texts.")
     return ScriptedLanguageModel(
         [str(reply) for reply in replies],
         name=spec.name,

@@ -1,0 +1,110 @@
+"""Models of every listed architecture with a few random weights, made in a second and saved as a real folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}IMAGE_MARK{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIALS = ["<pad>", "<|im_start|>", "<|im_end|>"]
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+}
+
+
+def tokenizer(*, has_template: bool = True, specials: tuple[str, ...] = (), image_mark: str = "") -> Any:
+    """A byte-level tokenizer, so that any text survives a round trip."""
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=[*SPECIALS, *specials],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator(["the cat sat on the mat and the dog ran"] * 4, trainer)
+    made = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|im_end|>", bos_token="<|im_start|>", pad_token="<pad>"
+    )
+    if has_template:
+        made.chat_template = CHATML.replace("IMAGE_MARK", image_mark)
+    return made
+
+
+def save(folder: Path, config: Any, auto_class: Any, tokens: Any) -> Path:
+    """A model with random weights, its tokenizer beside it."""
+    torch.manual_seed(0)
+    model = auto_class.from_config(config)
+    model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    return folder
+
+
+def decoder(folder: Path, family: str) -> Path:
+    """Llama, Qwen3 or Gemma 3 (with a sliding window shorter than a prompt)."""
+    tokens = tokenizer(has_template=family != "llama-plain")
+    ids = {
+        "eos_token_id": tokens.eos_token_id,
+        "bos_token_id": tokens.bos_token_id,
+        "pad_token_id": tokens.pad_token_id,
+    }
+    common = {**SIZES, **ids, "vocab_size": len(tokens)}
+    config: Any
+    if family.startswith("llama"):
+        config = transformers.LlamaConfig(**common)
+    elif family == "qwen3":
+        config = transformers.Qwen3Config(**common, head_dim=8)
+    else:
+        config = transformers.Gemma3TextConfig(
+            **common, head_dim=8, sliding_window=16, layer_types=["sliding_attention", "full_attention"]
+        )
+    return save(folder, config, transformers.AutoModelForCausalLM, tokens)
+
+
+def seq2seq(folder: Path, family: str) -> Path:
+    """T5 or BlenderBot."""
+    tokens = tokenizer(has_template=False)
+    ids = {"eos_token_id": tokens.eos_token_id, "pad_token_id": tokens.pad_token_id, "decoder_start_token_id": 0}
+    config: Any
+    if family == "t5":
+        config = transformers.T5Config(
+            vocab_size=len(tokens),
+            d_model=32,
+            d_kv=8,
+            d_ff=64,
+            num_layers=2,
+            num_heads=4,
+            feed_forward_proj="gated-gelu",
+            **ids,
+        )
+    else:
+        config = transformers.BlenderbotConfig(
+            vocab_size=len(tokens),
+            d_model=32,
+            encoder_layers=2,
+            decoder_layers=2,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=64,
+            decoder_ffn_dim=64,
+            max_position_embeddings=128,
+            bos_token_id=tokens.bos_token_id,
+            **ids,
+        )
+    return save(folder, config, transformers.AutoModelForSeq2SeqLM, tokens)

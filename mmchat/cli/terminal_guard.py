@@ -17,7 +17,7 @@ from typing import Any
 RESET = (
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l"  # mouse reports
     "\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?2048l"  # focus reports, bracketed paste, held output, resize reports
-    "\x1b[<u"  # kitty's keyboard
+    "\x1b[<u\x1b[?7h"  # kitty's keyboard, wrapping of long lines
     "\x1b[?1049l\x1b[?25h\x1b[0m\r\n"  # back to the shell's screen, with a cursor
 )
 _GOOD_END = b"."

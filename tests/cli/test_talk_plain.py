@@ -289,6 +289,7 @@ def test_the_terminal_is_given_back_even_when_the_process_is_killed(way: str) ->
     assert b"drawing" in printed
     assert (b"\x1b[?1003l" in printed) is (way == "die")
     assert (b"\x1b[?1049l" in printed) is (way == "die")
+    assert (b"\x1b[?7h" in printed) is (way == "die")
 
 
 def read_all(descriptor: int, *, until: bytes) -> bytes:

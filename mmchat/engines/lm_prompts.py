@@ -71,7 +71,7 @@ class PlainFormat:
     def encode(self, messages: Sequence[Message]) -> list[int]:
         names = {"user": "User: ", "assistant": "Assistant: ", "system": ""}
         lines = [names[message.role] + message.text for message in messages]
-        return list(self._tokenizer("\n".join([*lines, "Assistant:"]))["input_ids"])
+        return _ids(self._tokenizer, "\n".join([*lines, "Assistant:"]))
 
 
 class InstructionFormat:
@@ -91,7 +91,7 @@ class InstructionFormat:
             names = {"user": "User", "assistant": "Assistant"}
             lines = [f"{names[message.role]}: {message.text}" for message in spoken]
             text = "\n".join([*(system or ["Continue the conversation."]), *lines, "Assistant:"])
-        return list(self._tokenizer(text)["input_ids"])
+        return _ids(self._tokenizer, text)
 
 
 class JoinedTurnsFormat:
@@ -104,7 +104,7 @@ class JoinedTurnsFormat:
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         turns = [" ".join(message.text.split()) for message in messages]
-        return list(self._tokenizer("  ".join(turn for turn in turns if turn))["input_ids"])
+        return _ids(self._tokenizer, "  ".join(turn for turn in turns if turn))
 
 
 class TokenText:
@@ -132,6 +132,11 @@ class TokenText:
 
     def _decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a text; an end mark for none, because no model reads nothing at all."""
+    return list(tokenizer(text)["input_ids"]) or [int(tokenizer.eos_token_id)]
 
 
 def _folded(messages: Sequence[Message]) -> list[Message]:

@@ -34,7 +34,7 @@ def see(reader: ImageReader, image: Image, *, top_k: int = 5, labels: Sequence[s
     """
     started = time.perf_counter()
     tags = reader.tag(image, top_k=top_k, labels=labels)
-    caption = describe(tags)
+    caption = describe(tags if labels is None else tags[:1])
     return Seen(tags=tags, caption=caption, model=reader.name, elapsed_s=time.perf_counter() - started)
 
 
@@ -59,7 +59,7 @@ def _joined(items: Sequence[str], word: str) -> str:
 
 
 def _with_article(label: str) -> str:
-    if label in UNCOUNTED:
+    if label in UNCOUNTED or label.lower().startswith(("a ", "an ", "the ")):
         return label
     if label == "sea" or label == "street":
         return f"the {label}"

@@ -64,7 +64,7 @@ class OpenClipReader:
         self._transform = transform
         self._curves = curves
         self._lock = Lock()
-        self._vocabulary = build_vocabulary(open_clip.IMAGENET_CLASSNAMES)
+        self.vocabulary = build_vocabulary(open_clip.IMAGENET_CLASSNAMES)
         self._prototypes: Prototypes | None = None
         self._dtype = next(model.parameters()).dtype
         self.embedding_dim = int(self._encode_texts(["a"]).shape[1])
@@ -85,10 +85,13 @@ class OpenClipReader:
         """
         if labels is not None:
             return self._rank(image, list(dict.fromkeys(labels)))
+        return tag_words(self.class_probabilities(image), self.vocabulary, self._curves, top_k)
+
+    def class_probabilities(self, image: Image) -> NDArray[np.float64]:
+        """(K,) softmax over the classes of `vocabulary`, from which the tags are made."""
         if self._prototypes is None:
             self._prototypes = self._load_prototypes()
-        logits = self._prototypes.logits(self._encode_images([image])[0])
-        return tag_words(softmax(logits), self._vocabulary, self._curves, top_k)
+        return softmax(self._prototypes.logits(self._encode_images([image])[0]))
 
     def _rank(self, image: Image, labels: list[str]) -> tuple[Tag, ...]:
         if not labels:
@@ -167,7 +170,7 @@ class OpenClipReader:
 
     def _load_prototypes(self) -> Prototypes:
         """The classes' weights, from the cache, or computed once (about a thousand texts) and kept there."""
-        vocabulary = self._vocabulary
+        vocabulary = self.vocabulary
         known = read_prototypes(self._folder, vocabulary)
         if known is None:
             known = self._make_prototypes(vocabulary)

@@ -260,6 +260,21 @@ def place_local(entry: Entry, folder: Path) -> Manifest:
     return manifest
 
 
+def fits(manifest: Manifest, entry: Entry) -> bool:
+    """Whether what is installed is what models.toml asks for now."""
+    if len(manifest.sources) != len(entry.sources):
+        return False
+    return all(_same(placed, source) for placed, source in zip(manifest.sources, entry.sources, strict=True))
+
+
+def _same(placed: PlacedSource, source: Source) -> bool:
+    return (
+        placed.source == source.source
+        and (source.revision is None or placed.revision == source.revision)
+        and (source.sha256 is None or placed.sha256 == source.sha256)
+    )
+
+
 def _unhashed(folder: Path) -> dict[str, PlacedFile]:
     """The files of a folder that is not ours: known by size and time, for they may be many gigabytes."""
     return {

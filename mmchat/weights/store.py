@@ -23,21 +23,20 @@ from threading import Event
 
 from filelock import FileLock, Timeout
 
-from mmchat.config.model_entries import Entry, LmEntry, ModelEntry, Source
+from mmchat.config.model_entries import Entry, LmEntry, ModelEntry
 from mmchat.domain import ModelSummary
 from mmchat.errors import MmchatError, ModelNotFound, WeightsError
 from mmchat.weights.child import PullCancelled
 from mmchat.weights.manifest import (
     MANIFEST_NAME,
     Manifest,
-    PlacedSource,
     Prepared,
     hash_tree,
     read_manifest,
     sha256_of,
     tree_bytes,
 )
-from mmchat.weights.place import Placing, WheelShelf, is_local, local_manifest, place_local
+from mmchat.weights.place import Placing, WheelShelf, fits, is_local, local_manifest, place_local
 from mmchat.weights.preparers import preparer_for, run_preparer
 from mmchat.weights.progress import Meter, OnProgress
 from mmchat.weights.sources import no_room_error
@@ -124,7 +123,7 @@ class WeightsStore:
         if manifest is None:
             raise self._not_here(entry)
         problems = []
-        if not _fits(manifest, entry):
+        if not fits(manifest, entry):
             problems.append("models.toml names other sources than those installed")
         trees = [(manifest.source_dir, manifest.files)]
         trees += [(engine, prepared.files) for engine, prepared in manifest.prepared.items()]
@@ -283,7 +282,7 @@ class WeightsStore:
     def _sound_manifest(self, entry: Entry) -> Manifest | None:
         folder = self._folder(entry)
         manifest = read_manifest(folder)
-        if manifest is None or not _fits(manifest, entry):
+        if manifest is None or not fits(manifest, entry):
             return None
         if is_local(entry):
             now = local_manifest(entry)
@@ -393,18 +392,3 @@ class WeightsStore:
             f"'{entry.name}' could not be placed: {error.filename or self.root}: {error.strerror or error}",
             hint="Check the folder's permissions, or name another with MMCHAT_WEIGHTS.",
         )
-
-
-def _fits(manifest: Manifest, entry: Entry) -> bool:
-    """Whether what is installed is what models.toml asks for now."""
-    if len(manifest.sources) != len(entry.sources):
-        return False
-    return all(_same(placed, source) for placed, source in zip(manifest.sources, entry.sources, strict=True))
-
-
-def _same(placed: PlacedSource, source: Source) -> bool:
-    return (
-        placed.source == source.source
-        and (source.revision is None or placed.revision == source.revision)
-        and (source.sha256 is None or placed.sha256 == source.sha256)
-    )

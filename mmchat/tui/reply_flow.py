@@ -161,7 +161,7 @@ class ReplyFlow:
                     run.user_view.store(turn)
                 screen.turn_stored(turn)
             case WorkStarted(text):
-                screen.activity.set_work(f"{one_line(text)} · Esc stops")
+                screen.activity.set_work(one_line(text), can_stop=True)
             case AttachmentRead(attachment):
                 if run.user_view is not None:
                     run.user_view.set_attachment(attachment)
@@ -169,7 +169,7 @@ class ReplyFlow:
                 run.prompt = self.last_prompt = prompt
                 screen.status.set(window=prompt.window)
                 screen.transcript.set_window(prompt.window)
-                screen.activity.set_work("thinking · Esc stops")
+                screen.activity.set_work("thinking", can_stop=True)
             case ReplyStarted(turn_id):
                 await self._reply_started(run, turn_id)
             case ReplyDelta(text):
@@ -201,7 +201,7 @@ class ReplyFlow:
         if run.delta_count >= NO_SPEED_BEFORE and passed_s > 0:
             self._screen.status.set(tokens_per_s=run.delta_count / passed_s)
         if not run.cancel.is_set():
-            self._screen.activity.set_work("replying · Esc stops")
+            self._screen.activity.set_work("replying", can_stop=True)
 
     async def _reply_ended(self, run: Run, turn: Turn) -> None:
         run.reply = self.last_reply = turn

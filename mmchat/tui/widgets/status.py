@@ -80,27 +80,34 @@ class StatusLine(Static):
 
 
 class ActivityLine(Static):
-    """One line that says what is going on; empty while nothing is. A hint goes before work, work before loading."""
+    """One line that says what is going on; empty while nothing is. A hint covers the rest."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)
         self._hint = ""
         self._work = ""
+        self._can_stop = False
         self._loading = ""
 
     @property
     def words(self) -> str:
         """What the line says."""
-        return self._hint or self._work or self._loading
+        if self._hint:
+            return self._hint
+        if self._work:
+            parts = (self._work, self._loading, "Esc stops" if self._can_stop else "")
+            return " · ".join(part for part in parts if part)
+        return self._loading
 
     def set_hint(self, text: str) -> None:
         """Answer the user; stays until the next key that changes something."""
         self._hint = text
         self._show()
 
-    def set_work(self, text: str) -> None:
-        """Say what a running turn does."""
+    def set_work(self, text: str, *, can_stop: bool = False) -> None:
+        """Say what a running turn does, and whether Esc stops it."""
         self._work = text
+        self._can_stop = can_stop
         self._show()
 
     def set_models(self, text: str) -> None:

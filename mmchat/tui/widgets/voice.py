@@ -177,16 +177,14 @@ class VoiceBar(Static):
             bar = "".join(level_mark(peak, self._levels) for peak in self._peaks).rjust(SHOWN_PEAKS)
             warning = "the microphone stopped" if recorder.state == "failed" else clean(recorder.warning)
             keys = "Esc cancel  Enter done"
-            room = width - len(keys) - SHOWN_PEAKS - 14
-            about = (elide(warning, room), "$warning") if warning else (elide(clean(recorder.device_name), room), MUTED)
+            about = elide(clean(recorder.device_name), width - len(keys) - SHOWN_PEAKS - 14)
             self.update(
                 Content.assemble(
                     ("● ", "$error"),
                     f"{clock(recorder.elapsed_s)} ",
                     (bar, "$success"),
-                    "  ",
-                    about,
-                    "  ",
+                    (f"  {about}  ", MUTED),
                     (keys, "bold"),
+                    (f"\n  {warning}" if warning else "", "$warning"),
                 )
             )

@@ -6,6 +6,7 @@ out of the program, and stopping them is one signal.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -21,6 +22,8 @@ from mmchat.errors import WeightsError
 
 POLL_S = 0.15
 _STOP_WAIT_S = 5.0
+_running: set[subprocess.Popen[bytes]] = set()
+"""Children that a pull in a daemon thread would leave behind when the program ends."""
 
 
 class PullCancelled(WeightsError):
@@ -85,6 +88,7 @@ def run_child(
             )
         except OSError as error:
             raise WeightsError(f"'{command[0]}' cannot be started: {error.strerror}.") from error
+        _running.add(process)
         queue: SimpleQueue[bytes] = SimpleQueue()
         reader = Thread(target=_read_lines, args=(process, queue), daemon=True) if reads_stdout else None
         if reader:
@@ -98,10 +102,18 @@ def run_child(
                     raise PullCancelled("Stopped.")
         finally:
             _stop(process)
+            _running.discard(process)
             if reader:
                 reader.join()
     _drain(queue, messages, on_message)
     return ChildResult(process.returncode, log_path.read_text(encoding="utf-8", errors="replace"), messages)
+
+
+@atexit.register
+def _end_children() -> None:
+    """Quitting the app in the middle of a pull ends the pull."""
+    for process in list(_running):
+        process.terminate()
 
 
 def _is_running(process: subprocess.Popen[bytes]) -> bool:

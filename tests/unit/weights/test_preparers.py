@@ -157,3 +157,39 @@ def test_the_preparers_module_imports_nothing_heavy() -> None:
     env = {**os.environ}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_leaving_the_program_ends_a_pull_in_a_daemon_thread(tmp_path: Path) -> None:
+    import subprocess
+
+    marker = tmp_path / "pid"
+    child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"""
+import sys, threading
+from pathlib import Path
+from mmchat.weights.child import run_child
+started = threading.Event()
+def poll():
+    if Path({str(marker)!r}).exists() and Path({str(marker)!r}).read_text():
+        started.set()
+command = [sys.executable, "-c", {child!r}]
+kwargs = dict(log_path=Path({str(tmp_path / "log")!r}), on_poll=poll)
+threading.Thread(target=run_child, args=(command,), kwargs=kwargs, daemon=True).start()
+assert started.wait(60)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=90)
+    pid = int(marker.read_text())
+    tries = 0
+    while _is_alive(pid):  # it was told to end; the system takes a moment
+        tries += 1
+        assert tries < 1000, "the child outlived its parent"
+        Event().wait(0.01)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False

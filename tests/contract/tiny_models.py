@@ -108,3 +108,74 @@ def seq2seq(folder: Path, family: str) -> Path:
             **ids,
         )
     return save(folder, config, transformers.AutoModelForSeq2SeqLM, tokens)
+
+
+def vision(folder: Path, family: str) -> Path:
+    """Idefics 3 (which SmolVLM 256M and 500M are) or Qwen2.5-VL, with a real processor."""
+    processor, config = (_idefics3 if family == "idefics3" else _qwen_vl)()
+    torch.manual_seed(0)
+    model = transformers.AutoModelForImageTextToText.from_config(config)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def _idefics3() -> tuple[Any, Any]:
+    specials = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+    tokens = tokenizer(specials=specials, image_mark="<image>")
+    processor = transformers.Idefics3Processor(
+        image_processor=transformers.Idefics3ImageProcessor(
+            size={"longest_edge": 32}, max_image_size={"longest_edge": 32}, do_image_splitting=False
+        ),
+        tokenizer=tokens,
+        image_seq_len=4,
+        chat_template=tokens.chat_template,
+    )
+    config = transformers.Idefics3Config(
+        text_config={**SIZES, "model_type": "llama", "vocab_size": len(tokens), "pad_token_id": tokens.pad_token_id},
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 8,
+        },
+        image_token_id=tokens.convert_tokens_to_ids("<image>"),
+        scale_factor=2,
+        pad_token_id=tokens.pad_token_id,
+    )
+    return processor, config
+
+
+def _qwen_vl() -> tuple[Any, Any]:
+    specials = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+    tokens = tokenizer(specials=specials, image_mark="<|vision_start|><|image_pad|><|vision_end|>")
+    processor = transformers.Qwen2_5_VLProcessor(
+        image_processor=transformers.Qwen2VLImageProcessor(min_pixels=28 * 28, max_pixels=56 * 56),
+        tokenizer=tokens,
+        video_processor=transformers.Qwen2VLVideoProcessor(),
+        chat_template=tokens.chat_template,
+    )
+    ids = {name: tokens.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            **SIZES,
+            "vocab_size": len(tokens),
+            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+            "eos_token_id": tokens.eos_token_id,
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+        image_token_id=tokens.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=tokens.convert_tokens_to_ids("<|video_pad|>"),
+        vision_start_token_id=ids["vision_start"],
+        vision_end_token_id=ids["vision_end"],
+    )
+    return processor, config

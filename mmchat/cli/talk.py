@@ -65,7 +65,8 @@ def talk(
         desk = cleanup.enter_context(closing(open_desk(options)))
         conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
         if sys.stdin.isatty():  # a person may show a picture or speak next; a script says what it needs
-            desk.fetch(("lm", "embed", "asr", "vision"))
+            # The app begins with the language model itself, once it is painted; two pulls of one model would queue.
+            desk.fetch(("lm", "embed", "asr", "vision") if is_plain else ("embed", "asr", "vision"))
         code = (_run_plain if is_plain else _run_app)(desk, conversation, files)
     if code:
         raise typer.Exit(code)

@@ -77,6 +77,7 @@ async def test_a_dropped_picture_becomes_a_chip(
         await paste(s, dropped.format(where))
         assert s.chat.composer.text == "[Image 1: a cat.jpg] "
         assert s.chat.composer.draft.files == (pictures / "a cat.jpg",)
+        assert "vision" in desk.warmed, "the eyes open while the question is typed"
 
 
 async def test_several_dropped_at_once_become_chips_in_order(desk: FakeDesk, stage: StageMaker, pictures: Path) -> None:

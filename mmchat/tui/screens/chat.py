@@ -18,7 +18,7 @@ from textual.worker import Worker, WorkerState
 
 from mmchat.chat.desk import history_prompts
 from mmchat.chat.session import ChatSession
-from mmchat.domain import ReplyEvent, Turn
+from mmchat.domain import ModelKind, ReplyEvent, Turn
 from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
 from mmchat.tui.drafts import Draft
@@ -52,6 +52,7 @@ WARM_AFTER_S = 0.2
 QUIT_ARMED_S = 3.0
 LAST_WORDS_S = 2.0
 """How long leaving waits for a stopped reply to be stored."""
+_SENSES: dict[str, ModelKind] = {"image": "vision", "audio": "asr"}
 PLACEHOLDER = "Message, or / for commands"
 
 
@@ -88,6 +89,7 @@ class ChatScreen(Screen[None]):
         self._header = Static(id="header", markup=False)
         self._queue_view = Static(id="queue", markup=False)
         self._is_quit_armed = False
+        self._warmed: set[ModelKind] = set()
         self._confirmed_text: str | None = None
         """A text with unusable file names that was answered once; sent as words the second time."""
 
@@ -308,6 +310,11 @@ class ChatScreen(Screen[None]):
         if self.composer.text:  # what empties the box has its own words for it
             self.activity.set_hint("")
             self._is_quit_armed = False
+        senses = {_SENSES[chip.kind] for chip in self.composer.draft.chips if chip.kind in _SENSES}
+        if senses - self._warmed:
+            self._warmed |= senses
+            self.desk.warm(tuple(senses))  # it loads while the question is typed
+            self.watch_models()
         row, column = self.composer.cursor_location
         text = (
             self.composer.document.get_line(0)[:column] if row == 0 and self.composer.document.line_count == 1 else ""

@@ -15,22 +15,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from mmchat import paths
-from mmchat.domain import EngineSpec
-from mmchat.engines.registry import load_engine
 from mmchat.memory.import_rows import read_conversations, store_conversations
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
+from mmchat.wiring import open_hub
 
 
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="JSON Lines of memory rows with questions")
-    parser.add_argument("--embedder", type=Path, default=paths.weights_dir() / "minilm", help="its prepared weights")
     parser.add_argument("-k", type=int, default=10)
     arguments = parser.parse_args()
-    embedder = load_engine("embed", EngineSpec(name="minilm", engine="ctranslate2", path=arguments.embedder))
+    embedder = open_hub(kinds=("embed",)).embedder()
     totals: dict[str, list[int]] = {"words": [0, 0, 0], "words+vectors": [0, 0, 0]}
     times_ms: dict[str, list[float]] = {name: [] for name in totals}
     for line in arguments.data.read_text(encoding="utf-8").splitlines():

@@ -13,13 +13,11 @@ import json
 import tempfile
 from pathlib import Path
 
-from mmchat import paths
-from mmchat.domain import EngineSpec
-from mmchat.engines.registry import load_engine
 from mmchat.memory import recall as module
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.word_search import Filters
+from mmchat.wiring import open_hub
 
 PROBES = Path(__file__).parent / "probes" / "recall.json"
 
@@ -27,9 +25,8 @@ PROBES = Path(__file__).parent / "probes" / "recall.json"
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--embedder", type=Path, default=paths.weights_dir() / "minilm", help="its prepared weights")
-    arguments = parser.parse_args()
-    embedder = load_engine("embed", EngineSpec(name="minilm", engine="ctranslate2", path=arguments.embedder))
+    parser.parse_args()
+    embedder = open_hub(kinds=("embed",)).embedder()
     probes = json.loads(PROBES.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         store = MemoryStore(Path(folder, "m.db"), Path(folder, "blobs"))

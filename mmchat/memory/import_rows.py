@@ -231,20 +231,14 @@ def _from_memory_turn(reader: _Reader, turn: Mapping[str, Any], where: str) -> N
     caption = _text(reader, turn, "caption", where)
     image = _text(reader, turn, "image", where)
     files = _file(reader, image, "image", f"{where}.image") if image else ()
+    created_at = _moment(reader, turn, where)
+    speaker, row_id = _text(reader, turn, "speaker", where), _text(reader, turn, "id", where)
     if role is None or not isinstance(text, str):
         return None
     if caption and not files:
         # Without its picture a caption would have no row to stand in, and must not be lost.
         text = f"{text}\n[picture: {caption}]"
-    return NewTurn(
-        role,
-        text,
-        created_at=_moment(reader, turn, where),
-        speaker=_text(reader, turn, "speaker", where),
-        files=files,
-        caption=caption,
-        row_id=_text(reader, turn, "id", where),
-    )
+    return NewTurn(role, text, created_at, speaker, files, caption, row_id)
 
 
 # --- fields -------------------------------------------------------------------------------------

@@ -19,15 +19,16 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 # Words of English questions that hardly tell one turn from another; after them a query keeps its subject.
 _ENGLISH = """
-a about above after again against all also am an and any anybody anyone anything are as at be because been
-before being below between both but by can could d did do does doing don down during each either else ever
-every few for from further get go going gone got had has have having he help helped helping helps her here
-hers herself hey hi him himself his how i if in into is it its itself just know let like ll m may me might
-mine more most much must my myself no nor not now of off ok okay on once only or other our ours ourselves out
-over own please re really s same say said shall she should so some somebody someone something such t tell than
-thank thanks that the their theirs them themselves then there these they thing things this those through to
-told too under until up us ve very was we were what when where which while who whom whose why will with would
-yes you your yours yourself yourselves
+a about above after again against all also am an and any anybody anyone anything are as ask asked at be
+because been before being below between both but by can could d did do does doing don down during each either
+else ever every few for from further get go going gone got had has have having he help helped helping helps
+her here hers herself hey hi him himself his how i if in into is it its itself just know let like ll m may me
+mention mentioned might mine more most much must my myself no nor not now of off ok okay on once only or other
+our ours ourselves out over own please re really recommend recommended remember remind s said same say shall
+she should so some somebody someone something such suggest suggested t talk talked tell than thank thanks that
+the their theirs them themselves then there these they thing things this those through to told too under until
+up us ve very was we were what when where which while who whom whose why will with would yes you your yours
+yourself yourselves
 """
 STOP_WORDS = frozenset(_ENGLISH.split())
 

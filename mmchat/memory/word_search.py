@@ -64,12 +64,12 @@ def find_by_words(
         return []
     where, parameters = _where(filters)
     found = db.execute(
-        "SELECT t.number, t.session_id, t.position, -bm25(turns_fts) FROM turns_fts"
+        "SELECT t.number, t.session_id, t.position, t.role, -bm25(turns_fts) FROM turns_fts"
         f" JOIN turns t ON t.number = turns_fts.rowid WHERE turns_fts MATCH ? AND {where}"
         " ORDER BY bm25(turns_fts) LIMIT ?",
         [match, *parameters, limit],
     ).fetchall()
-    scores = {number: score / best_score for number, _, _, score in found}
+    scores = {number: score / best_score for number, _, _, _, score in found}
     coverages = dict(scores)
     for number, score, is_answer in _neighbours(db, found[:_NEIGHBOURS_OF], where, parameters):
         scores[number] = scores.get(number, 0.0) + score / best_score * (_BEFORE if is_answer else _AFTER)
@@ -113,14 +113,14 @@ def _where(filters: Filters) -> tuple[str, list[object]]:
 
 
 def _neighbours(
-    db: Database, hits: Sequence[tuple[int, str, int, float]], where: str, parameters: Sequence[object]
+    db: Database, hits: Sequence[tuple[int, str, int, str, float]], where: str, parameters: Sequence[object]
 ) -> list[tuple[int, float, bool]]:
-    """The turns beside hits: number, the hit's score, whether the turn comes after the hit."""
+    """The turns beside hits: number, the hit's score, whether the turn answers the hit."""
     wanted: list[list[object]] = []
-    for _, session_id, position, score in hits:
-        wanted += [[session_id, position + 1, score, True], [session_id, position - 1, score, False]]
+    for _, session_id, position, role, score in hits:
+        wanted += [[session_id, position + 1, score, role], [session_id, position - 1, score, ""]]
     found = db.execute(
-        "SELECT t.number, json_extract(w.value, '$[2]'), json_extract(w.value, '$[3]')"
+        "SELECT t.number, json_extract(w.value, '$[2]'), json_extract(w.value, '$[3]') NOT IN ('', t.role)"
         " FROM json_each(?) w JOIN turns t"
         " ON t.session_id = json_extract(w.value, '$[0]') AND t.position = json_extract(w.value, '$[1]')"
         f" WHERE {where}",

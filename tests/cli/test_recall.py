@@ -1,0 +1,78 @@
+"""`mmchat recall`, through the program's own entry point, with scripted engines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mmchat.memory.recall import Recall
+from mmchat.memory.store import MemoryStore, NewAttachment
+from mmchat.wiring import open_hub, open_store
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def store(scripted_home: Path) -> Iterator[MemoryStore]:
+    opened = open_store()
+    yield opened
+    opened.close()
+
+
+def colour(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.png"
+    Image.new("RGB", (32, 32), name).save(path)
+    return path
+
+
+def test_json_is_exactly_as_designed(run: Run, store: MemoryStore) -> None:
+    session = store.create_session()
+    turn = store.add_user_turn(session.id, "our hotel in 里斯本 is near the river")
+    store.add_user_turn(session.id, "something else altogether")
+    (found,) = json.loads(run("recall", "which hotel near the river", "-k", "1", "--json").out)
+    assert list(found) == ["session", "turn", "role", "text", "created_at", "score", "attachment"]
+    assert (found["session"], found["turn"], found["role"]) == (session.id, turn.id, "user")
+    assert (found["created_at"], found["attachment"]) == (turn.created_at, None)
+    assert found["score"] > 0
+    assert "里斯本" in run("recall", "里斯本").out
+
+
+def test_nothing_fitting_is_an_empty_list(run: Run, store: MemoryStore) -> None:
+    session = store.create_session()
+    store.add_user_turn(session.id, "our hotel is near the river")
+    assert run("recall", "quantum", "chromodynamics", "--json").out == "[]\n"
+
+
+def test_a_session_may_be_named(run: Run, store: MemoryStore) -> None:
+    sessions = [store.create_session(), store.create_session()]
+    for session in sessions:
+        store.add_user_turn(session.id, f"hotel number {session.id}")
+    found = json.loads(run("recall", "hotel", "-s", sessions[0].id, "--json").out)
+    assert [each["session"] for each in found] == [sessions[0].id]
+    assert run("recall", "hotel", "-s", "nope").code == 2
+
+
+def test_a_picture_finds_the_turn_with_a_picture_like_it(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    hub = open_hub(kinds=("vision", "embed"))
+    reader, recall = hub.image_reader(), Recall(store, hub.embedder)
+    session = store.create_session()
+    kept: dict[str, str] = {}
+    for name in ("red", "blue"):
+        path = colour(tmp_path, name)
+        turn = store.add_user_turn(session.id, "", [NewAttachment(path, "image", "image/png", path.name)])
+        with Image.open(path) as image:
+            recall.index_image(turn.attachments[0].id, reader.embed_images([image])[0], reader.name)
+        kept[name] = str(turn.attachments[0].path)
+    hub.close()
+    found = json.loads(run("recall", "--image", str(colour(tmp_path, "darkred")), "--json").out)
+    assert found[0]["attachment"] == kept["red"]
+    assert len(found) == 2
+
+
+def test_a_question_or_a_picture_is_needed_and_not_both(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    assert run("recall").code == 2
+    assert run("recall", "x", "--image", str(colour(tmp_path, "red"))).code == 2
+    assert run("recall", "--image", str(tmp_path / "gone.png")).code == 4

@@ -1,0 +1,209 @@
+"""`mmchat sessions`, through the program's own entry point."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmchat.domain import Seen, Tag
+from mmchat.memory.store import MemoryStore, NewAttachment
+from mmchat.wiring import open_store
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def store(scripted_home: Path) -> Iterator[MemoryStore]:
+    opened = open_store()
+    yield opened
+    opened.close()
+
+
+def talk(store: MemoryStore, title: str, *texts: str, files: tuple[NewAttachment, ...] = ()) -> str:
+    session = store.create_session(title=title)
+    for position, text in enumerate(texts):
+        if position % 2:
+            asked = store.turns(session.id)[-1].id
+            reply = store.start_reply(session.id, parent_id=asked, model="echo", engine="scripted", text=text)
+            store.finish_reply(reply.id, text, status="complete")
+        else:
+            store.add_user_turn(session.id, text, () if position else files)
+    return session.id
+
+
+def test_an_empty_home_lists_nothing(run: Run, store: MemoryStore) -> None:
+    done = run("sessions", "list")
+    assert (done.code, done.out) == (0, "")
+    assert run("sessions", "list", "--json").out == "[]\n"
+    assert run("sessions", "show", "last").code == 2
+
+
+def test_list_shows_the_latest_first(run: Run, store: MemoryStore) -> None:
+    first, second = talk(store, "trains", "a", "b"), talk(store, "火车", "c")
+    done = run("sessions", "list")
+    assert [line.split("\t")[0] for line in done.out.splitlines()] == [second, first]
+    assert [line.split("\t")[2:] for line in done.out.splitlines()] == [["1", "火车"], ["2", "trains"]]
+    (found,) = json.loads(run("sessions", "list", "--json", "-q", "火车").out)
+    assert found.keys() == {"id", "title", "created_at", "updated_at", "model", "persona", "turn_count"}
+    assert found["id"] == second
+
+
+def test_show_prints_a_transcript_that_cannot_act_on_the_terminal(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    evil = tmp_path / "photo.png"
+    evil.write_bytes(b"x")
+    attachment = NewAttachment(evil, "image", "image/png", "ph\x1b]0;owned\x07oto].png")
+    session = talk(store, "t\x1b[2Jitle", "hi \x1b[31mred [bold]", "plain", files=(attachment,))
+    turn = store.turns(session)[0]
+    store.save_seen(turn.attachments[0].id, Seen((Tag("dog\x9b2J", 0.9),), model="eyes"))
+    done = run("sessions", "show", session[:24])
+    assert done.code == 0
+    assert "\x1b" not in done.out
+    assert "\x9b" not in done.out
+    for text in ("# title", "hi red [bold]", "## You", "## echo", "plain", "Seen: dog"):
+        assert text in done.out
+    shown = json.loads(run("sessions", "show", session, "--json").out)
+    assert [turn["text"] for turn in shown["turns"]] == ["hi \x1b[31mred [bold]", "plain"]
+    assert shown["turns"][0]["attachments"][0]["seen"]["tags"][0]["label"] == "dog\x9b2J"
+    assert run("sessions", "list").out.count("\x1b") == 0
+
+
+def test_search_marks_the_words_in_any_form(run: Run, store: MemoryStore) -> None:
+    session = talk(store, "holiday", "We were running along the river in 里斯本的河边. " + "x " * 200, "Nice")
+    talk(store, "other", "nothing here")
+    for query, marked in [("run", "running"), ("RIVERS", "river"), ("河边", "河边"), ("riv", "river"), ("河", "河")]:
+        (hit,) = json.loads(run("sessions", "search", query, "--json").out)
+        assert (hit["session"], hit["role"]) == (session, "user")
+        assert [hit["snippet"][start:end] for start, end in hit["spans"]] == [marked]
+    (hit,) = json.loads(run("sessions", "search", "holidays", "--json").out)
+    assert (hit["turn"], hit["snippet"]) == (None, "holiday")
+    done = run("sessions", "search", "running", "river")
+    assert "We were running along the river" in done.out
+    assert run("sessions", "search", "zebra").out == ""
+
+
+def test_rename_and_fork(run: Run, store: MemoryStore) -> None:
+    session = talk(store, "old", "one", "two", "three")
+    assert run("sessions", "rename", session, " new name ").code == 0
+    assert store.get_session(session).title == "new name"
+    assert run("sessions", "rename", session, "  ").code == 2
+    second = store.turns(session)[1]
+    forked = run("sessions", "fork", session, "--at", second.id).out.strip()
+    assert [turn.text for turn in store.turns(forked)] == ["one", "two"]
+    done = run("sessions", "fork", session, "--at", "nope")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_delete_asks_first(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    session = talk(store, "doomed", "one", files=(NewAttachment(path, "image", "image/png", "a.png"),))
+    done = run("sessions", "delete", session)
+    assert done.code == 2
+    assert f"Delete 'doomed' ({session}) with 1 turns and 1 files?" in done.err
+    assert store.get_session(session).turn_count == 1
+    assert run("sessions", "delete", session, "--yes").code == 0
+    assert store.list_sessions() == ()
+    assert run("sessions", "delete", session, "--yes").code == 2
+
+
+def test_what_is_exported_can_be_imported(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    picture, sound = tmp_path / "a.png", tmp_path / "a.wav"
+    picture.write_bytes(b"picture")
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\0\0" * 160)
+    files = (
+        NewAttachment(picture, "image", "image/png", "a.png"),
+        NewAttachment(sound, "audio", "audio/wav", "a.wav"),
+    )
+    talk(store, "pictures", "what is this?", "a dog 🐕\u202e", files=files)
+    talk(store, "", "你好", "你好！", "", "unasked")
+    out = tmp_path / "out" / "talks.jsonl"
+    out.parent.mkdir()
+    done = run("sessions", "export", "--all", "-o", str(out), "--with-files", str(out.parent / "files"))
+    assert (done.code, done.out) == (0, "")
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [row.get("title") for row in rows] == ["pictures", None]
+    parts = rows[0]["messages"][0]["content"]
+    assert [part["type"] for part in parts] == ["image", "audio", "text"]
+    assert (out.parent / parts[0]["image"]).read_bytes() == b"picture"
+    assert rows[1]["messages"] == [
+        {"role": "user", "content": "你好"},
+        {"role": "assistant", "content": "你好！"},
+        {"role": "assistant", "content": "unasked"},
+    ]
+    for session in store.list_sessions():
+        store.delete_session(session.id)
+    imported = json.loads(run("sessions", "import", str(out), "--json").out)
+    assert [session["turn_count"] for session in imported] == [2, 3]
+    turns = store.turns(imported[0]["id"])
+    assert [turn.text for turn in turns] == ["what is this?", "a dog 🐕\u202e"]
+    assert [each.path.read_bytes() for each in turns[0].attachments] == [b"picture", sound.read_bytes()]
+    again = run("sessions", "export", imported[1]["id"])
+    assert json.loads(again.out) == rows[1]
+    with_mark = run("sessions", "export", imported[0]["id"])
+    assert "\u202e" not in with_mark.out
+    assert json.loads(with_mark.out)["messages"][1]["content"] == "a dog 🐕\u202e"
+    assert "你好" in run("sessions", "export", imported[1]["id"], "--format", "md").out
+
+
+def test_export_needs_to_know_what(run: Run, store: MemoryStore) -> None:
+    assert run("sessions", "export").code == 2
+    assert run("sessions", "export", "--all", "--format", "pdf").code == 2
+
+
+def test_memory_rows_are_imported_with_time_speaker_and_caption(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(b"cat")
+    turns = [
+        {"id": "1", "session": "s1", "role": "user", "text": "hi", "created_at": "2023-05-08T13:56:00Z"},
+        {"id": "2", "session": "s1", "role": "assistant", "text": "look", "speaker": "Ann", "caption": "a cat"},
+        {"id": "3", "session": "s2", "role": "user", "text": "", "image": "cat.png", "caption": "a grey cat"},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"id": "conv", "turns": turns, "questions": []}) + "\n\n")
+    assert run("sessions", "import", str(path)).code == 0
+    by_title = {session.title: session for session in store.list_sessions()}
+    assert set(by_title) == {"conv s1", "conv s2"}
+    assert by_title["conv s1"].created_at == "2023-05-08T13:56:00.000000Z"
+    assert store.turns(by_title["conv s1"].id)[1].text == "look\n[picture: a cat]"
+    (shown,) = store.turns(by_title["conv s2"].id)
+    assert shown.attachments[0].seen == Seen((), caption="a grey cat", model="import")
+    assert [each.title for each in store.list_sessions(query="grey cat")] == ["conv s2"]
+
+
+def test_bad_rows_are_named_together_and_nothing_is_imported(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    lines: list[object] = [
+        {"messages": [{"role": "user", "content": "fine"}]},
+        {"messages": []},
+        {"messages": [{"role": "human", "content": 3}, "x"]},
+        {"messages": [{"role": "user", "content": [{"type": "image", "image": "gone.png"}, {"type": "video"}]}]},
+        {"turns": [{"role": "user", "text": None, "created_at": "yesterday"}]},
+        {"prompt": "x"},
+        ["not", "an", "object"],
+    ]
+    path.write_bytes(b"\n".join([*(json.dumps(line).encode() for line in lines), b"{not json", b'"\xff"']))
+    done = run("sessions", "import", str(path))
+    assert done.code == 4
+    problems = [line.split(": ", 2)[:2] for line in done.err.splitlines() if str(path) in line]
+    places = [(int(where.rsplit(":", 1)[1]), field) for where, field in problems[1:]]
+    first = done.err.splitlines()[0]
+    assert first.startswith(f"Error: {path}:2: messages: is an empty list; it must be")
+    assert places == [
+        (3, "messages[0].role"),
+        (3, "messages[0].content"),
+        (3, "messages[1]"),
+        (4, "messages[0].content[0].image"),
+        (4, "messages[0].content[1]"),
+        (5, "turns[0].text"),
+        (5, "turns[0].created_at"),
+        (6, "row"),
+        (7, "row"),
+        (8, "row"),
+        (9, "row"),
+    ]
+    assert store.list_sessions() == ()
+    assert run("sessions", "import", str(tmp_path / "missing.jsonl")).code == 4

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from threading import Event
 
 import numpy as np
@@ -161,7 +162,7 @@ def load(spec: EngineSpec) -> OpenAIWhisperRecognizer:
 def _read(path: Path, name: str) -> whisper.Whisper:
     try:
         return whisper.load_model(str(path), device="cpu")  # reads with weights_only=True
-    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
+    except (OSError, KeyError, TypeError, ValueError, EOFError, RuntimeError, UnpicklingError) as error:
         raise ModelNotFound(
             f"The speech model '{name}' cannot be read from '{path}': {error}.",
             hint=f"Remove and pull it again: `mmchat models remove {name}`, `mmchat models pull {name}`.",

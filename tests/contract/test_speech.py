@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_not_executed(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, tuple[str, ...]]:
             return (Path.touch, (marker,))  # type: ignore[return-value]
 
-    (tmp_path / "model.pt").write_bytes(pickle.dumps({"dims": Evil()}))
+    (tmp_path / "model.pt").write_bytes(pickle.dumps({"dims": Evil()}, protocol=2))
     with pytest.raises(ModelNotFound, match="cannot be read"):
         load_engine("asr", EngineSpec(name="evil", engine="openai-whisper", path=tmp_path))
     assert not marker.exists()

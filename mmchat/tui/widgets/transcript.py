@@ -14,8 +14,8 @@ from textual.widgets import Static
 from mmchat.domain import Turn, Window
 from mmchat.tui.widgets.turns import ReplyView, UserTurnView, Welcome, WindowMark
 
-FIRST_TURNS = 16
-"""What the first paint shows; more than a tall screen holds."""
+FIRST_TURNS = 6
+"""What the first paint shows; the rest of the screen is filled right after it."""
 MORE_TURNS = 40
 """How many older turns each step up adds."""
 MAX_TURNS = 240
@@ -64,6 +64,13 @@ class Transcript(Vertical):
             await self._scroll.mount_all(widgets or [Welcome()])
         self._scroll.anchor()
         self.call_after_refresh(self._update_pill)
+        self.call_after_refresh(self._fill_screen)
+
+    async def _fill_screen(self) -> None:
+        """Mount more while the screen has room, and one step beyond it."""
+        if self._first_mounted > 0 and self._scroll.virtual_size.height < 2 * self._scroll.size.height:
+            await self.load_earlier(FIRST_TURNS)
+            self.call_after_refresh(self._fill_screen)
 
     async def add(self, widget: Widget) -> None:
         """Put a widget at the end."""
@@ -98,16 +105,21 @@ class Transcript(Vertical):
             widgets.append(ReplyView(turn) if turn.role == "assistant" else UserTurnView(turn.text, turn=turn))
         return widgets
 
-    async def load_earlier(self) -> None:
+    async def load_earlier(self, count: int = MORE_TURNS) -> None:
         """Mount older turns above, keeping what is seen in its place."""
         if self._is_loading or self._first_mounted == 0 or not self._turns:
             return
         self._is_loading = True
         stop = self._first_mounted
-        self._first_mounted = max(0, stop - MORE_TURNS)
+        self._first_mounted = max(0, stop - count)
+        was_at_end = self.is_at_end
         from_end = self._scroll.max_scroll_y - self._scroll.scroll_y
         first = self._scroll.children[0] if self._scroll.children else None
         await self._scroll.mount_all(self._widgets(self._turns[self._first_mounted : stop]), before=first)
+
+        if was_at_end:  # the anchor holds the place
+            self._is_loading = False
+            return
 
         def restore() -> None:
             self._scroll.scroll_to(y=self._scroll.max_scroll_y - from_end, animate=False, immediate=True)

@@ -11,9 +11,8 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Markdown, Static
+from textual.widgets import Markdown
 from textual.worker import Worker, WorkerState
 
 from mmchat.chat.desk import history_prompts
@@ -34,11 +33,11 @@ from mmchat.tui.messages import (
 from mmchat.tui.reply_flow import ReplyFlow
 from mmchat.tui.reply_worker import run_reply
 from mmchat.tui.suggest import suggestions
-from mmchat.tui.text import MUTED, clean, elide, one_line, plural
+from mmchat.tui.text import clean, one_line
 from mmchat.tui.threads import in_daemon_thread
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
-from mmchat.tui.widgets.status import ActivityLine, StatusLine, loading_words
+from mmchat.tui.widgets.status import ActivityLine, HeaderLine, QueueView, StatusLine, loading_words
 from mmchat.tui.widgets.transcript import Transcript
 from mmchat.tui.widgets.turns import ErrorView, NoticeLine
 from mmchat.tui.widgets.voice import VoiceBar
@@ -86,8 +85,8 @@ class ChatScreen(Screen[None]):
         self.voice = VoiceBar(desk, id="voice")
         self.flow = ReplyFlow(self)
         self.turn_count = 0
-        self._header = Static(id="header", markup=False)
-        self._queue_view = Static(id="queue", markup=False)
+        self._header = HeaderLine(id="header")
+        self._queue_view = QueueView(id="queue")
         self._is_quit_armed = False
         self._warmed: set[ModelKind] = set()
         self._confirmed_text: str | None = None
@@ -112,7 +111,6 @@ class ChatScreen(Screen[None]):
         self.composer.focus()
         # Not before the box is painted: loading holds the interpreter for long moments.
         self.set_timer(WARM_AFTER_S, lambda: self.desk.warm(("lm",)))
-        self._queue_view.display = False
         self._poll = self.set_interval(POLL_S, self.look_at_models)
         self.look_at_models()
         self.show_title()
@@ -201,17 +199,8 @@ class ChatScreen(Screen[None]):
         """Header and terminal title."""
         info = self.session.info
         title = one_line(info.title) if info else ""
-        width = max(self.size.width - 4, 20)
-        about = plural(self.turn_count, "turn") if self.turn_count else ""
-        shown = elide(title or "New conversation", width - len(about) - 10)
-        left = Content.assemble(("mmchat", "bold $primary"), "  ", (shown, MUTED))
-        gap = max(width - left.cell_length - len(about), 1)
-        self._header.update(Content.assemble(left, " " * gap, (about, MUTED)))
+        self._header.say(title, self.turn_count)
         self.app.set_terminal_title(title)
-
-    def on_resize(self) -> None:
-        """Fit the header."""
-        self.show_title()
 
     # --- models ---------------------------------------------------------------------------------
 
@@ -290,11 +279,7 @@ class ChatScreen(Screen[None]):
 
     def show_queue(self, queue: Sequence[Draft]) -> None:
         """Messages that wait for their turn."""
-        self._queue_view.display = bool(queue)
-        lines = [elide(f"queued: {one_line(draft.text)}", max(self.size.width - 6, 20)) for draft in queue]
-        if lines:
-            lines.append("Up takes the last one back")
-        self._queue_view.update(Content("\n".join(lines)))
+        self._queue_view.say([draft.text for draft in queue])
 
     def restore_draft(self, draft: Draft) -> None:
         """Put a message back, before what was typed since."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from textual import events
@@ -9,10 +10,51 @@ from textual.content import Content
 from textual.widgets import Static
 
 from mmchat.domain import LoadState, Window
-from mmchat.tui.text import MUTED, clean, elide, elide_middle, meter, one_line, short_count
+from mmchat.tui.text import MUTED, clean, elide, elide_middle, meter, one_line, plural, short_count
 
 WIDE_CELLS = 100
 """From this width on the lines say more."""
+
+
+class HeaderLine(Static):
+    """The conversation's title and length."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, markup=False)
+        self._title = ""
+        self._turn_count = 0
+
+    def say(self, title: str, turn_count: int) -> None:
+        """Show a conversation."""
+        self._title, self._turn_count = title, turn_count
+        self._show()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit the line."""
+        self._show()
+
+    def _show(self) -> None:
+        width = max(self.size.width, 20)
+        about = plural(self._turn_count, "turn") if self._turn_count else ""
+        title = elide(self._title or "New conversation", max(width - len(about) - 10, 8))
+        left = Content.assemble(("mmchat", "bold $primary"), "  ", (title, MUTED))
+        gap = " " * max(width - left.cell_length - len(about), 1)
+        self.update(Content.assemble(left, gap, (about, MUTED)))
+
+
+class QueueView(Static):
+    """Messages that wait for their turn; gone while there are none."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, markup=False)
+        self.display = False
+
+    def say(self, texts: Sequence[str]) -> None:
+        """Show what waits."""
+        self.display = bool(texts)
+        width = max(self.app.size.width - 6, 20)
+        lines = [elide(f"queued: {one_line(text)}", width) for text in texts]
+        self.update(Content("\n".join([*lines, "Up takes the last one back"])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.worker import Worker, WorkerState
 
 from mmchat.paths import log_dir, private_dir
 from mmchat.tui.commands import COMMANDS
 from mmchat.tui.drafts import Draft
 from mmchat.tui.messages import Copied
 from mmchat.tui.screens.chat import ChatScreen
-from mmchat.tui.text import clean, one_line
+from mmchat.tui.text import one_line
 from mmchat.tui.widgets.turns import ErrorView
 
 if TYPE_CHECKING:
@@ -170,13 +172,26 @@ class MmchatApp(App[None]):
 
     # --- when something is wrong with mmchat itself ---------------------------------------------
 
-    def report_crash(self, error: BaseException) -> ErrorView:
-        """Log a bug's traceback, and return what to tell the user."""
-        return ErrorView(
+    async def worker_changed(self, event: Worker.StateChanged) -> bool:
+        """For every owner of workers: a worker that died of a bug is logged and told; True if it did.
+
+        These messages do not bubble, so each owner passes its own on.
+        """
+        error = event.worker.error
+        if event.state is not WorkerState.ERROR or error is None:
+            return False
+        view = ErrorView(
             f"Something went wrong inside mmchat ({type(error).__name__}).",
             "Everything stored is kept.",
             f"The details are in {log_crash(error)}",
         )
+        await self._chat.transcript.add(view)
+        self._chat.transcript.scroll_to_end()
+        return True
+
+    @on(Worker.StateChanged)
+    async def _command_changed(self, event: Worker.StateChanged) -> None:
+        await self.worker_changed(event)
 
     def _fatal_error(self) -> None:
         """Textual's last word before it closes: a sentence and a file instead of a traceback on the screen."""
@@ -186,7 +201,7 @@ class MmchatApp(App[None]):
             return
         path = log_crash(error)
         self._exit_renderables.append(
-            clean(f"mmchat had to stop: {type(error).__name__}. Everything stored is kept.\nThe details are in {path}")
+            Text(f"mmchat had to stop: {type(error).__name__}. Everything stored is kept.\nThe details are in {path}")
         )
         self._close_messages_no_wait()
 

@@ -126,6 +126,17 @@ async def test_a_model_that_does_not_exist_is_a_sentence(
         await s.until(lambda: "No model is called ghost." in s.text_of("ErrorView"), "it is said")
 
 
+async def test_a_bug_in_a_command_is_logged_and_told(desk: FakeDesk, stage: StageMaker) -> None:
+    def broken(name: str) -> None:
+        raise ZeroDivisionError(name)
+
+    desk.use_language_model = broken  # type: ignore[method-assign]
+    async with stage(desk) as s:
+        await s.send("/model ghost ")
+        await s.until(lambda: "ZeroDivisionError" in s.text_of("ErrorView"), "it is told")
+        assert s.app.is_running
+
+
 async def test_loading_progress_is_shown_until_ready(desk: FakeDesk, stage: StageMaker) -> None:
     desk.states = (LoadState("lm", "smollm2", "llamacpp", "pulling", "downloading 62%, 8 s left", 0.62),)
     async with stage(desk) as s:

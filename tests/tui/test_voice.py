@@ -120,3 +120,13 @@ def test_level_marks_cover_the_range() -> None:
     assert level_mark(0.0) == "█"
     assert level_mark(-96.0, ASCII_LEVELS) == "."
     assert level_mark(3.0, ASCII_LEVELS) == "@"
+
+
+async def test_a_bug_while_transcribing_is_logged_and_told(desk: FakeDesk, stage: StageMaker) -> None:
+    desk.heard = ZeroDivisionError("x")
+    async with stage(desk) as s:
+        await s.pilot.press("ctrl+t")
+        await s.until(lambda: s.chat.voice.state == "recording", "it records")
+        await s.pilot.press("enter")
+        await s.until(lambda: "ZeroDivisionError" in s.text_of("ErrorView"), "it is told")
+        assert s.chat.voice.state == "off"

@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Markdown
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from mmchat.chat.desk import history_prompts
 from mmchat.chat.session import ChatSession
@@ -159,10 +159,8 @@ class ChatScreen(Screen[None]):
     @on(Worker.StateChanged)
     async def _worker_changed(self, event: Worker.StateChanged) -> None:
         """A worker that died of a bug: log it, say where, go on."""
-        if event.state is WorkerState.ERROR and event.worker.error is not None:
-            await self.transcript.add(self.app.report_crash(event.worker.error))
-            if event.worker.group == "reply" and self.flow.run is not None:
-                await self.flow.crashed(self.flow.run.id)
+        if await self.app.worker_changed(event) and event.worker.group == "reply" and self.flow.run is not None:
+            await self.flow.crashed(self.flow.run.id)
 
     # --- conversations --------------------------------------------------------------------------
 

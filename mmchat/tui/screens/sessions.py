@@ -14,15 +14,17 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from mmchat.domain import Session
 from mmchat.errors import MmchatError
 from mmchat.tui.messages import SessionsListed, WorkFailed
-from mmchat.tui.text import MUTED, elide, one_line, plural
+from mmchat.tui.text import MUTED, clean, elide, one_line, plural
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.chat.session import ChatSession
+    from mmchat.tui.app import MmchatApp
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def ago(iso: str, now: datetime | None = None) -> str:
 
 class SessionsScreen(ModalScreen[Choice | None]):
     """A list that narrows as one types."""
+
+    app: MmchatApp
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
@@ -108,6 +112,11 @@ class SessionsScreen(ModalScreen[Choice | None]):
     def _work_failed(self, event: WorkFailed) -> None:
         self._say(str(event.error))
 
+    @on(Worker.StateChanged)
+    async def _worker_changed(self, event: Worker.StateChanged) -> None:
+        if await self.app.worker_changed(event):
+            self._say("That did not work; the conversation behind this list says more.")
+
     @on(SessionsListed)
     def _listed(self, event: SessionsListed) -> None:
         if event.query != self.query_one(Input).value:
@@ -123,7 +132,7 @@ class SessionsScreen(ModalScreen[Choice | None]):
 
     def _say(self, text: str) -> None:
         note = self.query_one("#no-sessions", Static)
-        note.update(Content(text))
+        note.update(Content(clean(text)))
         note.display = bool(text)
 
     def _line(self, session: Session) -> Content:
@@ -178,11 +187,15 @@ class SessionsScreen(ModalScreen[Choice | None]):
             return
         title = await self.app.push_screen_wait(AskScreen("New title", session.title))
         if title and title.strip():
-            if session.id == self._current_id:
-                self._current.rename(one_line(title))
-                self._renamed_current = True
-            else:
-                self._desk.rename_session(session.id, one_line(title))
+            try:
+                if session.id == self._current_id:
+                    self._current.rename(one_line(title))
+                    self._renamed_current = True
+                else:
+                    self._desk.rename_session(session.id, one_line(title))
+            except MmchatError as error:
+                self._say(str(error))
+                return
             self._run_list(self.query_one(Input).value)
 
     @work(exit_on_error=False)
@@ -195,6 +208,10 @@ class SessionsScreen(ModalScreen[Choice | None]):
             return
         question = f"Delete “{one_line(session.title) or 'Untitled'}” with {plural(session.turn_count, 'turn')}?"
         if await self.app.push_screen_wait(ConfirmScreen(question, "It cannot be brought back.", "Delete")):
-            self._desk.delete_session(session.id)
+            try:
+                self._desk.delete_session(session.id)
+            except MmchatError as error:
+                self._say(str(error))
+                return
             self._gone_current |= session.id == self._current_id
             self._run_list(self.query_one(Input).value)

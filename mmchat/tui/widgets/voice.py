@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from textual import on, work
 from textual.content import Content
 from textual.widgets import Static
+from textual.worker import Worker
 
 from mmchat.errors import MmchatError
 from mmchat.tui.messages import MicrophoneFailed, MicrophoneOpened, SpeechTranscribed
@@ -19,6 +20,7 @@ from mmchat.tui.threads import in_daemon_thread
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.chat.ports import Recorder
+    from mmchat.tui.app import MmchatApp
 
 VoiceState = Literal["off", "starting", "recording", "transcribing"]
 LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
@@ -34,6 +36,8 @@ def level_mark(peak_dbfs: float, levels: str = LEVELS) -> str:
 
 class VoiceBar(Static):
     """Shown while the microphone is in use. Bubbles `SpeechTranscribed` and `MicrophoneFailed` to the screen."""
+
+    app: MmchatApp
 
     def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)
@@ -146,6 +150,11 @@ class VoiceBar(Static):
             self._set_state("off")
         else:
             event.stop()
+
+    @on(Worker.StateChanged)
+    async def _worker_changed(self, event: Worker.StateChanged) -> None:
+        if await self.app.worker_changed(event):
+            self.cancel()
 
     # --- the bar --------------------------------------------------------------------------------
 

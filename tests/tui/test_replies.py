@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
-from mmchat.domain import Recalled, Window
+from mmchat.chat.session import UserInput
+from mmchat.domain import LoadState, Recalled, ReplyEvent, Turn, Window, WorkStarted
 from mmchat.errors import DeviceError, MediaError
 from mmchat.tui.messages import ReplyProgressed
 from mmchat.tui.widgets.turns import ErrorView, RecalledLine, WindowMark
 
 from .conftest import StageMaker
-from .fakes import NOW, FakeDesk, answer, make_turns
+from .fakes import NOW, READY, WAIT_S, FakeDesk, FakeSession, answer, make_turns
 
 
 async def test_a_message_is_sent_and_its_reply_streams_in(desk: FakeDesk, stage: StageMaker) -> None:
@@ -40,6 +42,30 @@ async def test_esc_stops_a_reply_and_keeps_its_text(desk: FakeDesk, stage: Stage
         await s.idle()
         assert s.replies()[0].text == "Once upon"
         assert "[stopped]" in s.text_of(".ending")
+
+
+async def test_esc_while_the_model_loads_frees_the_box_at_once(desk: FakeDesk, stage: StageMaker) -> None:
+    loaded = Event()
+
+    def wait(session: FakeSession, given: UserInput | None, turn: Turn, cancel: Event) -> Iterator[ReplyEvent]:
+        yield WorkStarted("waiting for the model")
+        assert loaded.wait(WAIT_S)
+        if not cancel.is_set():
+            yield from answer("too late")(session, given, turn, cancel)
+
+    desk.script = wait
+    desk.states = (LoadState("lm", "smollm2", "llamacpp", "pulling", "downloading 62%, 8 s left", 0.62),)
+    async with stage(desk) as s:
+        await s.send("hello")
+        await s.until(lambda: "waiting for the model" in s.chat.activity.words, "it waits")
+        assert "downloading 62%, 8 s left" in s.chat.activity.words
+        await s.pilot.press("escape")
+        await s.idle()
+        assert "Your message is kept" in s.text_of("NoticeLine")
+        loaded.set()
+        desk.script, desk.states = answer("Here I am."), READY
+        await s.pilot.press("ctrl+r")
+        await s.until(lambda: s.replies() and s.replies()[-1].text == "Here I am.", "it answers when asked again")
 
 
 async def test_typing_goes_on_while_a_reply_streams_and_enter_queues(desk: FakeDesk, stage: StageMaker) -> None:

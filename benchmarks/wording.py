@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 from mmchat.chat.prompt import merge_same_role
 from mmchat.chat.wording import STYLES, turn_messages
-from mmchat.domain import Attachment, GenerateOptions, Heard, Message, Recalled, Seen, Tag, TextDelta, Turn
+from mmchat.domain import Attachment, Heard, Message, Recalled, Seen, Tag, TextDelta, Turn
 from mmchat.wiring import WiringOptions, open_hub, open_settings
 
 PROBES = Path(__file__).parent / "probes" / "wording.jsonl"
@@ -44,18 +45,25 @@ def turn_of(probe: dict) -> tuple[Turn, list[Recalled]]:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", default=None)
     parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--kinds", nargs="+", default=["photo", "sound", "memory"])
+    parser.add_argument("--styles", nargs="+", default=list(STYLES))
+    parser.add_argument("--penalty", type=float, default=None, help="another repetition penalty than the model's")
     parser.add_argument("--show", action="store_true", help="print every reply")
     arguments = parser.parse_args()
 
-    model = open_hub(WiringOptions(model=arguments.model), kinds=("lm",)).language_model()
+    hub = open_hub(WiringOptions(model=arguments.model), kinds=("lm",))
+    model, habits = hub.language_model(), hub.habits()
     system = open_settings().system
-    options = GenerateOptions(max_new_tokens=48, temperature=0.0, seed=1)
+    penalty = habits.options.repetition_penalty if arguments.penalty is None else arguments.penalty
+    options = replace(habits.options, max_new_tokens=48, temperature=0.0, seed=1, repetition_penalty=penalty)
     probes = [json.loads(line) for line in PROBES.read_text("utf-8").splitlines()]
+    probes = [probe for probe in probes if probe["kind"] in arguments.kinds]
     results: dict[str, dict[str, list[bool]]] = {}
-    for style in STYLES:
+    for style in arguments.styles:
         counts: dict[str, list[bool]] = {}
         for probe in probes:
             turn, recalled = turn_of(probe)
@@ -71,7 +79,7 @@ def main() -> None:
                     print(f"{style:8} {'ok ' if is_used else '-- '} {probe['question']} -> {reply!r}")
         results[style] = counts
     kinds = list(next(iter(results.values())))
-    print(f"{model.name} on {model.engine}, greedy, {len(probes)} probes x 2 conversations")
+    print(f"{model.name} on {model.engine}, greedy, penalty {penalty}, {len(probes)} probes x 2 conversations")
     print(f"{'style':10}" + "".join(f"{kind:>14}" for kind in kinds) + f"{'all':>14}")
     for style, counts in results.items():
         flat = [value for values in counts.values() for value in values]

@@ -194,7 +194,7 @@ class _Finder:
             name = decoded
         if any(len(part) > _MAX_NAME_BYTES for part in re.split(r"[/\\]", name)):
             return []
-        names = [os.path.expanduser(name)]
+        names = [_with_home(name)]
         if os.name != "nt":
             if drive := _DRIVE.match(name):
                 names.append(str(self._drives_dir / drive[1].lower() / name[drive.end() :].replace("\\", "/")))
@@ -283,7 +283,7 @@ class _Finder:
         if _PATH_START.match(text, start):
             return start
         for match in re.finditer(r"(?<!\S)(?:/|~/|\./|\.\./|file://|[A-Za-z]:[\\/])\S*", text[line_start:start]):
-            if self._state(self._cwd / os.path.expanduser(match[0])) == "missing":
+            if self._state(self._cwd / _with_home(match[0])) == "missing":
                 return line_start + match.start()
         return start
 
@@ -329,6 +329,14 @@ def _shell_word(text: str, start: int) -> tuple[str, int]:
             decoded.append(char)
         position += 1
     return ("", start) if quote else ("".join(decoded), position)
+
+
+def _with_home(name: str) -> str:
+    """`~` expanded; names that cannot be a user's (a lone surrogate reached us) stay as they are."""
+    try:
+        return os.path.expanduser(name)
+    except (UnicodeError, ValueError):
+        return name
 
 
 def _from_file_uri(uri: str) -> str | None:

@@ -5,6 +5,8 @@ The app, the plain mode and `ask` are handed a `Desk`; none of them sees the sto
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Sequence
 from threading import Event
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from mmchat.chat.ports import Engines, Recorder
 from mmchat.chat.senses import hear
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
+from mmchat.errors import MmchatError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
+
+log = logging.getLogger(__name__)
 
 
 class Desk:
@@ -40,6 +45,7 @@ class Desk:
         self._settings = settings
         self._make_recorder = make_recorder
         self._on_close = on_close
+        self._closing = Event()
 
     # --- conversations --------------------------------------------------------------------------
 
@@ -75,6 +81,16 @@ class Desk:
     def recall(self, query: str, k: int = 5) -> tuple[Recalled, ...]:
         """Slow. Older turns of any conversation that bear on `query`."""
         return self._recall.find(query, k=k)
+
+    def index_in_background(self) -> None:
+        """Make findable by meaning what was imported, or said while the embedder was missing."""
+        threading.Thread(target=self._backfill, name="index-turns", daemon=True).start()
+
+    def _backfill(self) -> None:
+        try:
+            self._recall.backfill(cancel=self._closing)
+        except MmchatError:
+            log.warning("turns not embedded", exc_info=True)
 
     # --- models ---------------------------------------------------------------------------------
 
@@ -115,6 +131,7 @@ class Desk:
 
     def close(self) -> None:
         """Free the models and close the store."""
+        self._closing.set()
         self.engines.close()
         self._store.close()
         if self._on_close is not None:

@@ -137,9 +137,7 @@ def merge_same_role(messages: Sequence[Message]) -> tuple[Message, ...]:
     for message in messages:
         if merged and merged[-1].role == message.role:
             last = merged.pop()
-            message = Message(
-                message.role, f"{last.text}\n\n{message.text}", (*last.image_paths, *message.image_paths)
-            )
+            message = Message(message.role, f"{last.text}\n\n{message.text}", (*last.image_paths, *message.image_paths))
         merged.append(message)
     return tuple(merged)
 

@@ -33,7 +33,7 @@ CHECKPOINT_EVERY_S = 1.0
 ENDINGS: dict[FinishReason, tuple[TurnStatus, str]] = {
     "stop": ("complete", ""),
     "cancelled": ("stopped", ""),
-    "length": ("complete", "The reply reached its longest allowed length; say \"go on\" for more."),
+    "length": ("complete", 'The reply reached its longest allowed length; say "go on" for more.'),
     "repetition": ("complete", "The model began to repeat itself, so the reply was ended there."),
 }
 

@@ -6,6 +6,7 @@ in a turn, and in which order it becomes safe on disk, is decided here and nowhe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from mmchat.domain import (
     UserTurnStored,
     WorkStarted,
 )
-from mmchat.errors import UsageError
+from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
 
+log = logging.getLogger(__name__)
+
 MAX_RECALLED = 3
 """Few and short: a small model drowns in notes."""
 REPLY_SHARE = 0.5
 """At most this share of a context is kept free for the reply."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
@@ -160,10 +164,7 @@ class ChatSession:
         for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
             reply = event.turn if isinstance(event, ReplyEnded) else reply
             yield event
-        # After the reply, so that embedding never delays it; what a crash skips, `Recall.backfill` makes up for.
-        self._recall.index(question.id)
-        if reply is not None and reply.text:
-            self._recall.index(reply.id)
+        self._index(question.id, *([reply.id] if reply is not None and reply.text else []))
 
     def _read_attachments(self, turn: Turn, cancel: Event) -> Generator[ReplyEvent, None, Turn]:
         attachments = []
@@ -180,9 +181,7 @@ class ChatSession:
             self._store.title_session(self._session.id, make_title(question))
             self._session = self._store.get_session(self._session.id)
 
-    def _recalled(
-        self, question: Turn, history: Sequence[Turn]
-    ) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
+    def _recalled(self, question: Turn, history: Sequence[Turn]) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
         query = searchable_text(question)
         if not self._settings.should_recall or not query:
             return ()
@@ -190,7 +189,23 @@ class ChatSession:
         view_start = _view_start(history)
         in_view = [turn.id for turn in history[view_start:]]
         told = [note.turn for turn in history[view_start:] for note in turn.recalled]
-        return self._recall.find(query, k=MAX_RECALLED, exclude_turns=[*in_view, *told, question.id])
+        hidden = [*in_view, *told, question.id]
+        try:
+            return self._recall.find(query, k=MAX_RECALLED, exclude_turns=hidden)
+        except (EngineUnavailable, WeightsError, DeviceError) as error:
+            yield Notice(f"Remembering by words only: {error}")
+            return self._recall.find(query, k=MAX_RECALLED, exclude_turns=hidden, use_vectors=False)
+
+    def _index(self, *turn_ids: str) -> None:
+        """Make turns findable by meaning: after the reply, so that it is never delayed.
+
+        What a crash or a missing model skips, `Recall.backfill` makes up for at the next start.
+        """
+        try:
+            for turn_id in turn_ids:
+                self._recall.index(turn_id)
+        except (EngineUnavailable, WeightsError, DeviceError):
+            log.warning("turns not embedded", exc_info=True)
 
     def _options(self) -> GenerateOptions:
         options = replace(self._engines.habits().options, **self._settings.options)  # type: ignore[arg-type]

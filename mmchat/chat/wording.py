@@ -96,6 +96,28 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory_assistant="我告诉过你：“{}”。",
         ),
     },
+    "plain": {
+        "en": NoteStyle(
+            photo="I am showing you a photo of {}.",
+            photo_unclear="I am showing you a photo, but it is hard to make out.",
+            photo_text="The photo says: {}.",
+            sound="In the recording somebody says: {}",
+            sound_empty="In the recording nobody speaks.",
+            memory="{}",
+            memory_user="{}",
+            memory_assistant="You said to me: {}",
+        ),
+        "zh": NoteStyle(
+            photo="我给你看一张照片，上面有{}。",
+            photo_unclear="我给你看一张照片，但看不太清楚。",
+            photo_text="照片里写着：{}。",
+            sound="录音里有人说：{}",
+            sound_empty="录音里没有人说话。",
+            memory="{}",
+            memory_user="{}",
+            memory_assistant="你对我说过：{}",
+        ),
+    },
     "bracket": {
         "en": NoteStyle(
             photo="[Photo: {}]",

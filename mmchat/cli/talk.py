@@ -67,6 +67,7 @@ def talk(
         if sys.stdin.isatty():  # a person may show a picture or speak next; a script says what it needs
             # The app begins with the language model itself, once it is painted; two pulls of one model would queue.
             desk.fetch(("lm", "embed", "asr", "vision") if is_plain else ("embed", "asr", "vision"))
+            desk.index_in_background()
         code = (_run_plain if is_plain else _run_app)(desk, conversation, files)
     if code:
         raise typer.Exit(code)

@@ -106,6 +106,11 @@ class WeightsStore:
             else ()
         )
 
+    def is_prepared(self, entry: Entry, engine: str) -> bool:
+        """Whether `prepared` would return at once."""
+        manifest = self._sound_manifest(entry)
+        return manifest is not None and self._is_prepared(entry, manifest, engine)
+
     def size_on_disk(self, entry: Entry) -> int:
         """Bytes under the model's folder; files used in place elsewhere are not counted."""
         return tree_bytes(self._folder(entry))

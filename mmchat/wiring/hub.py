@@ -77,7 +77,9 @@ class EngineHub:
         return cast("ImageReader", self._get("vision"))
 
     def embedder(self) -> TextEmbedder | None:
-        return cast("TextEmbedder", self._get("embed")) if "embed" in self._slots else None
+        # Recall works on words alone until the vectors' model is in place: no reply waits for its download.
+        slot = self._slots.get("embed")
+        return cast("TextEmbedder", slot.get()) if slot is not None and self._is_in_place(slot.state.model) else None
 
     def start(self, kinds: Sequence[ModelKind]) -> None:
         for kind in kinds:
@@ -99,21 +101,9 @@ class EngineHub:
             old.close_when_loaded()
 
     def language_models(self) -> tuple[ModelSummary, ...]:
-        default = self._slots["lm"].state.model if "lm" in self._slots else ""
+        current = self._slots["lm"].state.model if "lm" in self._slots else ""
         return tuple(
-            ModelSummary(
-                name=entry.name,
-                kind=entry.kind,
-                engine=entry.engine,
-                license=entry.license,
-                size_bytes=entry.download_bytes,
-                is_installed=not entry.needs_weights or self._weights.is_installed(entry),
-                is_default=entry.name == default,
-                source=entry.summary_source,
-                description=entry.description,
-                context_tokens=entry.context_tokens,
-                languages=entry.languages,
-            )
+            self._weights.summary(entry, is_default=entry.name == current)
             for entry in self._models.values()
             if entry.kind == "lm"
         )
@@ -143,6 +133,11 @@ class EngineHub:
             except MmchatError as error:
                 log.warning("fetching %s: %s", slot.state.model, error)
                 slot.rest(error.message)
+
+    def _is_in_place(self, name: str) -> bool:
+        """Whether loading needs no fetching and no preparing."""
+        entry, engine = self._resolve(name)
+        return not entry.needs_weights or self._weights.is_prepared(entry, engine)
 
     def _get(self, kind: ModelKind) -> Any:
         slot = self._slots.get(kind)

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -29,8 +31,13 @@ def test_killed_twenty_times(home: Path, weights_dir: Path) -> None:
     chance = random.Random(20261121)
     data = home / "data"
     session: str | None = None
-    for number in range(KILLS):
-        shown = _kill_one_answer(PROMPT.format(number), session, home, chance.uniform(0.05, 2.5))
+    asked: list[str] = []
+    kills = 0
+    while kills < KILLS:
+        assert len(asked) < 3 * KILLS, "replies end too soon to be killed"
+        asked.append(PROMPT.format(len(asked)))
+        answer = _kill_one_answer(asked[-1], session, home, chance.uniform(0.05, 2.5))
+        kills += answer.was_killed
         store = MemoryStore(data / "mmchat.db", data / "blobs")
         try:
             assert store.check_integrity() == []
@@ -40,42 +47,47 @@ def test_killed_twenty_times(home: Path, weights_dir: Path) -> None:
             turns = store.turns(session)
         finally:
             store.close()
-        assert [turn.text for turn in turns if turn.role == "user"] == [PROMPT.format(n) for n in range(number + 1)]
+        assert [turn.text for turn in turns if turn.role == "user"] == asked
         reply = turns[-1]
-        assert (reply.role, reply.status) == ("assistant", "stopped")
-        settled = "".join(piece for at, piece in shown if at < shown[-1][0] - LOST_S - GRACE_S)
-        assert reply.text.startswith(settled.rstrip()), "text older than a second must have been saved"
+        assert (reply.role, reply.status) == ("assistant", "stopped" if answer.was_killed else "complete")
+        assert reply.text.startswith(answer.settled.rstrip()), "text older than a second must have been saved"
 
 
-def _kill_one_answer(prompt: str, session: str | None, home: Path, after_s: float) -> list[tuple[float, str]]:
-    """Kill `mmchat ask` some time after its first word.
+@dataclass(frozen=True)
+class Answer:
+    """What an interrupted `mmchat ask` had printed."""
 
-    Returns:
-        What it had printed, as (seconds since the first word, text); the last pair is the kill itself.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mmchat", "ask", prompt, *(["-s", session] if session else []), "--max-tokens", "2000"],
+    settled: str
+    """Long enough before its end for a checkpoint."""
+    was_killed: bool
+    """False: it had ended by itself before the kill."""
+
+
+def _kill_one_answer(prompt: str, session: str | None, home: Path, after_s: float) -> Answer:
+    """Kill `mmchat ask` some time after its first word."""
+    command = [sys.executable, "-m", "mmchat", "ask", prompt, "--max-tokens", "2000"]
+    with subprocess.Popen(
+        [*command, *(["-s", session] if session else [])],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "MMCHAT_HOME": str(home), "MMCHAT_TEMPERATURE": "1.2"},
-    )
-    assert process.stdout is not None
-    descriptor = process.stdout.fileno()
-    first = os.read(descriptor, 4096)
-    assert first, "the program ended before its first word"
-    started = time.monotonic()
-    os.set_blocking(descriptor, False)
-    shown = [(0.0, first)]
-    while (now := time.monotonic() - started) < after_s:
-        try:
-            if piece := os.read(descriptor, 4096):
-                shown.append((now, piece))
-        except BlockingIOError:
-            pass
-        assert process.poll() is None, "the reply ended before the kill"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    return [(at, piece.decode("utf-8", "ignore")) for at, piece in shown] + [(after_s, "")]
+    ) as process:
+        assert process.stdout is not None
+        descriptor = process.stdout.fileno()
+        shown = [(0.0, os.read(descriptor, 4096))]
+        assert shown[0][1], "the program ended before its first word"
+        started = time.monotonic()
+        os.set_blocking(descriptor, False)
+        while (now := time.monotonic() - started) < after_s and process.poll() is None:
+            with suppress(BlockingIOError):
+                shown.append((now, os.read(descriptor, 4096)))
+            time.sleep(0.01)
+        was_killed = process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        # A reply may have been whole an instant before the kill: then its closing newline was printed.
+        with suppress(BlockingIOError):
+            was_killed = was_killed and not os.read(descriptor, 65536).endswith(b"\n")
+    settled = b"".join(piece for at, piece in shown if at < after_s - LOST_S - GRACE_S)
+    return Answer(settled.decode("utf-8", "ignore"), was_killed)

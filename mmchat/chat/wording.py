@@ -105,7 +105,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             sound_empty="In the recording nobody speaks.",
             memory="{}",
             memory_user="{}",
-            memory_assistant="You said to me: {}",
+            memory_assistant='Earlier you told me: "{}".',
         ),
         "zh": NoteStyle(
             photo="我给你看一张照片，上面有{}。",
@@ -115,7 +115,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             sound_empty="录音里没有人说话。",
             memory="{}",
             memory_user="{}",
-            memory_assistant="你对我说过：{}",
+            memory_assistant="你以前告诉过我：“{}”。",
         ),
     },
     "bracket": {

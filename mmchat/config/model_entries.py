@@ -231,7 +231,7 @@ class LmEntry(Entry):
     """Which family of transformers classes reads it; `image-text` takes pixels."""
     accepts_images: bool = False
     decoding: Decoding = Decoding()
-    notes: Literal["spoken", "witness", "bracket"] = "spoken"
+    notes: Literal["spoken", "plain", "witness", "bracket"] = "spoken"
     """How it is told what was seen, heard and remembered; measured by benchmarks/wording.py."""
     base_url: str | None = None
     """Engine `openai`: the server, up to and including /v1."""

@@ -35,22 +35,27 @@ NO_SPACES = {"zh", "ja"}
 
 @dataclass(frozen=True)
 class Row:
+    """One sound and what is said in it."""
+
     path: Path
     text: str
     language: str
 
 
 def read_rows(path: Path, limit: int) -> list[Row]:
+    """The rows of a JSON Lines file."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     rows = [Row(path.parent / row["audio"], row["text"], row.get("lang", "en")) for row in lines]
     return rows[:limit] if limit else rows
 
 
 def normaliser(language: str) -> Callable[[str], str]:
+    """What both the reference and the transcript go through before they are compared."""
     if language == "en":
         from whisper.normalizers import EnglishTextNormalizer
 
-        return EnglishTextNormalizer()
+        english: Callable[[str], str] = EnglishTextNormalizer()
+        return english
     if language in NO_SPACES:
         return lambda text: "".join(letter for letter in text.lower() if letter.isalnum())
     return lambda text: " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
@@ -66,6 +71,7 @@ def recognise(engine: Any, rows: list[Row], language: str | None) -> Iterator[tu
 
 
 def measure(name: str, engine_name: str, rows: list[Row], *, should_detect: bool, dtype: str) -> dict[str, Any]:
+    """Error rate and speed of one model on one engine."""
     entry = load_models_file()[name]
     path = WeightsStore(weights_dir()).prepared(entry, engine_name)
     started_s = time.perf_counter()
@@ -96,6 +102,7 @@ def measure(name: str, engine_name: str, rows: list[Row], *, should_detect: bool
 
 
 def main() -> None:
+    """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="JSON Lines of audio and text")
     parser.add_argument("-m", "--model", action="append", required=True)

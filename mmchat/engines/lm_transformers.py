@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,6 +23,7 @@ from transformers import (
 
 from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.engines.device import DeviceName, resolve_device, usable_threads
+from mmchat.engines.lm_adapters import require_adapter, with_adapter
 from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
 from mmchat.engines.lm_prompts import (
     ChatTemplateFormat,
@@ -243,8 +245,8 @@ def load(spec: EngineSpec) -> Any:
     `thinking` (bool) lets models that can think do so.
 
     Raises:
-        ModelNotFound: no such folder.
-        WeightsError: the folder does not hold a model that transformers can read.
+        ModelNotFound: no such folder, or not the adapter's.
+        WeightsError: the folder does not hold a model that transformers can read, or the adapter does not fit it.
         DeviceError: it does not fit into memory, or the device is not there.
     """
     path = spec.path
@@ -252,6 +254,7 @@ def load(spec: EngineSpec) -> Any:
         raise ModelNotFound(
             f"The weights of '{spec.name}' are not on this machine: {path}.", hint=f"mmchat models pull {spec.name}"
         )
+    require_adapter(spec)
     quieten()
     device = resolve_device(spec.device)
     if device == "cpu":
@@ -264,7 +267,7 @@ def load(spec: EngineSpec) -> Any:
 
             return load_vision_model(spec, path, config, device, pick_dtype(spec.dtype, device))
         return _load_text_model(spec, path, config, device)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise out_of_memory(spec.name) from error
         raise WeightsError(
@@ -329,26 +332,6 @@ def _cpu_multiplies_bfloat16() -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-
-
-def with_adapter(model: Any, spec: EngineSpec) -> Any:
-    """Put a PEFT adapter on the model.
-
-    Raises:
-        WeightsError: there is none in safetensors form.
-    """
-    path = spec.adapter_path
-    if path is None:
-        return model
-    if not (path / "adapter_model.safetensors").is_file():
-        raise WeightsError(
-            f"{path} holds no adapter_model.safetensors.",
-            hint="Save the adapter as safetensors; pickles are not opened.",
-        )
-    # Deferred: only models with an adapter need it.
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, str(path), is_trainable=False, use_safetensors=True)
 
 
 def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

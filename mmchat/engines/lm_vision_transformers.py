@@ -27,9 +27,10 @@ from transformers import (
 )
 
 from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.engines.lm_adapters import with_adapter
 from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
 from mmchat.engines.lm_prompts import TokenText
-from mmchat.engines.lm_transformers import end_ids, is_out_of_memory, out_of_memory, with_adapter
+from mmchat.engines.lm_transformers import end_ids, is_out_of_memory, out_of_memory
 from mmchat.engines.reply_text import ReplyText
 from mmchat.engines.torch_sampling import Sampler
 from mmchat.errors import ConfigError, DeviceError, ImageError, UsageError

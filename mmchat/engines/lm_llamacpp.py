@@ -111,7 +111,10 @@ class LlamaCppModel:
             for choice in chunk.get("choices", ()):
                 if choice.get("finish_reason") == "length":
                     reason = "length"
-                if text := choice["delta"].get("content"):
+                delta = choice["delta"]
+                if delta.get("reasoning_content"):  # llama.cpp knows some models' thoughts and keeps them apart
+                    clock.tick(timings.get("predicted_n"))
+                if text := delta.get("content"):
                     clock.tick(timings.get("predicted_n"))
                     if shown := reply.push(text):
                         yield TextDelta(shown)

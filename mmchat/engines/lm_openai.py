@@ -103,9 +103,11 @@ class OpenAIModel:
             for choice in event.get("choices") or ():
                 if choice.get("finish_reason") == "length":
                     reason = "length"
-                text = (choice.get("delta") or {}).get("content")
-                if text:
+                delta = choice.get("delta") or {}
+                text = delta.get("content")
+                if text or delta.get("reasoning_content") or delta.get("reasoning"):
                     clock.tick()
+                if text:
                     if shown := reply.push(text):
                         yield TextDelta(shown)
             if reply.ended_by is not None:

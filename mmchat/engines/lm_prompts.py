@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from jinja2 import TemplateError
 
 from mmchat.domain import Message
+from mmchat.engines.reply_text import opens_thought
 from mmchat.errors import UsageError
 
 _REPLACEMENT = "\ufffd"
@@ -21,6 +22,8 @@ class PromptFormat(Protocol):
 
     stop: tuple[str, ...]
     """Strings that end a reply beside the model's own end mark."""
+    opens_thought: bool
+    """Whether the prompt ends inside a thought, so that the model only writes its end."""
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The whole prompt, with the opening of the reply.
@@ -39,17 +42,21 @@ class ChatTemplateFormat:
     def __init__(self, tokenizer: Any, *, is_thinking: bool = False) -> None:
         self._tokenizer = tokenizer
         self._is_thinking = is_thinking
+        self.opens_thought = opens_thought(self._text([Message("user", "Hello.")]))
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
+        text = self._text(messages)
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _text(self, messages: Sequence[Message]) -> str:
         try:
-            text = self._render(messages)
+            return self._render(messages)
         except TemplateError:
             # Some templates know no system role, or insist on turns that alternate.
             try:
-                text = self._render(_folded(messages))
+                return self._render(_folded(messages))
             except TemplateError as error:
                 raise UsageError(f"The model's chat template cannot render these messages: {error}") from error
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _render(self, messages: Sequence[Message]) -> str:
         turns = [{"role": message.role, "content": message.text} for message in messages]
@@ -64,6 +71,7 @@ class PlainFormat:
     """For models without a chat template: the system text, then lines that begin with who speaks."""
 
     stop: tuple[str, ...] = ("\nUser:",)
+    opens_thought = False
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -78,6 +86,7 @@ class InstructionFormat:
     """For FLAN-T5 and its like: one message is the instruction itself; several become a short script to go on with."""
 
     stop: tuple[str, ...] = ("\nUser:",)
+    opens_thought = False
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -98,6 +107,7 @@ class JoinedTurnsFormat:
     """For BlenderBot: the turns, two blanks between them, as it was trained; it takes no system text but as a turn."""
 
     stop: tuple[str, ...] = ()
+    opens_thought = False
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer

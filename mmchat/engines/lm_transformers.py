@@ -108,7 +108,7 @@ class TransformersModel:
                 break
         sampler = Sampler(options, prompt_ids)
         text = TokenText(self._tokenizer)
-        reply = ReplyText((*self._format.stop, *options.stop))
+        reply = ReplyText((*self._format.stop, *options.stop), is_thinking=self._format.opens_thought)
         reason: FinishReason = "length"
         while clock.reply_tokens < room:
             if cancel.is_set() or logits is None:
@@ -242,7 +242,8 @@ def load(spec: EngineSpec) -> Any:
     """Load a folder of safetensors; the loader of `engines.registry`. Nothing is fetched, no pickle is opened.
 
     Decoder, encoder–decoder or vision model is found from the folder's configuration. Options:
-    `thinking` (bool) lets models that can think do so.
+    `thinking` (bool) lets models that can think do so before they answer; what they think is not part of
+    the reply.
 
     Raises:
         ModelNotFound: no such folder, or not the adapter's.

@@ -31,7 +31,7 @@ from mmchat.engines.lm_adapters import with_adapter
 from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
 from mmchat.engines.lm_prompts import TokenText
 from mmchat.engines.lm_transformers import end_ids, is_out_of_memory, out_of_memory
-from mmchat.engines.reply_text import ReplyText
+from mmchat.engines.reply_text import ReplyText, opens_thought
 from mmchat.engines.torch_sampling import Sampler
 from mmchat.errors import ConfigError, DeviceError, ImageError, UsageError
 
@@ -45,12 +45,16 @@ class VisionLanguageModel:
     engine = "transformers"
     accepts_images = True
 
-    def __init__(self, name: str, model: Any, processor: Any, context_tokens: int, device: str) -> None:
+    def __init__(
+        self, name: str, model: Any, processor: Any, context_tokens: int, device: str, *, is_thinking: bool = False
+    ) -> None:
         self.name = name
         self.device = device
         self.context_tokens = context_tokens
         self._model: Any | None = model
         self._processor = processor
+        self._is_thinking = is_thinking
+        self._opens_thought = opens_thought(self._render([Message("user", "Hello.")]))
         self._end_ids = end_ids(model, processor.tokenizer)
         self._counts = TokenCounts(lambda messages: int(self._encode(messages)["input_ids"].shape[1]))
         self._lock = Lock()
@@ -85,7 +89,7 @@ class VisionLanguageModel:
         self, call: _Call, clock: ReplyClock, prompt_tokens: int, options: GenerateOptions, cancel: Event
     ) -> Iterator[TextDelta | GenerationDone]:
         text = TokenText(self._processor.tokenizer)
-        reply = ReplyText(options.stop)
+        reply = ReplyText(options.stop, is_thinking=self._opens_thought)
         reason: FinishReason = "length"
         while True:
             token = call.next(cancel)
@@ -113,6 +117,13 @@ class VisionLanguageModel:
 
     def _encode(self, messages: Sequence[Message]) -> Any:
         """The processor's tensors for the whole prompt, pictures in their places before the words."""
+        images = [_read_image(path) for message in messages for path in message.image_paths]
+        try:
+            return self._processor(text=[self._render(messages)], images=images or None, return_tensors="pt")
+        except ValueError as error:
+            raise UsageError(f"'{self.name}' cannot take these messages: {error}") from error
+
+    def _render(self, messages: Sequence[Message]) -> str:
         turns = [
             {
                 "role": message.role,
@@ -120,12 +131,11 @@ class VisionLanguageModel:
             }
             for message in messages
         ]
-        images = [_read_image(path) for message in messages for path in message.image_paths]
-        prompt = self._processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        try:
-            return self._processor(text=[prompt], images=images or None, return_tensors="pt")
-        except ValueError as error:
-            raise UsageError(f"'{self.name}' cannot take these messages: {error}") from error
+        return str(
+            self._processor.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, enable_thinking=self._is_thinking
+            )
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -220,7 +230,8 @@ def load_vision_model(
     model = with_adapter(model, spec).to(device).eval()
     text_config = config.get_text_config()
     context = spec.context_tokens or getattr(text_config, "max_position_embeddings", 0) or _DEFAULT_CONTEXT_TOKENS
-    return VisionLanguageModel(spec.name, model, processor, int(context), device)
+    is_thinking = bool(spec.options.get("thinking", False))
+    return VisionLanguageModel(spec.name, model, processor, int(context), device, is_thinking=is_thinking)
 
 
 def _read_image(path: Path) -> Image.Image:

@@ -14,6 +14,12 @@ from mmchat.domain import GenerateOptions, GenerationDone, Message
 from mmchat.engines.scripted import ScriptedLanguageModel
 
 CONTEXT_TOKENS = 600
+THOUGHTS = {
+    "thinks aloud": [("content", piece) for piece in ("<th", "ink>", "They greet", " me.</", "think>\n", "\n")],
+    "thinks": [("reasoning_content", "They greet"), ("reasoning_content", " me.")],
+    "thinks, in vLLM's words": [("reasoning", "They greet"), ("reasoning", " me.")],
+}
+"""Modes in which something is thought first, as servers pass it on."""
 
 
 class FakeServer(ThreadingHTTPServer):
@@ -96,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
         options = GenerateOptions(max_new_tokens=body["max_tokens"])
         self.wfile.write(b": keep-alive\n\n")
         self._event(json.dumps({"choices": [{"delta": {"role": "assistant", "content": None}}]}))
+        for key, piece in THOUGHTS.get(self.server.mode, ()):
+            self._event(json.dumps({"choices": [{"delta": {key: piece}}]}))
         for event in self.server.model.stream(messages, options, Event()):
             if isinstance(event, GenerationDone):
                 reason = "length" if event.finish_reason == "length" else "stop"

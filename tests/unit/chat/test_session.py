@@ -247,6 +247,13 @@ def test_an_empty_reply_is_announced(make_bench: MakeBench) -> None:
     assert of_type(events, ReplyEnded)[0].turn.text == ""
 
 
+def test_a_thought_that_fills_the_reply_is_announced(make_bench: MakeBench) -> None:
+    settings = SessionSettings(options={"max_new_tokens": 3})
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(["<think> on and on and on"])), settings)
+    events = say(bench, "hm")
+    assert any("still thinking" in notice.text for notice in of_type(events, Notice))
+
+
 def test_a_reply_that_repeats_is_cut_and_says_so(make_bench: MakeBench) -> None:
     bench = make_bench(FakeEngines(ScriptedLanguageModel(["It goes round and round. " * 80])))
     events = say(bench, "go")

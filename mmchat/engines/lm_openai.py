@@ -107,9 +107,8 @@ class OpenAIModel:
                 text = delta.get("content")
                 if text or delta.get("reasoning_content") or delta.get("reasoning"):
                     clock.tick()
-                if text:
-                    if shown := reply.push(text):
-                        yield TextDelta(shown)
+                if text and (shown := reply.push(text)):
+                    yield TextDelta(shown)
             if reply.ended_by is not None:
                 reason = reply.ended_by
                 break

@@ -10,7 +10,6 @@ from typing import Literal
 
 from mmchat.engines.repetition import RepetitionGuard
 
-
 THOUGHT_BEGINS, THOUGHT_ENDS = "<think>", "</think>"
 """What Qwen3, DeepSeek-R1, SmolLM3 and others write around what they think before they answer."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -74,7 +74,7 @@ def run(
     return "".join(event.text for event in events[:-1] if isinstance(event, TextDelta)), done
 
 
-def every(kinds: list[object]) -> pytest.MarkDecorator:
+def every(kinds: Sequence[object]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("model", kinds, indirect=True)
 
 

@@ -63,7 +63,8 @@ def test_a_muted_microphone_is_noticed_while_recording(virtual_mic: VirtualMicro
     assert recorder.state == "recording"
     assert recorder.peak_dbfs == -96
     recorder.cancel()
-    assert recorder.state == "idle"
+    after: str = recorder.state
+    assert after == "idle"
     report = level_test(duration_s=0.6)
     assert "muted" in report.warning
 

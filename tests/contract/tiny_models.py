@@ -143,7 +143,6 @@ def _idefics3() -> tuple[Any, Any]:
         },
         image_token_id=tokens.convert_tokens_to_ids("<image>"),
         scale_factor=2,
-        pad_token_id=tokens.pad_token_id,
     )
     return processor, config
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmchat.chat.prompt import CUT_MARK, Entry, assemble, merge_same_role
-from mmchat.domain import Message
+from mmchat.domain import Message, Role
 
 PER_MESSAGE = 4
 
@@ -21,10 +21,10 @@ def count(messages: Sequence[Message]) -> int:
 
 def conversation(word_counts: Sequence[int]) -> list[Entry]:
     """User and assistant in turn, ending with the user."""
+    roles: tuple[Role, Role] = ("user", "assistant")
     return [
-        Entry(f"t{index}", index % 2 == 0, (Message(role, " ".join([f"w{index}"] * words)),))
+        Entry(f"t{index}", index % 2 == 0, (Message(roles[index % 2], " ".join([f"w{index}"] * words)),))
         for index, words in enumerate(word_counts)
-        for role in [("user", "assistant")[index % 2]]
     ]
 
 

@@ -47,13 +47,14 @@ def encode(path: Path, pcm: NDArray[np.float32], box_format: str, codec: str, ra
     """Write sound with ffmpeg's encoders. pcm: (S,), the same on every channel."""
     with av.open(str(path), "w", format=box_format) as box:
         stream = box.add_stream(codec, rate=rate_hz, layout=layout, options={"strict": "experimental"})
+        assert isinstance(stream, av.AudioStream)
         samples = np.round(pcm * 32767).astype(np.int16)[np.newaxis]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
         frame.rate = rate_hz
         convert = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate_hz)
         fifo = av.AudioFifo()
-        for part in [*convert.resample(frame), *convert.resample(None)]:
-            fifo.write(part)
+        for converted in [*convert.resample(frame), *convert.resample(None)]:
+            fifo.write(converted)
         while (part := fifo.read(stream.codec_context.frame_size or 1024, partial=True)) is not None:
             box.mux(stream.encode(part))
         box.mux(stream.encode(None))

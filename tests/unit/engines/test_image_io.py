@@ -32,8 +32,15 @@ def two_halves(size: tuple[int, int] = (40, 20)) -> Image.Image:
     return image
 
 
-def is_near(pixel: tuple[int, ...], colour: tuple[int, ...], tolerance: int = 12) -> bool:
-    return all(abs(one - other) <= tolerance for one, other in zip(pixel, colour, strict=True))
+def pixel(image: Image.Image, at: tuple[int, int]) -> tuple[int, ...]:
+    """The pixel of a picture that has several channels."""
+    value = image.getpixel(at)
+    assert isinstance(value, tuple)
+    return value
+
+
+def is_near(found: tuple[int, ...], colour: tuple[int, ...], tolerance: int = 12) -> bool:
+    return all(abs(one - other) <= tolerance for one, other in zip(found, colour, strict=True))
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO"])
@@ -41,8 +48,8 @@ def test_formats_come_out_as_rgb(form: str) -> None:
     options = {"quality": 95, "subsampling": 0} if form == "JPEG" else {"lossless": True} if form == "WEBP" else {}
     image = decode_image(encoded(two_halves((32, 32)), form, **options), "x")
     assert image.mode == "RGB"
-    assert is_near(image.getpixel((2, 10)), (255, 0, 0))
-    assert is_near(image.getpixel((29, 10)), (0, 0, 255))
+    assert is_near(pixel(image, (2, 10)), (255, 0, 0))
+    assert is_near(pixel(image, (29, 10)), (0, 0, 255))
 
 
 @pytest.mark.parametrize("size", [(40, 20), (TARGET_PX * 3, 64)])
@@ -52,14 +59,14 @@ def test_exif_orientation_turns_the_picture(form: str, size: tuple[int, int]) ->
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
     image = decode_image(encoded(two_halves(size), form, exif=exif), "x")
     assert image.height > image.width
-    assert is_near(image.getpixel((image.width // 2, 1)), (255, 0, 0), 30)
-    assert is_near(image.getpixel((image.width // 2, image.height - 2)), (0, 0, 255), 30)
+    assert is_near(pixel(image, (image.width // 2, 1)), (255, 0, 0), 30)
+    assert is_near(pixel(image, (image.width // 2, image.height - 2)), (0, 0, 255), 30)
 
 
 def test_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=20)
-    assert is_near(decode_image(data, "x").getpixel((3, 3)), (255, 0, 0))
+    assert is_near(pixel(decode_image(data, "x"), (3, 3)), (255, 0, 0))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -80,12 +87,12 @@ def test_transparent_palette_entry_is_white_even_when_shrunk() -> None:
 def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     values = np.full((4, 4), 32768, dtype=np.uint16)
     data = encoded(Image.fromarray(values), "PNG")
-    assert is_near(decode_image(data, "x").getpixel((1, 1)), (128, 128, 128), 1)
+    assert is_near(pixel(decode_image(data, "x"), (1, 1)), (128, 128, 128), 1)
 
 
 def test_cmyk_and_bilevel() -> None:
     cyan = encoded(Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG", quality=95)
-    assert decode_image(cyan, "x").getpixel((4, 4))[0] < 60
+    assert pixel(decode_image(cyan, "x"), (4, 4))[0] < 60
     assert decode_image(encoded(Image.new("1", (8, 8), 1), "PNG"), "x").getpixel((0, 0)) == (255, 255, 255)
 
 

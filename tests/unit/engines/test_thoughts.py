@@ -91,7 +91,7 @@ def test_a_prompt_that_opens_a_thought_is_known() -> None:
 class _Recited:
     """Steps of a model that says one text, token by token, whatever it is asked."""
 
-    max_reply_tokens = None
+    max_reply_tokens: int | None = None
     cached_tokens = 0
 
     def __init__(self, ids: Sequence[int], vocabulary: int) -> None:

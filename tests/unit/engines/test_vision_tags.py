@@ -22,11 +22,11 @@ DOGS, HORSE, TENCH = range(151, 269), 339, 0
 
 def probabilities(**at: float) -> NDArray[np.float64]:
     """Named classes as given, the rest of the mass spread evenly."""
-    values = np.full(len(VOCABULARY.class_names), 0.0)
+    values: NDArray[np.float64] = np.full(len(VOCABULARY.class_names), 0.0)
     for name, value in at.items():
         values[int(name.removeprefix("c"))] = value
-    rest = 1 - values.sum()
-    return values + rest / len(values)
+    values += (1 - values.sum()) / len(values)
+    return values
 
 
 def test_every_class_stands_under_exactly_one_thing() -> None:

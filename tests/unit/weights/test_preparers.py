@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -51,11 +50,10 @@ def nothing(source, target, report):
 
 
 @pytest.fixture(autouse=True)
-def toy_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def toy_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "toy_preparers.py").write_text(MODULE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
-    return
 
 
 def use(monkeypatch: pytest.MonkeyPatch, function: str, version: int = 1) -> None:

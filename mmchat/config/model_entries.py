@@ -32,6 +32,8 @@ Format = Literal[
     "none",
 ]
 
+Scalar = bool | int | float | str
+
 SOURCE_SCHEMES = ("pypi", "hub", "dir", "file")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -162,11 +164,19 @@ class Entry(BaseModel):
     """The hub asks to accept a licence and to log in first."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    options: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    """Passed to the engine as they are."""
+    options: dict[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
+    """Passed to the engine as they are: scalars, or lists of them."""
     aliases: tuple[str, ...] = ()
     weights_name: str = ""
     """Folder under the weights folder: the base's name for an entry with `base`. Filled in, not written."""
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _check_options(cls, value: Any) -> Any:
+        for key, option in value.items() if isinstance(value, dict) else ():
+            if not all(isinstance(each, Scalar) for each in (option if isinstance(option, list) else [option])):
+                raise ValueError(f"'{key}' must be a text, a number, true or false, or a list of those")
+        return value
 
     @field_validator("join")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from mmchat.config.model_entries import ENGINE_NAMES, LmEntry, Source, is_inside
 from mmchat.config.models_file import ModelsFile, load_models_file, packaged_models_path
-from mmchat.engines.registry import LOADERS
+from mmchat.domain import EngineSpec, GenerateOptions, Message, TextDelta
+from mmchat.engines.registry import LOADERS, load_engine
 from mmchat.errors import ConfigError, ModelNotFound
 from mmchat.weights.preparers import PREPARERS
 
@@ -259,3 +261,29 @@ def test_any_table_is_an_entry_or_a_problem(table: dict[str, object]) -> None:
     loader.add(Path("/u/models.toml"), {"models": {"x": dict(table)}})
     models = loader.finish()
     assert ("x" in models.entries) != ("x" in models.broken)
+
+
+# --- options ------------------------------------------------------------------------------------
+
+SCRIPTED = '[models.actor]\nkind = "lm"\nengine = "scripted"\n'
+
+
+def test_options_may_be_lists_and_reach_the_engine(tmp_path: Path) -> None:
+    """`replies` is one of the scripted engine's documented options."""
+    entry = load(tmp_path, SCRIPTED + 'options = { replies = ["One.", "Two."], delay_s = 0.0, accepts_images = true }')[
+        "actor"
+    ]
+    model = load_engine("lm", EngineSpec("actor", "scripted", options=entry.options))
+    said = []
+    for _ in range(3):
+        events = model.stream([Message("user", "go on")], GenerateOptions(), Event())
+        said.append("".join(event.text for event in events if isinstance(event, TextDelta)))
+    assert said == ["One.", "Two.", "Two."]
+    assert model.accepts_images is True
+
+
+@pytest.mark.parametrize("value", ["{ deep = 1 }", "[[1], [2]]", "[1, { deep = 1 }]", "2026-01-01"])
+def test_an_option_of_another_shape_is_named(tmp_path: Path, value: str) -> None:
+    models = load(tmp_path, f"{SCRIPTED}options = {{ replies = {value} }}")
+    assert len(models.broken["actor"]) == 1
+    assert "models.actor.options: 'replies' must be a text, a number" in models.broken["actor"][0]

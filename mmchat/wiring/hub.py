@@ -56,7 +56,7 @@ class EngineHub:
         self._slots: dict[ModelKind, _Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
 
     def _slot(self, kind: ModelKind, name: str) -> _Slot:
-        return _Slot(kind, name, lambda report: self._load(kind, name, report))
+        return _Slot(kind, name, self._load)
 
     # --- chat.ports.Engines ---------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class EngineHub:
             try:
                 entry, engine = self._resolve(slot.state.model)
                 if entry.needs_weights and slot.state.stage == "idle":
-                    self._weights_path(entry, engine, slot.report)
+                    self._weights_path(entry, engine, slot)
                     slot.rest("")
             except MmchatError as error:
                 log.warning("fetching %s: %s", slot.state.model, error)
@@ -149,28 +149,32 @@ class EngineHub:
 
     # --- loading, in a slot's own thread --------------------------------------------------------
 
-    def _load(self, kind: ModelKind, name: str, report: Report) -> Any:
+    def _load(self, slot: _Slot) -> Any:
+        name, kind = slot.state.model, slot.state.kind
         entry, engine = self._resolve(name)
         if entry.kind != kind:
             raise ModelNotFound(f"'{name}' is a model for {entry.kind}, not for {kind}.", hint="mmchat models list")
-        path = self._weights_path(entry, engine, report) if entry.needs_weights else None
-        report("loading", "loading", None)
+        path = self._weights_path(entry, engine, slot) if entry.needs_weights else None
+        slot.report("loading", "loading", None)
         return load_engine(kind, self._spec(entry, engine, path))
 
     def _resolve(self, name: str) -> tuple[ModelEntry, str]:
         return self._models.resolve(name, has_gpu=self._options.device != "cpu" and has_gpu())
 
-    def _weights_path(self, entry: ModelEntry, engine: str, report: Report) -> Path:
+    def _weights_path(self, entry: ModelEntry, engine: str, slot: _Slot) -> Path:
         def on_progress(progress: PullProgress) -> None:
-            report("pulling", *describe_progress(progress))
+            slot.report("pulling", *describe_progress(progress))
 
-        if not self._weights.is_installed(entry):
-            if not self._options.should_pull:
-                raise ModelNotFound(
-                    f"The weights of '{entry.name}' are not on this machine.", hint=f"mmchat models pull {entry.name}"
-                )
-            self._weights.pull(entry, on_progress=on_progress, engine=engine)
-        return self._weights.prepared(entry, engine, on_progress=on_progress)
+        # A load that finds the background fetch at work waits for it, and its progress stays in view.
+        with slot.fetching:
+            if not self._weights.is_installed(entry):
+                if not self._options.should_pull:
+                    raise ModelNotFound(
+                        f"The weights of '{entry.name}' are not on this machine.",
+                        hint=f"mmchat models pull {entry.name}",
+                    )
+                self._weights.pull(entry, on_progress=on_progress, engine=engine)
+            return self._weights.prepared(entry, engine, on_progress=on_progress)
 
     def _spec(self, entry: ModelEntry, engine: str, path: Path | None) -> EngineSpec:
         options: dict[str, object] = dict(entry.options)
@@ -189,9 +193,6 @@ class EngineHub:
             adapter_path=Path(entry.adapter) if entry.adapter else None,
             options=options,
         )
-
-
-Report = Callable[[str, str, "float | None"], None]
 
 
 def describe_progress(progress: PullProgress) -> tuple[str, float | None]:
@@ -214,8 +215,10 @@ def _duration(seconds: float) -> str:
 class _Slot:
     """One model: its state for everybody, itself for whoever waits."""
 
-    def __init__(self, kind: ModelKind, name: str, load: Callable[[Report], Any]) -> None:
+    def __init__(self, kind: ModelKind, name: str, load: Callable[[_Slot], Any]) -> None:
         self._load = load
+        self.fetching = threading.Lock()
+        """Held while the weights are fetched and prepared."""
         self._lock = threading.Lock()
         self._future: Future[Any] | None = None
         self.state = LoadState(kind=kind, model=name, engine="", stage="idle")
@@ -260,7 +263,7 @@ class _Slot:
 
     def _run(self, future: Future[Any]) -> None:
         try:
-            model = self._load(self.report)
+            model = self._load(self)
         except MmchatError as error:
             self.report("failed", str(error), None)
             future.set_exception(error)

@@ -73,8 +73,6 @@ def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, .
         "embed": settings.embed,
     }
     names = {kind: wanted[kind] or models.defaults.for_kind(kind) for kind in kinds}
-    for name in names.values():
-        models.resolve(name)  # a wrong name is said now, not when the first reply is due
     hub_options = HubOptions(should_pull=options.should_pull, threads=settings.threads, device=settings.device)
     return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_KIND_WORDS: dict[ModelKind, str] = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "memory"}
+
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
@@ -48,11 +50,17 @@ class EngineHub:
     def __init__(
         self, models: ModelsFile, weights: WeightsStore, names: Mapping[ModelKind, str], options: HubOptions
     ) -> None:
-        """`names`: the model of each kind; a kind left out has none."""
+        """`names`: the model of each kind; a kind left out has none.
+
+        Raises:
+            ConfigError, ModelNotFound: a name is unknown, broken, or a model's of another kind.
+        """
         self._models = models
         self._weights = weights
         self._options = options
         self._lock = threading.Lock()
+        for kind, name in names.items():
+            self._check(kind, name)  # a wrong name is said now, not when the first reply is due
         self._slots: dict[ModelKind, _Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
 
     def _slot(self, kind: ModelKind, name: str) -> _Slot:
@@ -90,7 +98,7 @@ class EngineHub:
         return tuple(slot.state for slot in list(self._slots.values()))
 
     def use_language_model(self, name: str) -> None:
-        self._models.resolve(name)  # an unknown name is refused before anything is given up
+        self._check("lm", name)  # a wrong name is refused before anything is given up
         with self._lock:
             old = self._slots.get("lm")
             if old is not None and old.state.model == name and old.state.stage != "failed":
@@ -134,6 +142,14 @@ class EngineHub:
                 log.warning("fetching %s: %s", slot.state.model, error)
                 slot.rest(error.message)
 
+    def _check(self, kind: ModelKind, name: str) -> None:
+        entry, _ = self._models.resolve(name)
+        if entry.kind != kind:
+            raise ModelNotFound(
+                f"'{name}' is a {_KIND_WORDS[entry.kind]} model, not a {_KIND_WORDS[kind]} model.",
+                hint=f"`mmchat models list` names them; those for this say {kind}.",
+            )
+
     def _is_in_place(self, name: str) -> bool:
         """Whether loading needs no fetching and no preparing."""
         entry, engine = self._resolve(name)
@@ -152,8 +168,6 @@ class EngineHub:
     def _load(self, slot: _Slot) -> Any:
         name, kind = slot.state.model, slot.state.kind
         entry, engine = self._resolve(name)
-        if entry.kind != kind:
-            raise ModelNotFound(f"'{name}' is a model for {entry.kind}, not for {kind}.", hint="mmchat models list")
         path = self._weights_path(entry, engine, slot) if entry.needs_weights else None
         slot.report("loading", "loading", None)
         return load_engine(kind, self._spec(entry, engine, path))

@@ -11,7 +11,7 @@ import pytest
 
 from mmchat.config.models_file import load_models_file
 from mmchat.domain import ModelKind, PullProgress
-from mmchat.errors import ConfigError, ModelNotFound, WeightsError
+from mmchat.errors import ModelNotFound, WeightsError
 from mmchat.paths import user_models_path
 from mmchat.wiring.hub import EngineHub, HubOptions, describe_progress
 
@@ -162,9 +162,13 @@ def test_recall_does_not_wait_for_a_download(make_hub: Callable[..., EngineHub],
 
 
 def test_a_model_of_another_kind_is_refused(make_hub: Callable[..., EngineHub]) -> None:
-    hub = make_hub({"lm": "vectors"})
-    with pytest.raises((ModelNotFound, ConfigError), match="is a model for embed"):
-        hub.language_model()
+    with pytest.raises(ModelNotFound, match="'vectors' is a memory model, not a language model"):
+        make_hub({"lm": "vectors"})
+    hub = make_hub({"lm": "parrot"})
+    old = hub.language_model()
+    with pytest.raises(ModelNotFound, match="not a language model"):
+        hub.use_language_model("vectors")
+    assert hub.language_model() is old
 
 
 @pytest.mark.parametrize(

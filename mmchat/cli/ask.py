@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmchat.cli.output import print_json, print_text
+from mmchat.cli.output import print_json, print_text, warn
 from mmchat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ def answer(desk: Desk, conversation: Any, text: str, files: tuple[Path, ...], *,
         load_states=desk.load_states,
         on_text=(lambda _: None) if as_json else (lambda piece: print_text(piece, end="")),
     )
+    if not sys.stderr.isatty():  # a person was told as it happened; a script must learn of a cut message too
+        for notice in outcome.notices:
+            warn(notice)
     if as_json:
         if outcome.reply is not None:
             print_json(reply_row(outcome.reply, outcome))
@@ -160,5 +163,5 @@ def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
         }
         if window
         else None,
-        "notice": reply.notice,
+        "notice": " ".join(outcome.notices) or reply.notice,
     }

@@ -153,8 +153,8 @@ def check_disk() -> list[Finding]:
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(existing).free
         detail = f"{free / GB:.1f} GB free for {name} in {folder}"
-        if not os.access(existing, os.W_OK):
-            findings.append(Finding("disk", "fail", f"{existing} cannot be written", "Check who owns it."))
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            findings.append(Finding("disk", "fail", f"{name} cannot be written to {existing}", "Check who owns it, or set MMCHAT_HOME."))
         elif free < LOW_DISK_BYTES // 20:
             findings.append(Finding("disk", "fail", detail, "Make room; nothing more can be stored soon."))
         elif free < LOW_DISK_BYTES:
@@ -177,7 +177,7 @@ def check_database() -> list[Finding]:
     finally:
         store.close()
     if problems:
-        fix = f"Keep a copy of {path.parent}, then export what can be read: mmchat sessions export"
+        fix = f"Keep a copy of {path.parent}, then export what can be read: mmchat sessions export --all"
         return [Finding("database", "fail", "; ".join(problems[:5]), fix)]
     return [Finding("database", "ok", f"{path}, {path.stat().st_size / 1e6:.1f} MB, passes its integrity check")]
 

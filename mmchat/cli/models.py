@@ -19,7 +19,7 @@ app = typer.Typer(
     help="The models: list, fetch, check and remove them.",
     no_args_is_help=True,
     epilog="\b\nExamples:\n"
-    "  mmchat models pull                 the default stack, about 300 MB\n"
+    "  mmchat models pull                 the default stack, about 400 MB\n"
     "  mmchat models pull whisper-small   another one\n"
     "  mmchat models recommend            what suits this machine\n",
 )

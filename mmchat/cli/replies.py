@@ -68,19 +68,21 @@ class TurnOutcome:
 
 
 def open_conversation(desk: Desk, *, should_continue: bool, session_id: str | None) -> ChatSession:
-    """The conversation that `-c` and `-s` ask for; without them, or with nothing to continue, a new one.
+    """The conversation that `-c` and `-s` (an id, or "last") ask for; without them, or with nothing to continue, a new one.
 
     Raises:
         UsageError: both were given, or there is no such conversation.
     """
     if should_continue and session_id is not None:
         raise UsageError("-c and -s exclude each other.", hint="Use -s to name a conversation, -c for the last one.")
-    if session_id is not None:
+    if session_id is not None and session_id != "last":
         return desk.open_session(session_id)
-    if should_continue:
+    if should_continue or session_id is not None:
         latest = desk.latest_session()
         if latest is not None:
             return desk.open_session(latest.id)
+        if session_id is not None:
+            raise UsageError("There are no conversations yet.", hint="Leave out -s to start one.")
         narrate("There is no conversation to continue yet, so this is a new one.")
     return desk.new_session()
 

@@ -51,7 +51,6 @@ def open_store() -> MemoryStore:
     """The user's conversations. Raises MemoryStoreError."""
     from mmchat.memory.store import MemoryStore
 
-    paths.private_dir(paths.data_dir())
     return MemoryStore(paths.database_path(), paths.blobs_dir())
 
 

@@ -78,6 +78,21 @@ def test_the_turn_is_stored_and_can_be_continued(run: Run) -> None:
     assert turns[-2].text == "third"
 
 
+def test_last_is_the_latest_conversation(run: Run) -> None:
+    refused = run("ask", "hello", "-s", "last")
+    assert (refused.code, "no conversations yet" in refused.err) == (2, True)
+    run("ask", "first")
+    assert run("ask", "second", "-s", "last").code == 0
+    ((_, turns),) = stored()
+    assert [turn.text for turn in turns if turn.role == "user"] == ["first", "second"]
+
+
+def test_a_script_is_told_that_its_message_was_cut(run: Run) -> None:
+    done = run("ask", "--json", stdin="word " * 6000)
+    assert "longer than the model can read" in done.err
+    assert "longer than the model can read" in json.loads(done.out)["notice"]
+
+
 def test_continuing_nothing_starts_anew(run: Run) -> None:
     assert run("ask", "hello", "-c").code == 0
     assert len(stored()) == 1
@@ -176,6 +191,7 @@ def test_a_file_that_cannot_be_used_is_named_and_nothing_is_stored(run: Run, tmp
         (["ask", "x", "-n", "-c"], 2, "--no-log"),
         (["ask", "x", "-s", "nosuch"], 2, "nosuch"),
         (["ask", "x", "-m", "ecco"], 3, "Did you mean 'echo'?"),
+        (["ask", "x", "-m", "ears"], 3, "a speech model, not a language model"),
         (["ask", "x", "-a", "-", "-a", "-"], 2, "Only one"),
         (["ask", "x", "--temperature", "-1"], 2, "--temperature"),
         (["ask", "x", "--max-tokens", "0"], 2, "--max-tokens"),
@@ -190,6 +206,19 @@ def test_mistakes_are_named_on_stderr_with_their_exit_code(run: Run, args: list[
     assert words in done.err
     assert done.out == ""
     assert "Traceback" not in done.err
+    assert stored() == []
+
+
+def test_a_home_that_cannot_be_written_is_said_in_words(
+    run: Run, scripted_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scripted_home / "file").write_text("")
+    monkeypatch.setenv("MMCHAT_HOME", str(scripted_home / "file"))
+    for args in (["sessions", "list"], ["recall", "x"], ["ask", "x"]):
+        done = run(*args)
+        assert "folder of conversations cannot be used" in done.err
+        assert "mistake in mmchat" not in done.err
+    assert run("doctor", "--no-listen").code == 1
 
 
 def test_a_failing_model_keeps_the_question(run: Run, scripted_home: Path) -> None:

@@ -18,6 +18,7 @@ from mmchat.chat.reply import stream_reply
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.title import make_title
 from mmchat.chat.wording import turn_messages
+from mmchat.chat.worth import is_small_talk, worth_telling
 from mmchat.domain import (
     AttachmentRead,
     GenerateOptions,
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 MAX_RECALLED = 3
 """Few and short: a small model drowns in notes."""
+RECALL_DEPTH = 3 * MAX_RECALLED
+"""How many are looked at to find so many that tell something."""
 REPLY_SHARE = 0.5
 """At most this share of a context is kept free for the reply."""
 
@@ -183,7 +186,7 @@ class ChatSession:
 
     def _recalled(self, question: Turn, history: Sequence[Turn]) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
         query = searchable_text(question)
-        if not self._settings.should_recall or not query:
+        if not self._settings.should_recall or not query or is_small_talk(query):
             return ()
         yield WorkStarted("remembering")
         view_start = _view_start(history)
@@ -191,10 +194,11 @@ class ChatSession:
         told = [note.turn for turn in history[view_start:] for note in turn.recalled]
         hidden = [*in_view, *told, question.id]
         try:
-            return self._recall.find(query, k=MAX_RECALLED, exclude_turns=hidden)
+            found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden)
         except (EngineUnavailable, WeightsError, DeviceError) as error:
             yield Notice(f"Remembering by words only: {error}")
-            return self._recall.find(query, k=MAX_RECALLED, exclude_turns=hidden, use_vectors=False)
+            found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden, use_vectors=False)
+        return worth_telling(query, found)[:MAX_RECALLED]
 
     def _index(self, *turn_ids: str) -> None:
         """Make turns findable by meaning: after the reply, so that it is never delayed.

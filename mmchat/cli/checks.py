@@ -154,7 +154,8 @@ def check_disk() -> list[Finding]:
         free = shutil.disk_usage(existing).free
         detail = f"{free / GB:.1f} GB free for {name} in {folder}"
         if not existing.is_dir() or not os.access(existing, os.W_OK):
-            findings.append(Finding("disk", "fail", f"{name} cannot be written to {existing}", "Check who owns it, or set MMCHAT_HOME."))
+            fix = "Check who owns it, or choose another place with MMCHAT_HOME."
+            findings.append(Finding("disk", "fail", f"{name} cannot be written to {existing}", fix))
         elif free < LOW_DISK_BYTES // 20:
             findings.append(Finding("disk", "fail", detail, "Make room; nothing more can be stored soon."))
         elif free < LOW_DISK_BYTES:

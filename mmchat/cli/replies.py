@@ -68,7 +68,9 @@ class TurnOutcome:
 
 
 def open_conversation(desk: Desk, *, should_continue: bool, session_id: str | None) -> ChatSession:
-    """The conversation that `-c` and `-s` (an id, or "last") ask for; without them, or with nothing to continue, a new one.
+    """The conversation that `-c` and `-s` ask for; without them, or with nothing to continue, a new one.
+
+    `session_id`: an id, the beginning of one, or "last".
 
     Raises:
         UsageError: both were given, or there is no such conversation.

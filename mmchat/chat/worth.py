@@ -1,0 +1,64 @@
+"""Which of the turns that recall found are worth telling the model.
+
+Recall finds what is about the same thing. A question or an order of long ago is about it too, but holds
+nothing to know, and a small model takes it for a present one: told "Say this in French:" before "What is
+the capital of France?", SmolLM2 spoke French for the rest of the conversation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mmchat.domain import Recalled
+
+_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
+_OF_THEMSELVES = re.compile(r"\b(?:i|i'm|i've|my|mine|we|our|us)\b|(?<![帮给教跟和对])(?<!告诉)我")
+"""Who speaks of themselves tells something, even in a question: "What can I cook for my vegan sister?"."""
+_ORDER = re.compile(
+    r"(?:(?:please|now|then|and|can you|could you|would you|will you)\s+)*"
+    r"(?:answer|ask|calculate|compare|continue|count|correct|describe|draw|draft|explain|find|finish|give|go on|"
+    r"help|imagine|list|make|name|paraphrase|print|proofread|read|repeat|reply|respond|rewrite|say|show|sing|"
+    r"solve|spell|suggest|summari[sz]e|tell|think|translate|try|use|write)\b"
+    r"|(?:请|现在|再|帮我|给我|用)*(?:请|写|说|讲|翻译|总结|解释|列出|列举|继续|回答|介绍|描述|告诉|推荐|比较|改写|帮我|给我|用)"
+)
+_SMALL_TALK = re.compile(
+    r"(?:hi|hello|hey|there|good|morning|afternoon|evening|night|day|thanks?|thx|you|very|much|so|ok|okay|yes|no|"
+    r"yeah|nope|sure|fine|great|nice|cool|wow|bye|goodbye|please|go|on|more|and|how|are|is|it|going|what's|up|"
+    r"continue|again|stop|sorry|"
+    r"你好|您好|大家好|嗨|喂|早上好|下午好|晚上好|早安|晚安|再见|谢谢你?|多谢|好的?|行|嗯|是的?|不是?|对|继续|再来|请|吗|呀|啊|吧|了)"
+)
+_WORD = re.compile(r"[\w']+")
+_ASKS_FOR_QUESTIONS = re.compile(r"\b(?:ask|asked|question|questions)\b|问过|问了|问题")
+
+
+def is_small_talk(text: str) -> bool:
+    """Whether a message is a greeting, a thank-you or a nod: nothing of long ago bears on that."""
+    words = _WORD.findall(text.casefold())
+    return bool(words) and all(re.fullmatch(f"(?:{_SMALL_TALK.pattern})+", word) for word in words)
+
+
+def worth_telling(query: str, found: Sequence[Recalled]) -> tuple[Recalled, ...]:
+    """Those of `found` that tell the model something, in their order.
+
+    Args:
+        query: what they were found for; whoever asks what they asked is told their questions too.
+        found: what recall found.
+    """
+    if _ASKS_FOR_QUESTIONS.search(query.casefold()):
+        return tuple(found)
+    return tuple(note for note in found if _tells_something(note))
+
+
+def _tells_something(note: Recalled) -> bool:
+    return any(_is_telling(sentence, is_user=note.role == "user") for sentence in _SENTENCE.findall(note.text))
+
+
+def _is_telling(sentence: str, *, is_user: bool) -> bool:
+    said = sentence.strip().casefold().replace("’", "'")
+    if not said or is_small_talk(said):
+        return False
+    if is_user and _OF_THEMSELVES.search(said):
+        return True
+    # The model's own orders are advice: "Use reversed(items)" is what was asked for.
+    return not said.endswith(("?", "？")) and not (is_user and (said.endswith((":", "：")) or _ORDER.match(said)))

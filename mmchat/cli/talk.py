@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmchat.errors import UsageError
+from mmchat.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.chat.session import ChatSession
+    from mmchat.tui.keymap import Keys
 
 EPILOG = (
     "\b\nExamples:\n"
@@ -48,13 +50,14 @@ def talk(
     """Hold a conversation: type, drop in pictures, speak."""
     from mmchat.cli.attached import attached_files
     from mmchat.cli.replies import open_conversation
-    from mmchat.wiring import WiringOptions, open_desk
+    from mmchat.wiring import WiringOptions, open_desk, open_settings
 
     if no_log and (should_continue or session is not None):
         raise UsageError("--no-log stores nothing, so it cannot go on with a conversation.", hint="Leave one out.")
     if "-" in (attachment or []):
         raise UsageError("'-a -' is for 'mmchat ask': here stdin is what you say.")
     is_plain = no_tui or not has_full_screen()
+    keys = chosen_keys({} if is_plain else open_settings().keymap)
     with ExitStack() as cleanup:
         if not is_plain:
             from mmchat.cli.terminal_guard import guarded_terminal
@@ -68,7 +71,7 @@ def talk(
             # The app begins with the language model itself, once it is painted; two pulls of one model would queue.
             desk.fetch(("lm", "embed", "asr", "vision") if is_plain else ("embed", "asr", "vision"))
             desk.index_in_background()
-        code = (_run_plain if is_plain else _run_app)(desk, conversation, files)
+        code = _run_plain(desk, conversation, files) if is_plain else _run_app(desk, conversation, files, keys)
     if code:
         raise typer.Exit(code)
 
@@ -90,7 +93,31 @@ def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -
     return 0
 
 
-def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -> int:
+def chosen_keys(keymap: Mapping[str, str]) -> Keys:
+    """The `[keymap]` of the settings, for the app.
+
+    Raises:
+        ConfigError: it names what has no key, or keys that cannot be used; everything wrong is said at once.
+    """
+    from mmchat import paths
+    from mmchat.config.problems import did_you_mean, problem
+    from mmchat.tui.keymap import DEFAULT_KEYS, Keys, key_problems, normalised
+
+    chosen = {name: normalised(keys) for name, keys in keymap.items()}
+    unknown = {
+        name: f"no such key to choose.{did_you_mean(name, DEFAULT_KEYS)}" for name in chosen.keys() - DEFAULT_KEYS
+    }
+    known = {name: keys for name, keys in chosen.items() if name not in unknown}
+    problems = unknown | key_problems(known)
+    if problems:
+        lines = [
+            problem(paths.settings_path(), f"keymap.{name}", problems[name]) for name in chosen if name in problems
+        ]
+        raise ConfigError("\n".join(lines), hint=f"Keys can be chosen for: {', '.join(DEFAULT_KEYS)}.")
+    return Keys(known)
+
+
+def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], keys: Keys) -> int:
     from mmchat import paths
     from mmchat.config.settings import save_setting
     from mmchat.native_noise import native_noise_to
@@ -105,6 +132,7 @@ def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -> 
             draft_text=" ".join(shlex.quote(str(path.absolute())) for path in files),
             theme=open_settings().theme,
             save_theme=lambda name: save_setting("theme", name),
+            keys=keys,
         )
         app.run()
     return app.return_code or 0

@@ -63,7 +63,7 @@ class Settings(BaseModel):
     theme: str = ""
     """Colours of the app; empty: its own choice."""
     keymap: dict[str, str] = Field(default_factory=dict)
-    """What a key does → the key, e.g. `record = "ctrl+r"`."""
+    """What a key does → the key, e.g. `voice = "f5"`. The names and the keys are checked before the app starts."""
 
 
 def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

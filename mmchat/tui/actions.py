@@ -38,7 +38,7 @@ class Actions:
         """Keys and commands."""
         from mmchat.tui.screens.help import HelpScreen
 
-        self._app.push_screen(HelpScreen())
+        self._app.push_screen(HelpScreen(self._app.keys))
 
     async def do_new(self, argument: str) -> None:
         """A new conversation; a running reply is stopped and kept."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual import on, work
 from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.worker import Worker, WorkerState
@@ -19,6 +20,7 @@ from textual.worker import Worker, WorkerState
 from mmchat.paths import log_dir, private_dir
 from mmchat.tui.commands import COMMANDS
 from mmchat.tui.drafts import Draft
+from mmchat.tui.keymap import DEFAULT_KEYS, STANDARD_KEYS, Keys
 from mmchat.tui.messages import Copied
 from mmchat.tui.screens.chat import ChatScreen
 from mmchat.tui.text import one_line
@@ -68,12 +70,16 @@ class MmchatApp(App[None]):
         draft_text: words already in the input box; paths of files among them become chips.
         theme: a theme's name; empty for the default.
         save_theme: called with the name of a theme that the user chose.
+        keys: the keys that the user chose.
     """
 
     CSS_PATH = "mmchat.tcss"
     TITLE = "mmchat"
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar = [("ctrl+q", "quit", "Quit")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(DEFAULT_KEYS["quit"], "quit", "Quit", id="quit"),
+        Binding(DEFAULT_KEYS["palette"], "command_palette", "Palette", show=False, priority=True, id="palette"),
+    ]
 
     def __init__(
         self,
@@ -83,9 +89,11 @@ class MmchatApp(App[None]):
         draft_text: str = "",
         theme: str = "",
         save_theme: Callable[[str], None] | None = None,
+        keys: Keys = STANDARD_KEYS,
     ) -> None:
         super().__init__()
         self.desk = desk
+        self.keys = keys
         self._chat = ChatScreen(desk, session)
         self._draft_text = draft_text
         self._save_theme = save_theme
@@ -100,6 +108,7 @@ class MmchatApp(App[None]):
     def on_mount(self) -> None:
         """Keep the terminal's own title for the end."""
         self._write_terminal("\x1b[22;0t")
+        self.set_keymap(dict(self.keys.chosen))
         if self._draft_text:
             self._chat.composer.draft = Draft(self._draft_text).with_typed_files(Path.cwd())
 
@@ -113,10 +122,8 @@ class MmchatApp(App[None]):
         """The palette: our commands, under the words of the help."""
         for command in COMMANDS:
             if not command.needs_argument:
-                key = f"  {command.key}" if command.key else ""
-                yield SystemCommand(
-                    f"{command.name.capitalize()}{key}", command.help, lambda name=command.name: self.run_command(name)
-                )
+                words = f"{command.name.capitalize()}  {self.keys.label(command.name)}".rstrip()
+                yield SystemCommand(words, command.help, lambda name=command.name: self.run_command(name))
 
     def action_command(self, name: str) -> None:
         """A key that stands for a command."""

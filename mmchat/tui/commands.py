@@ -1,4 +1,7 @@
-"""The slash commands: one table for the dispatcher, the completion list, the palette and the help."""
+"""The slash commands: one table for the dispatcher, the completion list, the palette and the help.
+
+Their keys are in `keymap`.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,6 @@ class Command:
     help: str
     argument: str = ""
     """How the argument is written in the help; in brackets when it may be left out."""
-    key: str = ""
-    """The key that does the same."""
     aliases: tuple[str, ...] = ()
 
     @property
@@ -32,22 +33,22 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("help", "Keys and commands", key="F1", aliases=("?",)),
-    Command("new", "Start a new conversation", key="Ctrl+N", aliases=("clear",)),
-    Command("sessions", "Find, open, rename, delete", key="Ctrl+S", aliases=("resume",)),
+    Command("help", "Keys and commands", aliases=("?",)),
+    Command("new", "Start a new conversation", aliases=("clear",)),
+    Command("sessions", "Find, open, rename, delete", aliases=("resume",)),
     Command("image", "Attach a picture", "PATH"),
     Command("audio", "Attach a sound file", "PATH"),
-    Command("attach", "Attach a file, with completion", "[PATH]", key="Ctrl+O"),
-    Command("voice", "Speak: start or end a recording", key="Ctrl+T", aliases=("mic",)),
-    Command("regen", "Draw the last reply anew", key="Ctrl+R", aliases=("regenerate",)),
-    Command("stop", "Stop the reply, keeping its text", key="Esc"),
+    Command("attach", "Attach a file, with completion", "[PATH]"),
+    Command("voice", "Speak: start or end a recording", aliases=("mic",)),
+    Command("regen", "Draw the last reply anew", aliases=("regenerate",)),
+    Command("stop", "Stop the reply, keeping its text"),
     Command("model", "Show or switch the language model", "[NAME]"),
     Command("copy", "Copy the last reply, or all", "[all]"),
     Command("context", "Show exactly what the model was shown", aliases=("why", "tokens")),
     Command("rename", "Give this conversation a title", "[TITLE]"),
     Command("delete", "Delete this conversation"),
     Command("theme", "Show or switch the colours", "[NAME]"),
-    Command("quit", "Leave; everything is saved", key="Ctrl+Q", aliases=("exit", "bye")),
+    Command("quit", "Leave; everything is saved", aliases=("exit", "bye")),
 )
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
 _WORD = re.compile(r"/(\?|[A-Za-z][A-Za-z_-]*)(?:\s+(.*))?", re.DOTALL)

@@ -126,7 +126,7 @@ class ReplyFlow:
         run = self.run
         if run is not None and run.cancel.is_set() and run.prompt is None and run.stored is not None:
             await self._screen.transcript.add(
-                NoticeLine("Stopped before the reply began. Your message is kept; Ctrl+R answers it.")
+                NoticeLine(f"Stopped before the reply began. Your message is kept; {self._regen_key} answers it.")
             )
             await self._go_on()
 
@@ -247,7 +247,7 @@ class ReplyFlow:
         elif run.draft is not None:
             written = len(run.reply_view.text) if run.reply_view else 0
             kept = "Your message is kept" + (f", with {plural(written, 'character')} of the reply." if written else ".")
-            next_step = next_step or "Press Ctrl+R to try again."
+            next_step = next_step or f"Press {self._regen_key} to try again."
         await self._screen.transcript.add(ErrorView(error.message, kept, next_step))
         await self._go_on()
 
@@ -257,6 +257,10 @@ class ReplyFlow:
             if self.run.reply_view is not None:
                 await self.run.reply_view.end(failed=True)
             await self._go_on()
+
+    @property
+    def _regen_key(self) -> str:
+        return self._screen.app.keys.label("regen")
 
     async def _go_on(self) -> None:
         self.run = None

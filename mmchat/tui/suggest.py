@@ -10,6 +10,7 @@ from pathlib import Path
 from mmchat.chat.attachments import kind_of
 from mmchat.domain import AttachmentKind
 from mmchat.tui.commands import matching
+from mmchat.tui.keymap import STANDARD_KEYS, Keys
 from mmchat.tui.widgets.completions import Completion
 
 MAX_SHOWN = 8
@@ -19,7 +20,11 @@ _KINDS: dict[str, tuple[AttachmentKind, ...]] = {"image": ("image",), "audio": (
 
 
 def suggestions(
-    text: str, cwd: Path, model_names: Callable[[], Sequence[str]], theme_names: Callable[[], Sequence[str]]
+    text: str,
+    cwd: Path,
+    model_names: Callable[[], Sequence[str]],
+    theme_names: Callable[[], Sequence[str]],
+    keys: Keys = STANDARD_KEYS,
 ) -> list[Completion]:
     """Completions for the text before the cursor; empty where it is no command.
 
@@ -28,13 +33,14 @@ def suggestions(
         cwd: where relative paths are looked up.
         model_names: asked for only when a model is being chosen.
         theme_names: asked for only when a theme is being chosen.
+        keys: shown beside the commands.
     """
     if _NAME.fullmatch(text):
         found = [
             Completion(
                 f"/{command.name}{' ' if command.argument else ''}",
                 command.usage,
-                f"{command.help}  {command.key}".rstrip(),
+                f"{command.help}  {keys.label(command.name)}".rstrip(),
                 should_run=not command.needs_argument,
             )
             for command in matching(text[1:])

@@ -21,6 +21,7 @@ from mmchat.domain import ModelKind, ReplyEvent, Turn
 from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
 from mmchat.tui.drafts import Draft
+from mmchat.tui.keymap import DEFAULT_KEYS
 from mmchat.tui.messages import (
     MicrophoneFailed,
     ReplyFailed,
@@ -64,13 +65,11 @@ class ChatScreen(Screen[None]):
         Binding("escape", "step_back", "Stop", show=False),
         Binding("ctrl+c", "interrupt", "Stop, clear or quit", show=False, priority=True),
         Binding("ctrl+d", "quit_when_empty", "Quit", show=False, priority=True),
-        Binding("ctrl+n", "app.command('new')", "New", show=False),
-        Binding("ctrl+s", "app.command('sessions')", "Sessions", show=False),
-        Binding("f1", "app.command('help')", "Help", show=False),
-        Binding("ctrl+r", "app.command('regen')", "Regenerate", show=False),
-        Binding("ctrl+t,f2", "app.command('voice')", "Speak", show=False),
-        Binding("ctrl+o", "app.command('attach')", "Attach", show=False),
-        Binding("ctrl+end", "to_end", "Latest", show=False),
+        Binding(DEFAULT_KEYS["latest"], "to_end", "Latest", show=False, id="latest"),
+        *(
+            Binding(DEFAULT_KEYS[name], f"app.command('{name}')", name.capitalize(), show=False, id=name)
+            for name in ("new", "sessions", "help", "regen", "voice", "attach")
+        ),
     ]
 
     def __init__(self, desk: Desk, session: ChatSession) -> None:
@@ -307,6 +306,7 @@ class ChatScreen(Screen[None]):
             Path.cwd(),
             lambda: [model.name for model in self.desk.language_models()],
             lambda: sorted(self.app.available_themes),
+            self.app.keys,
         )
         self.completions.offer(text, found)
 

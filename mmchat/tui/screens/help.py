@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from mmchat.tui.commands import COMMANDS
+from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED
 
 KEYS = (
@@ -23,7 +24,6 @@ KEYS = (
     ("End", "Back to the latest"),
     ("Ctrl+C", "Copy, stop, clear, then quit"),
     ("Ctrl+D", "Quit when the box is empty"),
-    ("Ctrl+P", "Palette: all commands"),
 )
 
 
@@ -35,12 +35,18 @@ class HelpScreen(ModalScreen[None]):
         Binding("ctrl+c", "dismiss(None)", "Close", priority=True),
     ]
 
+    def __init__(self, keys: Keys) -> None:
+        super().__init__()
+        self._keys = keys
+
     def compose(self) -> ComposeResult:
         """Two tables."""
+        label = self._keys.label
+        keys = (*KEYS, (label("palette"), "Palette: all commands"))
+        rows = [(command.usage, command.help, label(command.name)) for command in COMMANDS]
         with Vertical(classes="dialog -large"):
             with VerticalScroll():
-                yield Static(_table("Keys", [(key, words, "") for key, words in KEYS]), markup=False)
-                rows = [(command.usage, command.help, command.key) for command in COMMANDS]
+                yield Static(_table("Keys", [(key, words, "") for key, words in keys]), markup=False)
                 yield Static(_table("Commands", rows), markup=False)
                 yield Static(
                     Content.styled(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.content import Content
@@ -11,6 +12,9 @@ from textual.widgets import Static
 
 from mmchat.domain import LoadState, Window
 from mmchat.tui.text import MUTED, clean, elide, elide_middle, meter, one_line, plural, short_count
+
+if TYPE_CHECKING:
+    from mmchat.tui.app import MmchatApp
 
 WIDE_CELLS = 100
 """From this width on the lines say more."""
@@ -71,6 +75,8 @@ class Standing:
 class StatusLine(Static):
     """Model, engine, window use, speed."""
 
+    app: MmchatApp
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)
         self.standing = Standing()
@@ -116,8 +122,8 @@ class StatusLine(Static):
         if standing.tokens_per_s:
             parts.append(Content(f"{standing.tokens_per_s:.0f} tok/s"))
         if is_wide:
-            parts.append(Content.assemble(("Ctrl+P", "bold"), " palette"))
-        parts.append(Content.assemble(("F1", "bold"), " help"))
+            parts.append(Content.assemble((self.app.keys.label("palette"), "bold"), " palette"))
+        parts.append(Content.assemble((self.app.keys.label("help"), "bold"), " help"))
         return Content("  ").join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -13,6 +14,9 @@ from textual.widgets import Static
 
 from mmchat.domain import Turn, Window
 from mmchat.tui.widgets.turns import ReplyView, UserTurnView, Welcome, WindowMark
+
+if TYPE_CHECKING:
+    from mmchat.tui.app import MmchatApp
 
 FIRST_TURNS = 6
 """What the first paint shows; the rest of the screen is filled right after it."""
@@ -26,6 +30,8 @@ TurnView = UserTurnView | ReplyView
 
 class Transcript(Vertical):
     """A scrolling list of turns that follows its end until the user scrolls away from it."""
+
+    app: MmchatApp
 
     class Scrolled(Message):
         """The end came into or went out of view."""
@@ -61,7 +67,7 @@ class Transcript(Vertical):
         widgets = self._widgets(self._turns[self._first_mounted :])
         with self.app.batch_update():
             await self._scroll.remove_children()
-            await self._scroll.mount_all(widgets or [Welcome()])
+            await self._scroll.mount_all(widgets or [Welcome(self.app.keys)])
         self._scroll.anchor()
         self.call_after_refresh(self._update_pill)
         self.call_after_refresh(self._fill_screen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -13,7 +14,11 @@ from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from mmchat.domain import Attachment, Recalled, Turn
+from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
+
+if TYPE_CHECKING:
+    from mmchat.tui.app import MmchatApp
 
 MAX_SHOWN_LINES = 40
 """A user's turn longer than this is folded in the transcript; a click unfolds it."""
@@ -133,6 +138,8 @@ class RecalledLine(Static):
 class ReplyView(Vertical):
     """A reply, growing or stored, with what was recalled for it and how it ended."""
 
+    app: MmchatApp
+
     def __init__(self, turn: Turn | None = None, *, recalled: Sequence[Recalled] = ()) -> None:
         super().__init__(classes="reply-turn")
         self.turn_id = turn.id if turn else ""
@@ -173,7 +180,9 @@ class ReplyView(Vertical):
     def _show_ending(self, turn: Turn | None, *, failed: bool = False, should_show_notice: bool = True) -> None:
         parts = []
         if failed or (turn is not None and turn.status == "failed"):
-            parts.append(Content.assemble(("[failed]", "$text-error"), ("  Ctrl+R tries again", MUTED)))
+            parts.append(
+                Content.assemble(("[failed]", "$text-error"), (f"  {self.app.keys.label('regen')} tries again", MUTED))
+            )
         elif turn is not None and turn.status == "stopped":
             parts.append(Content.styled("[stopped]", "$text-warning"))
         if turn is not None and turn.notice and should_show_notice:
@@ -197,12 +206,13 @@ class ErrorView(Static):
 class Welcome(Static):
     """What to do with an empty conversation."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys) -> None:
         lines = Content.assemble(
             ("mmchat", "bold $primary"),
             ("   a private chat that stays on this machine\n\n", MUTED),
             "Type below and press ", ("Enter", "bold"), ".\n",
-            "Drop in a picture or a sound file, or press ", ("Ctrl+T", "bold"), " and speak.\n",
-            ("F1", "bold"), " shows keys and commands; ", ("Ctrl+S", "bold"), " finds earlier conversations.",
+            "Drop in a picture or a sound file, or press ", (keys.label("voice"), "bold"), " and speak.\n",
+            (keys.label("help"), "bold"), " shows keys and commands; ",
+            (keys.label("sessions"), "bold"), " finds earlier conversations.",
         )  # fmt: skip
         super().__init__(lines, classes="welcome", markup=False)

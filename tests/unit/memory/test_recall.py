@@ -225,6 +225,9 @@ def test_pictures_are_found_by_likeness_once_each(store: MemoryStore, tmp_path: 
     assert [each.text for each in found] == ["picture 1", "picture 2"]
     assert found[0].score == pytest.approx(0.943, abs=0.002)
     assert recall.find_by_image(query, "other eyes") == ()
+    assert len(recall.find_by_image(query, "eyes", k=9)) == 2  # the third is not alike
+    assert len(recall.find_by_image(query, "eyes", k=9, floor=-1)) == 3
+    assert recall.find_by_image(-query, "eyes") == ()
 
 
 @pytest.mark.weights

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 CHECKPOINT_EVERY_S = 1.0
 """What a crash may cost of a reply."""
 
+REPEATED = "The model began to repeat itself, so the reply was ended there."
+
 ENDINGS: dict[FinishReason, tuple[TurnStatus, str]] = {
     "stop": ("complete", ""),
     "cancelled": ("stopped", ""),
     "length": ("complete", 'The reply reached its longest allowed length; say "go on" for more.'),
-    "repetition": ("complete", "The model began to repeat itself, so the reply was ended there."),
+    "repetition": ("complete", REPEATED),
 }
 
 NO_WORDS = "The model had nothing to say. Try other words, or regenerate."

@@ -14,7 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.prompt import Entry, Prompt, assemble
-from mmchat.chat.reply import stream_reply
+from mmchat.chat.reply import REPEATED, stream_reply
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.title import make_title
 from mmchat.chat.wording import turn_messages
@@ -198,7 +198,9 @@ class ChatSession:
         except (EngineUnavailable, WeightsError, DeviceError) as error:
             yield Notice(f"Remembering by words only: {error}")
             found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden, use_vectors=False)
-        return worth_telling(query, found)[:MAX_RECALLED]
+        notes = worth_telling(query, found)
+        # A reply that went round in circles would lead the next one there.
+        return tuple(note for note in notes if self._store.get_turn(note.turn).notice != REPEATED)[:MAX_RECALLED]
 
     def _index(self, *turn_ids: str) -> None:
         """Make turns findable by meaning: after the reply, so that it is never delayed.

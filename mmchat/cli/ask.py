@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmchat.cli.output import print_json, print_text, warn
+from mmchat.cli.output import narrate, print_json, print_text, warn
 from mmchat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,19 +90,32 @@ def answer(desk: Desk, conversation: Any, text: str, files: tuple[Path, ...], *,
     from mmchat.chat.session import UserInput
     from mmchat.cli.replies import read_turn
 
+    pieces: list[str] = []
+    late: list[str] = []
+
+    def on_text(piece: str) -> None:
+        pieces.append(piece)
+        if not as_json:
+            print_text(piece, end="")
+
     outcome = read_turn(
         lambda cancel: conversation.reply(UserInput(text, files), cancel),
         load_states=desk.load_states,
-        on_text=(lambda _: None) if as_json else (lambda piece: print_text(piece, end="")),
+        on_text=on_text,
+        # What is said of a reply while it streams waits for the end of its line.
+        say=lambda line: late.append(line) if pieces else narrate(line),
     )
-    if not sys.stderr.isatty():  # a person was told as it happened; a script must learn of a cut message too
-        for notice in outcome.notices:
-            warn(notice)
     if as_json:
         if outcome.reply is not None:
             print_json(reply_row(outcome.reply, outcome))
     elif outcome.text:
         print_text("")
+    if sys.stderr.isatty():
+        for line in late:
+            narrate(line)
+    else:  # nothing was narrated, but a script must learn that its message or the reply was cut
+        for notice in outcome.notices:
+            warn(notice)
     return outcome
 
 

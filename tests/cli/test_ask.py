@@ -93,6 +93,12 @@ def test_a_script_is_told_that_its_message_was_cut(run: Run) -> None:
     assert "longer than the model can read" in json.loads(done.out)["notice"]
 
 
+def test_what_is_said_of_a_reply_comes_after_its_line(run: Run) -> None:
+    done = run("ask", "around and around " * 40)
+    assert done.out.endswith("\n")
+    assert done.err == "The model began to repeat itself, so the reply was ended there.\n"
+
+
 def test_continuing_nothing_starts_anew(run: Run) -> None:
     assert run("ask", "hello", "-c").code == 0
     assert len(stored()) == 1

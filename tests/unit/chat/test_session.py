@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 from PIL import Image
 
+from mmchat.chat.reply import REPEATED
 from mmchat.chat.session import SessionSettings, UserInput
 from mmchat.domain import (
     AttachmentRead,
@@ -203,6 +204,16 @@ def test_an_older_conversation_is_recalled_and_stays_where_it_was_told(make_benc
     list(session.reply(UserInput("Thank you"), Event()))
     assert bench.engines.lm.calls[-1][: len(first)] == first
     assert session.turns()[1].recalled
+
+
+def test_a_reply_that_went_in_circles_and_old_questions_are_not_told(make_bench: MakeBench) -> None:
+    circles = "The cello of Amelia, the cello of Amelia, " * 8
+    bench = make_bench(FakeEngines(ScriptedLanguageModel([circles])))
+    say(bench, "Who plays the cello, Amelia?")
+    (reply,) = of_type(say(bench, "Who then plays the cello?"), ReplyEnded)
+    assert reply.turn.notice == REPEATED
+    (ready,) = of_type(bench.session().reply(UserInput("Does Amelia play the cello?"), Event()), PromptReady)
+    assert ready.recalled == ()
 
 
 def test_what_is_in_view_is_not_recalled(make_bench: MakeBench) -> None:

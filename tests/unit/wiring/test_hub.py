@@ -11,6 +11,7 @@ import pytest
 
 from mmchat.config.models_file import load_models_file
 from mmchat.domain import ModelKind, PullProgress
+from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.errors import ModelNotFound, WeightsError
 from mmchat.paths import user_models_path
 from mmchat.wiring.hub import EngineHub, HubOptions, describe_progress
@@ -68,7 +69,7 @@ class FakeWeights:
 
     def prepared(self, entry: Any, engine: str, *, on_progress: Callable[[PullProgress], None]) -> Path:
         assert entry.name in self.here
-        return Path("weights") / entry.name
+        return Path("weights", entry.name)
 
 
 @pytest.fixture
@@ -106,7 +107,8 @@ def test_the_entry_says_how_to_speak_to_it(make_hub: Callable[..., EngineHub]) -
 
 def test_switching_frees_the_old_one_and_refuses_the_unknown(make_hub: Callable[..., EngineHub]) -> None:
     hub = make_hub({"lm": "parrot"})
-    old: Any = hub.language_model()
+    old = hub.language_model()
+    assert isinstance(old, ScriptedLanguageModel)
     with pytest.raises(ModelNotFound, match="nobody"):
         hub.use_language_model("nobody")
     assert hub.language_model() is old

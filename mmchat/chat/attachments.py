@@ -344,7 +344,8 @@ def _from_file_uri(uri: str) -> str | None:
     host, slash, path = uri[7:].partition("/")
     if host.lower() not in {"", "localhost"}:
         return None
-    decoded = os.fsdecode(unquote_to_bytes(slash + path))
+    # "surrogatepass": what cannot be a name (a lone surrogate reached us) is looked for in vain.
+    decoded = os.fsdecode(unquote_to_bytes((slash + path).encode("utf-8", "surrogatepass")))
     return decoded[1:] if os.name == "nt" and _DRIVE.match(decoded) else decoded
 
 

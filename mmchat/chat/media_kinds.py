@@ -48,7 +48,9 @@ _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 
 def kind_of(path: Path | str) -> AttachmentKind | None:
     """Which sense a file is for, by its extension; None for neither."""
-    suffix = os.path.splitext(os.fspath(path))[1].lower().lstrip(".")
+    stem, _, suffix = os.fspath(path).lower().rpartition(".")
+    if not stem or stem.endswith(("/", os.sep)):  # ".png" is a hidden file without an extension
+        return None
     if suffix in IMAGE_SUFFIXES:
         return "image"
     return "audio" if suffix in AUDIO_SUFFIXES else None

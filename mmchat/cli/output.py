@@ -13,6 +13,8 @@ from typing import TextIO
 from mmchat.errors import MmchatError, UsageError
 from mmchat.sanitize import plain_line, plain_text
 
+MIN_LAST_COLUMN = 12
+"""Narrower, a table's last column says nothing, and is better wrapped."""
 _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -33,7 +35,9 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write rows to stdout: aligned under their headings on a terminal, tab-separated and bare in a pipe.
+    """Write rows to stdout: aligned under their headings on a terminal, tab-separated, whole and bare in a pipe.
+
+    On a terminal the last column is cut to the screen's width, unless it has no heading (a path must stay whole).
 
     Args:
         columns: headings; one that starts with ">" is for a column set to the right.
@@ -47,6 +51,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     headings = [column.removeprefix(">") for column in columns]
     widths = [max(cell_len(row[i]) for row in [headings, *clean]) for i in range(len(headings))]
+    # The last column gives way: a row that wraps breaks the table.
+    room = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    if headings[-1] and room >= MIN_LAST_COLUMN:
+        clean = [[*row[:-1], _cut(row[-1], room)] for row in clean]
+        widths[-1] = min(widths[-1], room)
     for row in [headings, *clean]:
         cells = []
         for column, cell, width in zip(columns, row, widths, strict=True):
@@ -55,6 +64,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         line = "  ".join(cells).rstrip()
         sys.stdout.write((dim(line, sys.stdout) if row is headings else line) + "\n")
     sys.stdout.flush()
+
+
+def _cut(text: str, width: int) -> str:
+    """`text` in at most `width` columns; a cut one ends in "…"."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 # --- stderr: narration --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
@@ -57,6 +57,7 @@ NAMES = [
     "狗 在 跑.jpg",
     "$HOME `x`.wav",
     "(1) [a]{b};&.flac",
+    "..png",
 ]
 
 
@@ -102,6 +103,7 @@ def test_text_without_files_is_left_alone_and_nothing_raises(tmp_path: Path, tex
 
 
 @SHARED_FOLDER
+@example(pieces=["file://", "/", "\ud800", ".png"])
 @given(
     pieces=st.lists(
         st.sampled_from(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mmchat.chat.script import is_mostly_chinese
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
+from mmchat.engines.see import with_article
 
 MAX_TAGS = 4
 MIN_TAG_SCORE = 0.15
@@ -199,7 +200,7 @@ def _tell_memory(recalled: Sequence[Recalled], words: NoteStyle, before: list[Me
 
 
 def _tell_photo(seen: Seen, words: NoteStyle, before: list[Message], parts: list[str]) -> None:
-    content = describe(seen)
+    content = describe(seen, is_chinese=is_mostly_chinese(words.photo_unclear))
     if not content:
         parts.append(words.photo_unclear)
     elif words.photo_answer:
@@ -215,14 +216,15 @@ def _tell_sound(attachment: Attachment, words: NoteStyle) -> str:
     return words.sound.format(heard.text) if heard and heard.text else words.sound_empty
 
 
-def describe(seen: Seen) -> str:
+def describe(seen: Seen, *, is_chinese: bool = False) -> str:
     """What is in a picture, as a phrase: "a dog, grass and a frisbee"; empty when nothing is sure enough."""
     labels = [tag.label for tag in seen.tags if tag.score >= MIN_TAG_SCORE][:MAX_TAGS]
     if not labels and seen.tags and seen.tags[0].score >= MIN_TAG_SCORE / 2:
         labels = [seen.tags[0].label]
-    if len(labels) < 2:
-        return "".join(labels)
-    return f"{', '.join(labels[:-1])} and {labels[-1]}"
+    if is_chinese:
+        return "、".join(labels)
+    words = [with_article(label) for label in labels]
+    return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _quotable(text: str) -> str:

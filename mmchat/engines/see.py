@@ -40,9 +40,9 @@ def see(reader: ImageReader, image: Image, *, top_k: int = 5, labels: Sequence[s
 
 def describe(tags: Sequence[Tag]) -> str:
     """Tags as a sentence that keeps their doubt: "A dog; probably grass; maybe a ball." Empty where all is unlikely."""
-    sure = [_with_article(tag.label) for tag in tags if tag.score >= SURE]
-    likely = [_with_article(tag.label) for tag in tags if LIKELY <= tag.score < SURE]
-    possible = [_with_article(tag.label) for tag in tags if POSSIBLE <= tag.score < LIKELY][:2]
+    sure = [with_article(tag.label) for tag in tags if tag.score >= SURE]
+    likely = [with_article(tag.label) for tag in tags if LIKELY <= tag.score < SURE]
+    possible = [with_article(tag.label) for tag in tags if POSSIBLE <= tag.score < LIKELY][:2]
     parts = [", ".join(sure)] if sure else []
     if likely:
         parts.append(f"probably {_joined(likely, 'and')}")
@@ -58,7 +58,8 @@ def _joined(items: Sequence[str], word: str) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {word} {items[-1]}"
 
 
-def _with_article(label: str) -> str:
+def with_article(label: str) -> str:
+    """A tag as it stands in an English sentence: "an elephant", "grass", "the sea"."""
     if label in UNCOUNTED or label.lower().startswith(("a ", "an ", "the ")):
         return label
     if label == "sea" or label == "street":

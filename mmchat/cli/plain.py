@@ -15,6 +15,7 @@ from mmchat.chat.session import UserInput
 from mmchat.cli.output import print_error, print_error_text, print_text
 from mmchat.cli.replies import read_turn, shorten
 from mmchat.errors import MmchatError, UsageError
+from mmchat.moments import local_minute
 from mmchat.sanitize import plain_line, plain_text
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class PlainChat:
         """`/sessions`."""
         sessions = self.desk.sessions(query)
         for session in sessions:
-            print_text(f"{session.id}  {session.updated_at[:16].replace('T', ' ')}  {_title(session)}")
+            print_text(f"{session.id}  {local_minute(session.updated_at)}  {_title(session)}")
         if not sessions:
             self.say("No conversation matches." if query else "No conversations yet.")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmchat.cli.output import dim, has_colour, narrate, print_text
 from mmchat.errors import MemoryStoreError, UsageError
+from mmchat.moments import local_minute
 from mmchat.sanitize import plain_line, plain_text
 
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ def hit_object(hit: SearchHit) -> dict[str, Any]:
 
 def list_row(session: Session) -> list[str]:
     """One line of `sessions list`."""
-    return [session.id, session.updated_at[:16].replace("T", " "), str(session.turn_count), session.title or "-"]
+    return [session.id, local_minute(session.updated_at), str(session.turn_count), session.title or "-"]
 
 
 def print_hit(hit: SearchHit) -> None:
     """Where it was said, then what, with the words in bold where the screen can show it."""
     who = {"user": "you", "assistant": "reply", "system": "system"}[hit.turn.role] if hit.turn else "title"
-    when = (hit.turn.created_at if hit.turn else hit.session.created_at)[:16].replace("T", " ")
+    when = local_minute(hit.turn.created_at if hit.turn else hit.session.created_at)
     # Cleaned piece by piece, so that the only escapes on the screen are ours.
     head = plain_line(f"{hit.session.id}  {when}  {who}  {hit.session.title}")
     pieces: list[str] = []
@@ -100,7 +101,7 @@ def print_hit(hit: SearchHit) -> None:
 def print_recalled(recalled: Recalled) -> None:
     """One answer of `recall`, for people."""
     who = {"user": "you", "assistant": "reply", "system": "system"}[recalled.role]
-    when = recalled.created_at[:16].replace("T", " ")
+    when = local_minute(recalled.created_at)
     sys.stdout.write(dim(plain_line(f"{recalled.session}  {when}  {who}"), sys.stdout) + "\n")
     text = plain_line(" ".join(recalled.text.split()))
     sys.stdout.write(f"    {text[:400]}{'…' if len(text) > 400 else ''}\n")

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmchat.domain import Attachment, Session, Turn
 from mmchat.errors import MemoryStoreError
+from mmchat.moments import local_day, local_minute
 
 PathOf = Callable[[Attachment], str]
 
@@ -41,11 +42,11 @@ def markdown(session: Session, turns: Sequence[Turn], path_of: PathOf) -> str:
     lines = [
         f"# {session.title or 'Untitled conversation'}",
         "",
-        f"Conversation `{session.id}`, {session.created_at[:10]}",
+        f"Conversation `{session.id}`, {local_day(session.created_at)}",
     ]
     for turn in turns:
         speaker = {"user": "You", "assistant": turn.model or "Assistant", "system": "System"}[turn.role]
-        lines += ["", f"## {speaker}, {turn.created_at[:16].replace('T', ' ')}", ""]
+        lines += ["", f"## {speaker}, {local_minute(turn.created_at)}", ""]
         for each in turn.attachments:
             lines.append(f"{'!' if each.kind == 'image' else ''}[{_escaped(each.name)}](<{path_of(each)}>)")
             if each.heard is not None:

@@ -18,6 +18,7 @@ from textual.worker import Worker
 
 from mmchat.domain import Session
 from mmchat.errors import MmchatError
+from mmchat.moments import local_day
 from mmchat.tui.messages import SessionsListed, WorkFailed
 from mmchat.tui.text import MUTED, clean, elide, one_line, plural
 
@@ -48,7 +49,7 @@ def ago(iso: str, now: datetime | None = None) -> str:
         return f"{passed_s // 60:.0f} min ago"
     if passed_s < 86_400:
         return f"{passed_s // 3600:.0f} h ago"
-    return f"{passed_s // 86_400:.0f} d ago" if passed_s < 7 * 86_400 else iso[:10]
+    return f"{passed_s // 86_400:.0f} d ago" if passed_s < 7 * 86_400 else local_day(iso)
 
 
 class SessionsScreen(ModalScreen[Choice | None]):

@@ -48,7 +48,7 @@ def list_models(
     is_installed: Annotated[bool, typer.Option("--installed", "-i", help="Only those on this machine.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List all models: what they are for, how big, under which licence, and whether they are here."""
+    """List all models. What they are for, how big, under which licence, and whether they are here."""
     from mmchat.cli.model_rows import list_row, model_object
 
     if kind is not None and kind not in KINDS:
@@ -132,7 +132,7 @@ def remove(
 
 @app.command()
 def check(names: Names = None, as_json: Json = False) -> None:
-    """Check models.toml, and every file on this machine against its checksum."""
+    """Check models.toml, and every file against its checksum."""
     from mmchat.cli.model_rows import check_report
 
     models, store = _open()
@@ -149,7 +149,7 @@ def check(names: Names = None, as_json: Json = False) -> None:
 
 @app.command()
 def path(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False) -> None:
-    """Print where a model's files lie, or, without a name, where all models lie.
+    """Print where a model's files lie. Without a name, where all models lie.
 
     NAME@ENGINE prints the folder that engine loads.
     """
@@ -164,7 +164,7 @@ def path(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, a
 
 @app.command()
 def recommend(as_json: Json = False) -> None:
-    """Look at the GPU, the memory and the disk, and say which models suit this machine."""
+    """Say which models suit this machine. Looks at the GPU, the memory and the disk."""
     from mmchat.cli.model_rows import advice_object, advice_rows, machine_line
     from mmchat.weights.recommend import advise, probe_machine
 

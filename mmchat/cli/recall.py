@@ -30,7 +30,7 @@ def recall(
     session: Annotated[str | None, typer.Option("--session", "-s", metavar="ID", help="Only there.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, best first.")] = False,
 ) -> None:
-    """Find the turns, in any conversation, that bear on a question or look like a picture."""
+    """Find the turns that bear on a question or look like a picture."""
     from mmchat import paths
     from mmchat.cli.session_rows import print_recalled, recalled_object
     from mmchat.native_noise import native_noise_to

@@ -12,7 +12,7 @@ from mmchat.cli.output import confirm, narrate, print_json, print_table, print_t
 from mmchat.errors import UsageError
 
 app = typer.Typer(
-    help="Your conversations: list, show, search, rename, fork, delete, export, import.",
+    help="List, show, search, rename, fork, delete, export, import.",
     no_args_is_help=True,
     epilog="\b\nExamples:\n"
     '  mmchat sessions search "lisbon hotel"\n'
@@ -48,7 +48,7 @@ def list_sessions(
 
 @app.command()
 def show(session: SessionId, as_json: Json = False) -> None:
-    """Print a conversation as Markdown, or with everything known of it as JSON."""
+    """Print a conversation as Markdown. With --json, everything known of it."""
     from mmchat.cli.session_rows import chosen, session_object, turn_object
     from mmchat.memory.export_rows import kept_path, markdown
     from mmchat.wiring import open_store
@@ -102,7 +102,7 @@ def fork(
     session: SessionId,
     at_turn: Annotated[str | None, typer.Option("--at", metavar="TURN", help="The last turn to copy.")] = None,
 ) -> None:
-    """Copy a conversation, up to a turn or whole, to go on from there; prints the new id."""
+    """Copy a conversation, to go on from there. Whole, or up to a turn; prints the new id."""
     from mmchat.cli.session_rows import chosen
     from mmchat.wiring import open_store
 
@@ -114,7 +114,7 @@ def fork(
 def delete(
     session: SessionId, is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> None:
-    """Delete a conversation with its turns and the files no other turn needs."""
+    """Delete a conversation and the files only it needs."""
     from mmchat.cli.session_rows import chosen
     from mmchat.wiring import open_store
 
@@ -156,7 +156,7 @@ def export_sessions(
 
 @app.command("import")
 def import_sessions(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
-    """Bring in conversations from JSON Lines of dialogue or memory rows; all of them or, on an error, none."""
+    """Bring in conversations from JSON Lines. Dialogue or memory rows; all of them or, on an error, none."""
     from mmchat.cli.session_rows import session_object
     from mmchat.memory.import_rows import read_conversations, store_conversations
     from mmchat.wiring import open_store

@@ -68,7 +68,7 @@ def search(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """Find the turns that hold all the words, in English and Chinese."""
+    """Find the turns that hold all the words. In English and Chinese."""
     from mmchat.cli.session_rows import hit_object, print_hit
     from mmchat.memory.turn_search import search_turns
     from mmchat.wiring import open_store

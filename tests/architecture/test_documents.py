@@ -43,7 +43,7 @@ def test_every_command_and_option_has_help(name: str, node: Any) -> None:
         assert not is_option or parameter.help, f"{name}: {parameter.name} has no help"
 
 
-@pytest.mark.parametrize(("name", "node"), COMMAND_LIST, ids=[name for name, _ in COMMAND_LIST])
+@pytest.mark.parametrize(("name", "node"), COMMAND_LIST[1:], ids=[name for name, _ in COMMAND_LIST[1:]])
 def test_no_list_of_commands_breaks_off_in_mid_sentence(name: str, node: Any) -> None:
     assert not node.get_short_help_str(62).endswith("...")
 

@@ -30,11 +30,12 @@ def see(reader: ImageReader, image: Image, *, top_k: int = 5, labels: Sequence[s
         reader: the vision model.
         image: RGB and oriented (`image_io.open_image`).
         top_k: at most so many tags.
-        labels: rank these instead of looking for words; the caption then names the first.
+        labels: rank these instead of looking for words. There is no caption then: the likeliest of a few words
+            need not be true, and they may be whole phrases.
     """
     started = time.perf_counter()
     tags = reader.tag(image, top_k=top_k, labels=labels)
-    caption = describe(tags if labels is None else tags[:1])
+    caption = describe(tags) if labels is None else ""
     return Seen(tags=tags, caption=caption, model=reader.name, elapsed_s=time.perf_counter() - started)
 
 

@@ -30,7 +30,7 @@ EPILOG = (
 
 def ask(
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="[PROMPT]", help="The question. Piped text is put before it.")
+        list[str] | None, typer.Argument(metavar="PROMPT", help="The question. Piped text is put before it.")
     ] = None,
     attachment: Annotated[
         list[str] | None, typer.Option("--attachment", "-a", metavar="FILE", help="A picture or sound; - reads stdin.")

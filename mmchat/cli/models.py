@@ -24,7 +24,7 @@ app = typer.Typer(
     "  mmchat models recommend            what suits this machine\n",
 )
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 KINDS = ("lm", "asr", "vision", "embed")
 
@@ -109,7 +109,7 @@ def pull(
 
 @app.command()
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", show_default=False)],
     is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete models from this machine. Files used where they lie, outside mmchat's folder, stay."""
@@ -148,7 +148,7 @@ def check(names: Names = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def path(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False) -> None:
+def path(name: Annotated[str | None, typer.Argument(metavar="NAME")] = None, as_json: Json = False) -> None:
     """Print where a model's files lie. Without a name, where all models lie.
 
     NAME@ENGINE prints the folder that engine loads.

@@ -24,7 +24,7 @@ EPILOG = (
 
 
 def recall(
-    query: Annotated[list[str] | None, typer.Argument(metavar="[QUERY]...", help="In your words.")] = None,
+    query: Annotated[list[str] | None, typer.Argument(metavar="QUERY", help="In your words.")] = None,
     image: Annotated[Path | None, typer.Option("--image", metavar="FILE", help="Find turns by a picture.")] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many at most.")] = 10,
     session: Annotated[str | None, typer.Option("--session", "-s", metavar="ID", help="Only there.")] = None,

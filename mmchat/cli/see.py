@@ -31,7 +31,7 @@ POLL_S = 0.1
 
 
 def see(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures: png, jpg, webp, gif, bmp, tiff.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures: png, jpg, webp, gif, bmp, tiff.")],
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="Vision model; see 'mmchat models list'.")
     ] = None,

@@ -64,7 +64,7 @@ def show(session: SessionId, as_json: Json = False) -> None:
 
 @app.command()
 def search(
-    query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words; the last may be unfinished.")],
+    query: Annotated[list[str], typer.Argument(metavar="QUERY", help="Words; the last may be unfinished.")],
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +131,7 @@ def delete(
 
 @app.command("export")
 def export_sessions(
-    sessions: Annotated[list[str] | None, typer.Argument(metavar="[SESSION]...")] = None,
+    sessions: Annotated[list[str] | None, typer.Argument(metavar="SESSION")] = None,
     is_all: Annotated[bool, typer.Option("--all", help="Every conversation.")] = False,
     file_format: Annotated[
         str, typer.Option("--format", "-f", metavar="jsonl|md", help="Rows for import and finetuning, or to read.")

@@ -34,7 +34,7 @@ STOP_GRACE_S = 5.0
 
 
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files, or videos with sound.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Sound files, or videos with sound.")],
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="Speech model; see 'mmchat models list'.")
     ] = None,

@@ -128,6 +128,8 @@ class ModelsFile:
             return self.entries[name]
         if name in self.broken:
             raise ConfigError("\n".join(self.broken[name]), hint="Mend the entry; then: mmchat models check")
+        if _reads_like_path(name):
+            raise ModelNotFound(f"There is no model file or folder '{name}'.", hint="Check the path.")
         known = [*self.entries, *self.broken, *self.aliases]
         raise ModelNotFound(f"No model named '{name}'.{did_you_mean(name, known)}", hint="mmchat models list")
 
@@ -188,9 +190,12 @@ class ModelsFile:
         )  # fmt: skip
 
 
+def _reads_like_path(text: str) -> bool:
+    return "/" in text or "\\" in text or text.startswith("~") or text.lower().endswith(".gguf")
+
+
 def _is_path(text: str) -> bool:
-    path = Path(text).expanduser()
-    return ("/" in text or "\\" in text or text.startswith("~") or path.suffix.lower() == ".gguf") and path.exists()
+    return _reads_like_path(text) and Path(text).expanduser().exists()
 
 
 def load_models_file(user_path: Path | None = None, packaged_path: Path | None = None) -> ModelsFile:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mmchat.cli.app import COMMANDS, command
+from mmchat.cli.exits import main
 from mmchat.config.models_file import load_models_file
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,14 @@ def test_every_command_and_option_has_help(name: str, node: Any) -> None:
     for parameter in node.params:
         is_option = parameter.param_type_name == "option"
         assert not is_option or parameter.help, f"{name}: {parameter.name} has no help"
+
+
+def test_help_has_its_short_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in (["-h"], ["ask", "-h"], ["sessions", "list", "-h"]):
+        assert main(args) == 0
+        usage = capsys.readouterr().out
+        assert usage.startswith("Usage: mmchat")
+        assert "[[" not in usage
 
 
 @pytest.mark.parametrize(("name", "node"), COMMAND_LIST[1:], ids=[name for name, _ in COMMAND_LIST[1:]])

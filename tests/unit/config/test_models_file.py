@@ -213,6 +213,9 @@ def test_resolve_picks_the_engine() -> None:
     with pytest.raises(ModelNotFound, match=r"No model named 'smolm2-135m'\. Did you mean 'smollm2-135m'\?") as caught:
         models.resolve("smolm2-135m")
     assert caught.value.hint == "mmchat models list"
+    for name in ("~/away.gguf", "./away", "away.gguf"):
+        with pytest.raises(ModelNotFound, match="There is no model file or folder"):
+            models.resolve(name)
 
 
 def test_a_path_is_a_model(tmp_path: Path) -> None:

@@ -256,6 +256,8 @@ class LmEntry(Entry):
             raise ValueError('engine "openai" needs base_url, e.g. "http://localhost:11434/v1"')
         if self.engine != "openai" and self.base_url:
             raise ValueError('base_url belongs to engine "openai" only')
+        if self.base_url and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url '{self.base_url}' must begin with http:// or https://")
         return self
 
 

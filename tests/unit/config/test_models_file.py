@@ -126,6 +126,10 @@ def test_all_problems_are_found_at_once_with_the_nearest_word(tmp_path: Path) ->
         [models.g]
         kind = "lm"
         engine = "openai"
+        [models.i]
+        kind = "lm"
+        engine = "openai"
+        base_url = "localhost:11434/v1"
         [models.h]
         kind = "lm"
         engine = "llamacp"
@@ -148,11 +152,12 @@ def test_all_problems_are_found_at_once_with_the_nearest_word(tmp_path: Path) ->
         f"{path}: models.d.sources.1.source: write pypi:NAME==VERSION",
         f"{path}: models.e f: a name has letters",
         f'{path}: models.g: engine "openai" needs base_url',
+        f"{path}: models.i: base_url 'localhost:11434/v1' must begin with http://",
         f"{path}: models.h.engine: 'llamacp' is not an engine for lm (llamacpp, transformers, openai, scripted). "
         "Did you mean 'llamacpp'?",
     ):
         assert expected in text, expected
-    assert set(models.broken) == {"a", "b", "c", "d", "e f", "g", "h"}
+    assert set(models.broken) == {"a", "b", "c", "d", "e f", "g", "h", "i"}
 
 
 def test_a_broken_entry_blocks_only_its_own_use(tmp_path: Path) -> None:

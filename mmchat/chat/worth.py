@@ -2,7 +2,8 @@
 
 Recall finds what is about the same thing. A question or an order of long ago is about it too, but holds
 nothing to know, and a small model takes it for a present one: told "Say this in French:" before "What is
-the capital of France?", SmolLM2 spoke French for the rest of the conversation.
+the capital of France?", SmolLM2 spoke French for the rest of the conversation. Nor is an old reply a fact:
+it may be wrong, and told again it would be believed. It is told to those who ask what the model said.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from mmchat.domain import Recalled
+from mmchat.memory.recall import asks_for_reply
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
 _OF_THEMSELVES = re.compile(r"\b(?:i|i'm|i've|my|mine|we|our|us)\b|(?<![帮给教跟和对])(?<!告诉)我")
@@ -47,7 +49,8 @@ def worth_telling(query: str, found: Sequence[Recalled]) -> tuple[Recalled, ...]
     """
     if _ASKS_FOR_QUESTIONS.search(query.casefold()):
         return tuple(found)
-    return tuple(note for note in found if _tells_something(note))
+    has_replies = asks_for_reply(query)
+    return tuple(note for note in found if (note.role == "user" or has_replies) and _tells_something(note))
 
 
 def _tells_something(note: Recalled) -> bool:

@@ -51,9 +51,14 @@ def ask(
     temperature: Annotated[
         float | None, typer.Option("--temperature", metavar="T", min=0.0, help="0 is the likeliest reply every time.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="The same seed gives the same reply.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="The same seed and prompt give the same reply.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the text.")] = False,
-    no_log: Annotated[bool, typer.Option("--no-log", "-n", help="Store nothing.")] = False,
+    no_log: Annotated[bool, typer.Option("--no-log", "-n", help="Store nothing, recall nothing.")] = False,
+    no_recall: Annotated[
+        bool, typer.Option("--no-recall", help="Bring nothing back from other conversations; for scripts.")
+    ] = False,
 ) -> None:
     """Ask one question and print the answer."""
     from mmchat import paths
@@ -72,6 +77,7 @@ def ask(
         options = WiringOptions(
             model=model,
             should_log=not no_log,
+            should_recall=not no_recall,
             system=system,
             max_tokens=max_tokens,
             temperature=temperature,

@@ -315,8 +315,12 @@ def _is_asked_for(query: str, row: Row) -> bool:
     asked = query.casefold()
     if row["speaker"]:
         return not set(terms(row["speaker"])).isdisjoint(terms(asked))
-    pattern = _ASKS_FOR_USER if row["role"] == "user" else _ASKS_FOR_ASSISTANT
-    return bool(pattern.search(asked))
+    return bool(_ASKS_FOR_USER.search(asked)) if row["role"] == "user" else asks_for_reply(query)
+
+
+def asks_for_reply(query: str) -> bool:
+    """Whether a query is after what the model said: "What did you suggest …?"."""
+    return bool(_ASKS_FOR_ASSISTANT.search(query.casefold()))
 
 
 def _copy_key(row: Row) -> tuple[str, str]:

@@ -100,6 +100,7 @@ class MmchatApp(App[None]):
         for each in (DARK, LIGHT):
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
+        self._unknown_theme = "" if theme in ("", self.theme) else theme
 
     def get_default_screen(self) -> Screen[None]:
         """The conversation."""
@@ -111,6 +112,10 @@ class MmchatApp(App[None]):
         self.set_keymap(dict(self.keys.chosen))
         if self._draft_text:
             self._chat.composer.draft = Draft(self._draft_text).with_typed_files(Path.cwd())
+        if self._unknown_theme:
+            self.notify(
+                f"No theme is called '{self._unknown_theme}'. /theme lists them.", severity="warning", markup=False
+            )
 
     def on_unmount(self) -> None:
         """Give the terminal its title back."""

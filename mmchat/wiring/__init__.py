@@ -37,6 +37,8 @@ class WiringOptions:
     seed: int | None = None
     should_log: bool = True
     """False: the conversation is kept in a folder that goes with the program, and nothing is recalled."""
+    should_recall: bool = True
+    """False: nothing of other conversations is told, whatever the settings say."""
     should_pull: bool = True
 
 
@@ -99,7 +101,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         options=_chosen_options(settings, options),
         system=settings.system if options.system is None else options.system,
         language=options.language or settings.language,
-        should_recall=options.should_log and settings.recall,
+        should_recall=options.should_log and options.should_recall and settings.recall,
         window_tokens=settings.window_tokens,
     )
     return Desk(

@@ -50,8 +50,15 @@ def test_old_questions_and_orders_are_not(text: str) -> None:
 
 
 def test_the_models_orders_are_advice_and_its_questions_are_nothing() -> None:
-    assert worth_telling("x", [note("Use reversed(items).", "assistant")])
-    assert worth_telling("x", [note("Hello! How are you?", "assistant")]) == ()
+    asked = "What did you suggest for reversing a list?"
+    assert worth_telling(asked, [note("Use reversed(items).", "assistant")])
+    assert worth_telling(asked, [note("Hello! How are you?", "assistant")]) == ()
+
+
+def test_a_reply_is_no_fact_unless_asked_for() -> None:
+    reply = note("The cat in the story is called Jigsaw.", "assistant")
+    assert worth_telling("What is my cat called?", [reply]) == ()
+    assert worth_telling("你之前建议过什么？", [reply]) == (reply,)
 
 
 @pytest.mark.parametrize(

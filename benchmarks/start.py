@@ -20,12 +20,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from fcntl import ioctl
 from pathlib import Path
 from termios import TIOCSWINSZ
 
-MARK = b"qzj"
+MARK = b"qqq"
 
 
 def seconds(command: list[str]) -> float:
@@ -39,6 +40,9 @@ def seconds_to_echo(command: list[str], environment: dict[str, str]) -> float:
     """Until letters typed from the first moment on appear on the screen of a terminal program."""
     leader, follower = pty.openpty()
     ioctl(follower, TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    modes = termios.tcgetattr(follower)
+    modes[3] &= ~termios.ECHO  # else the terminal itself would answer at once
+    termios.tcsetattr(follower, termios.TCSANOW, modes)
     started = time.perf_counter()
     process = subprocess.Popen(
         command, stdin=follower, stdout=follower, stderr=follower, env=environment, start_new_session=True
@@ -46,11 +50,12 @@ def seconds_to_echo(command: list[str], environment: dict[str, str]) -> float:
     os.close(follower)
     screen = b""
     try:
-        os.write(leader, MARK)
         while MARK not in screen:
-            if not select.select([leader], [], [], 30)[0]:
+            if time.perf_counter() - started > 30:
                 raise TimeoutError("no echo within 30 s")
-            screen += os.read(leader, 65536)
+            os.write(leader, MARK[:1])  # one letter again and again: what comes before raw mode may be thrown away
+            if select.select([leader], [], [], 0.02)[0]:
+                screen += os.read(leader, 65536)
         return time.perf_counter() - started
     finally:
         process.kill()

@@ -27,6 +27,7 @@ from mmchat.domain import (
     Recalled,
     ReplyEnded,
     ReplyEvent,
+    ReplyStarted,
     Session,
     Turn,
     UserTurnStored,
@@ -135,17 +136,15 @@ class ChatSession:
             UsageError: no message to regenerate.
         """
         turns = self.turns()
-        while turns and turns[-1].role == "assistant":
-            self._store.retire_reply(turns[-1].id)
-            turns = turns[:-1]
-        if not turns:
+        asked = next((index for index in reversed(range(len(turns))) if turns[index].role == "user"), None)
+        if asked is None:
             raise UsageError("There is no message to regenerate.", hint="Send one first.")
         self._regenerations += 1
-        yield from self._answer(turns[-1], cancel)
+        yield from self._answer(turns[asked], cancel, replaced=[turn.id for turn in turns[asked + 1 :]])
 
     # --- the steps of a turn --------------------------------------------------------------------
 
-    def _answer(self, question: Turn, cancel: Event) -> Iterator[ReplyEvent]:
+    def _answer(self, question: Turn, cancel: Event, replaced: Sequence[str] = ()) -> Iterator[ReplyEvent]:
         question = yield from self._read_attachments(question, cancel)
         self._title_from(question)
         yield WorkStarted("waiting for the model")
@@ -153,7 +152,7 @@ class ChatSession:
         if cancel.is_set():
             yield Notice("Stopped before the reply began. Your message is kept.")
             return
-        history = tuple(turn for turn in self.turns() if turn.id != question.id)
+        history = tuple(turn for turn in self.turns() if turn.id not in (question.id, *replaced))
         recalled = yield from self._recalled(question, history)
         options = self._options()
         prompt = self._assemble(model, options, history, question, recalled)
@@ -165,6 +164,10 @@ class ChatSession:
         options = replace(options, max_new_tokens=min(options.max_new_tokens, room))
         reply: Turn | None = None
         for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
+            if isinstance(event, ReplyStarted):
+                # Only now: a model that fails before its first word must not cost the reply that was there.
+                for turn_id in replaced:
+                    self._store.retire_reply(turn_id)
             reply = event.turn if isinstance(event, ReplyEnded) else reply
             yield event
         self._index(question.id, *([reply.id] if reply is not None and reply.text else []))

@@ -246,6 +246,16 @@ def test_regenerate_draws_anew_and_keeps_the_old_one_out_of_view(make_bench: Mak
     assert bench.engines.lm.calls[1] == bench.engines.lm.calls[0]
 
 
+def test_a_failed_regeneration_costs_nothing(make_bench: MakeBench) -> None:
+    bench = make_bench(FakeEngines(ScriptedLanguageModel(["first try"])))
+    say(bench, "Tell me a joke")
+    bench.engines.lm = ScriptedLanguageModel(["x"], error=DeviceError("out of memory"))
+    session = bench.session(bench.store.latest_session())
+    with pytest.raises(DeviceError):
+        list(session.regenerate(Event()))
+    assert [turn.text for turn in session.turns()] == ["Tell me a joke", "first try"]
+
+
 def test_nothing_to_regenerate_is_said(make_bench: MakeBench) -> None:
     with pytest.raises(UsageError, match="no message to regenerate"):
         list(make_bench().session().regenerate(Event()))

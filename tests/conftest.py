@@ -8,6 +8,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A slow machine is no failure. With CI set, hypothesis loads a profile of its own: no deadline, no chance.
+settings.register_profile("mmchat", deadline=None)
+if "CI" not in os.environ:
+    settings.load_profile("mmchat")
 
 # Before any library reads them: the tests never reach a hub, and never draw progress bars.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

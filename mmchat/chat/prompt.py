@@ -47,16 +47,17 @@ def assemble(
     *,
     count_tokens: CountTokens,
     budget: int,
-    first_turn_id: str | None = None,
+    out_of_view: int = 0,
 ) -> Prompt:
     """Choose what the model sees.
 
     Args:
         system: the system text; empty for none.
-        entries: the conversation, oldest first; the last is the newest user turn.
+        entries: what was in view last time and what came since, oldest first; the last is the newest user
+            turn. A view only ever moves forward, so turns that it has left behind need not be rendered.
         count_tokens: the model's own count of a whole prompt.
         budget: the most tokens the prompt may take.
-        first_turn_id: where the view began last time; it only ever moves forward.
+        out_of_view: how many turns it has left behind; for the account.
 
     Returns:
         A prompt of at most `budget` tokens. A newest message that is longer by itself loses its middle,
@@ -65,8 +66,7 @@ def assemble(
     if not entries:
         raise ValueError("a prompt needs at least the newest turn")
     view = _View(system, entries, count_tokens)
-    start = view.index_of(first_turn_id)
-    start = max(start, len(entries) - max(1, budget // MIN_TOKENS_PER_MESSAGE))
+    start = max(0, len(entries) - max(1, budget // MIN_TOKENS_PER_MESSAGE))
     began = start
     if view.tokens(start) > budget:
         start = view.first_fitting(start + 1, int(budget * KEEP_SHARE), budget)
@@ -80,7 +80,7 @@ def assemble(
         messages=messages,
         window=Window(
             turns_in=len(entries) - start,
-            turns_out=start,
+            turns_out=out_of_view + start,
             tokens=tokens,
             budget=budget,
             first_turn_id=entries[start].turn_id,
@@ -97,12 +97,6 @@ class _View:
         self._system = (Message("system", system),) if system else ()
         self._entries = entries
         self._count = count_tokens
-
-    def index_of(self, turn_id: str | None) -> int:
-        for index, entry in enumerate(self._entries):
-            if entry.turn_id == turn_id:
-                return index
-        return 0
 
     def messages(self, start: int) -> tuple[Message, ...]:
         said = [message for entry in self._entries[start:] for message in entry.messages]

@@ -192,9 +192,9 @@ class ChatSession:
         if not self._settings.should_recall or not query or is_small_talk(query):
             return ()
         yield WorkStarted("remembering")
-        view_start = _view_start(history)
-        in_view = [turn.id for turn in history[view_start:]]
-        told = [note.turn for turn in history[view_start:] for note in turn.recalled]
+        start = view_start(history)
+        in_view = [turn.id for turn in history[start:]]
+        told = [note.turn for turn in history[start:] for note in turn.recalled]
         hidden = [*in_view, *told, question.id]
         try:
             found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden)
@@ -234,13 +234,14 @@ class ChatSession:
         notes = {turn.parent_id: turn.recalled for turn in history if turn.role == "assistant"}
         notes[question.id] = tuple(recalled)
         style = self._engines.habits().note_style
+        start = view_start(history)
         entries = [
             Entry(
                 turn.id,
                 turn.role == "user",
                 turn_messages(turn, notes.get(turn.id, ()), style=style, has_pixels=model.accepts_images),
             )
-            for turn in (*history, question)
+            for turn in (*history[start:], question)
         ]
         reserved = min(options.max_new_tokens, int(model.context_tokens * REPLY_SHARE))
         budget = model.context_tokens - reserved
@@ -249,7 +250,7 @@ class ChatSession:
             entries,
             count_tokens=model.count_tokens,
             budget=min(budget, self._settings.window_tokens) if self._settings.window_tokens else budget,
-            first_turn_id=entries[_view_start(history)].turn_id,
+            out_of_view=start,
         )
 
 
@@ -264,7 +265,7 @@ def searchable_text(turn: Turn) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _view_start(history: Sequence[Turn]) -> int:
+def view_start(history: Sequence[Turn]) -> int:
     """Where the model's view began at the last reply; the whole conversation where nothing was said of it."""
     for turn in reversed(history):
         if turn.role == "assistant" and turn.window is not None and turn.window.first_turn_id:

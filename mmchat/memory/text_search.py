@@ -96,17 +96,6 @@ def all_of(query: str) -> str:
     return " AND ".join(parts)
 
 
-def any_of(wanted: tuple[str, ...]) -> str:
-    """FTS5 expression for text that holds at least one of the terms; pairs of a run count singly."""
-    parts: list[str] = []
-    for term in wanted:
-        if is_cjk(term) and len(term) > 1:
-            parts += [_quoted(pair) for pair in _pairs(term, is_indexed=False)]
-        else:
-            parts.append(_phrase(term))
-    return " OR ".join(dict.fromkeys(parts))
-
-
 def informative(query: str, *, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Tokens of a query that tell turns apart, as FTS5 expressions: no stop words, Chinese in pairs.
 

@@ -51,14 +51,15 @@ def test_any_history_and_budget(lengths: list[int], budget: int, has_system: boo
 @given(odd_lengths, st.integers(30, 400))
 def test_the_prefix_changes_only_when_a_block_is_dropped(lengths: list[int], budget: int) -> None:
     entries = conversation(lengths)
-    first: str | None = None
+    start = 0
     before: tuple[Message, ...] = ()
     for end in range(1, len(entries) + 1, 2):
-        prompt = assemble("be kind", entries[:end], count_tokens=count, budget=budget, first_turn_id=first)
+        prompt = assemble("be kind", entries[start:end], count_tokens=count, budget=budget, out_of_view=start)
         if not prompt.has_moved and not prompt.was_cut and before:
             assert prompt.messages[: len(before)] == before
         before = () if prompt.was_cut else prompt.messages
-        first = prompt.window.first_turn_id
+        start = prompt.window.turns_out
+        assert prompt.window.first_turn_id == entries[start].turn_id
 
 
 def test_dropping_makes_room_for_many_turns() -> None:
@@ -67,7 +68,8 @@ def test_dropping_makes_room_for_many_turns() -> None:
     prompt = assemble("", entries[:21], count_tokens=count, budget=full)
     assert prompt.has_moved
     assert prompt.window.tokens <= 0.6 * full
-    later = assemble("", entries[:27], count_tokens=count, budget=full, first_turn_id=prompt.window.first_turn_id)
+    start = prompt.window.turns_out
+    later = assemble("", entries[start:27], count_tokens=count, budget=full, out_of_view=start)
     assert not later.has_moved
 
 
@@ -81,11 +83,6 @@ def test_a_message_too_long_loses_its_middle_not_its_ends() -> None:
     assert text.endswith(" word98 word99")
     assert CUT_MARK in text
     assert prompt.window.tokens <= 30
-
-
-def test_an_unknown_beginning_means_from_the_start() -> None:
-    prompt = assemble("", conversation([3, 3, 3]), count_tokens=count, budget=100, first_turn_id="gone")
-    assert prompt.window.turns_out == 0
 
 
 def test_neighbours_of_one_role_are_joined() -> None:

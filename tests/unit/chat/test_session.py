@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mmchat.chat.reply import REPEATED
-from mmchat.chat.session import SessionSettings, UserInput
+from mmchat.chat.session import SessionSettings, UserInput, view_start
 from mmchat.domain import (
     AttachmentRead,
     Notice,
@@ -21,7 +22,9 @@ from mmchat.domain import (
     ReplyEnded,
     ReplyEvent,
     ReplyStarted,
+    Turn,
     UserTurnStored,
+    Window,
     WorkStarted,
 )
 from mmchat.engines.scripted import ScriptedLanguageModel
@@ -235,6 +238,14 @@ def test_a_long_conversation_says_what_is_out_of_view(make_bench: MakeBench) -> 
     assert reply.window is not None
     assert reply.window.turns_out > 0
     assert reply.window.tokens <= reply.window.budget == 100
+
+
+def test_an_unknown_beginning_means_from_the_start() -> None:
+    asked = Turn("q", "s", None, "user", "Hello", "complete", "")
+    answered = Turn("r", "s", "q", "assistant", "Hi", "complete", "", window=Window(turns_in=1, first_turn_id="gone"))
+    assert view_start((asked, answered, replace(asked, id="q2"))) == 0
+    known = replace(answered, window=Window(turns_in=1, first_turn_id="q2"))
+    assert view_start((asked, answered, replace(asked, id="q2"), known)) == 2
 
 
 def test_regenerate_draws_anew_and_keeps_the_old_one_out_of_view(make_bench: MakeBench) -> None:

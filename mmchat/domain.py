@@ -83,6 +83,25 @@ class GenerationDone:
         return (self.reply_tokens - 1) / self.decode_s if self.reply_tokens > 1 and self.decode_s > 0 else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class BatchReply:
+    """One reply of many that were drawn at once."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    reply_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a model finds a text."""
+
+    nats: float
+    """Negative log-likelihood of the scored tokens, summed; natural logarithm."""
+    tokens: int
+
+
 # --- what the senses say ------------------------------------------------------------------------
 
 
@@ -357,5 +376,7 @@ class EngineSpec:
     threads: int = 0
     """0: `device.usable_threads()`."""
     adapter_path: Path | None = None
+    parallel: int = 1
+    """How many replies are drawn at once at most; engines that set memory aside for it do so when loaded."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Engine-specific settings, e.g. `base_url`, `api_model`, `api_key_env` for `openai`."""

@@ -77,6 +77,12 @@ class DataError(MmchatError):
     exit_code = 4
 
 
+class EvalError(MmchatError):
+    """Outcomes that cannot be scored, or a saved run that cannot be used."""
+
+    exit_code = 4
+
+
 class DeviceError(MmchatError):
     """The machine lacks memory or a capability for what was asked."""
 

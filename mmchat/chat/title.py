@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from mmchat.chat.script import is_cjk
 from mmchat.domain import Turn
+from mmchat.script import is_cjk
 
 MAX_COLUMNS = 48
 """What a list of conversations shows at 80 columns."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmchat.chat.script import is_mostly_chinese
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
 from mmchat.engines.see import with_article
+from mmchat.script import is_mostly_chinese
 
 MAX_TAGS = 4
 MIN_TAG_SCORE = 0.15

@@ -11,7 +11,17 @@ from collections.abc import Iterator, Sequence
 from threading import Event
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from mmchat.domain import GenerateOptions, GenerationDone, Heard, Message, Segment, Tag, TextDelta
+from mmchat.domain import (
+    BatchReply,
+    GenerateOptions,
+    GenerationDone,
+    Heard,
+    Likelihood,
+    Message,
+    Segment,
+    Tag,
+    TextDelta,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +61,53 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """Free the weights; calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class BatchLanguageModel(LanguageModel, Protocol):
+    """A language model that answers many prompts at once, for evaluation."""
+
+    preferred_batch: int
+    """How many prompts one call had best hold."""
+    is_batch_exact: bool
+    """Whether a prompt gets the same greedy reply whatever else is in its batch."""
+
+    def reply_batch(
+        self, prompts: Sequence[Sequence[Message]], options: GenerateOptions, cancel: Event, *, seeds: Sequence[int]
+    ) -> tuple[BatchReply, ...]:
+        """Replies in the order of the prompts, each the text that `stream` would join to.
+
+        Args:
+            prompts: any number; what does not fit at once is done in turns.
+            options: its seed is ignored.
+            cancel: ends the work soon; replies not finished then say `cancelled`.
+            seeds: one for each prompt, so that a sampled reply does not depend on its batch.
+
+        Raises:
+            UsageError: a prompt does not fit the context.
+            EngineUnavailable: the server behind the engine failed.
+            DeviceError: out of memory even one by one.
+        """
+        ...
+
+
+@runtime_checkable
+class ScoringLanguageModel(BatchLanguageModel, Protocol):
+    """A language model that says how likely it finds a text."""
+
+    def likelihoods(
+        self, prompts: Sequence[Sequence[Message]], replies: Sequence[str], cancel: Event
+    ) -> tuple[Likelihood, ...]:
+        """How likely each reply is after its prompt, its end mark included.
+
+        A prompt without messages scores the reply as plain text, without template or end mark, from its
+        second token on where the model has no begin mark. Stops early, with fewer results, when cancelled.
+
+        Raises:
+            UsageError: prompt and reply together do not fit the context.
+            DeviceError: out of memory even one by one.
+        """
         ...
 
 

@@ -1,0 +1,458 @@
+"""The values and protocols of an evaluation.
+
+Rows become samples, a task asks a model about each sample and yields an outcome, metrics score the
+outcomes. Outcomes are plain data that is saved line by line, so that they can be scored again, by other
+metrics, without asking the model again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from mmchat.domain import FinishReason, GenerateOptions, Message, ModelKind
+from mmchat.rows.values import RowFile, RowKind, RowMessage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mmchat.engines.base import BatchLanguageModel, ImageReader, SpeechRecognizer, TextEmbedder
+
+TaskName = Literal["dialogue", "likelihood", "speech", "retrieval", "label", "memory"]
+Direction = Literal["higher", "lower", "neither"]
+"""Which scores are better; neither for what is merely worth knowing, such as the length of replies."""
+
+
+# --- outcomes: one line of a saved run each ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyOutcome:
+    """A reply beside what was said in its place. Also a transcript beside what was spoken."""
+
+    id: str
+    """Stable and unique within its file: "talks.jsonl:12#3" is the reply to be message 3 of line 12."""
+    group: str
+    """What is resampled as one: the conversation, because its turns are not independent."""
+    language: str
+    """ISO 639-1 of the references."""
+    question: str
+    """For people: the end of the history, or the sound's file."""
+    references: tuple[str, ...]
+    """At least one, none empty."""
+    reply: str
+    finish_reason: FinishReason = "stop"
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+    duration_s: float = 0.0
+    """Of the sound; 0 for replies."""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodOutcome:
+    """How likely a model finds a text."""
+
+    id: str
+    group: str
+    language: str
+    question: str
+    text: str
+    nats: float
+    """Negative log-likelihood of all scored tokens, natural logarithm."""
+    tokens: int
+    """Scored tokens, the end mark of a reply among them."""
+    bytes: int
+    """UTF-8 bytes of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankOutcome:
+    """Where the right one stood among all candidates."""
+
+    id: str
+    group: str
+    """The picture."""
+    language: str
+    question: str
+    direction: Literal["image-to-text", "text-to-image"]
+    rank: int
+    """From 1; the best of several right ones. Ties count against the model."""
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOutcome:
+    """A class that was chosen beside the right one."""
+
+    id: str
+    group: str
+    language: str
+    question: str
+    label: str
+    predicted: str
+    confidence: float
+    """Probability of `predicted`, in [0, 1]."""
+    runners_up: tuple[tuple[str, float], ...] = ()
+    """The next few labels with their probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallOutcome:
+    """The turns found for a question beside those that answer it."""
+
+    id: str
+    group: str
+    language: str
+    question: str
+    evidence: tuple[str, ...]
+    found: tuple[str, ...]
+    """Best first; as many as the task asks for, or fewer."""
+    tokens: int
+    """Of what would be told to the language model."""
+    elapsed_ms: float
+
+
+Outcome = ReplyOutcome | LikelihoodOutcome | RankOutcome | LabelOutcome | RecallOutcome
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """A line of `mmchat eval --list`."""
+
+    name: str
+    """As `--metric` takes it: lower case, e.g. "chrf++"."""
+    title: str
+    """As a table shows it, e.g. "chrF++"."""
+    tasks: tuple[TaskName, ...]
+    direction: Direction
+    range: str
+    """Such as "0 to 100"."""
+    description: str
+    """What it says, in one line."""
+    source: str
+    """Library or paper."""
+    decimals: int = 1
+    is_in_all: bool = True
+    """Whether `--metric all` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricContext:
+    """What a metric may need beside the outcomes."""
+
+    language: str
+    """Of all the outcomes."""
+    embedder: TextEmbedder | None = None
+    """For embedding similarity; None where none was asked for."""
+
+
+class Scorer(Protocol):
+    """A metric that has seen its outcomes once and can score any resample of them."""
+
+    signature: str
+    """Everything that another program needs to get the same number: tokeniser, normaliser, version, …"""
+    has_interval: bool
+    """False where resampling rows would be misleading."""
+
+    def scores(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Scores of many resamples at once.
+
+        Args:
+            weights: (R, N) int64, how often each of the N outcomes counts in each of the R resamples.
+                A row of ones is the whole set.
+
+        Returns:
+            (R,) float64; NaN where a resample has nothing to score.
+        """
+        ...
+
+
+class Metric(Protocol):
+    """A way to score outcomes."""
+
+    info: MetricInfo
+
+    def scorer(self, outcomes: Sequence[Outcome], context: MetricContext) -> Scorer:
+        """Do the per-sample work once.
+
+        Raises:
+            EvalError: these outcomes cannot be scored so (none left, wrong language), in words.
+        """
+        ...
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number with its uncertainty."""
+
+    dataset: str
+    task: TaskName
+    language: str
+    model: str
+    metric: str
+    score: float
+    low: float | None
+    """Bounds of the 95% interval; None where there is none (too few groups, or no honest way)."""
+    high: float | None
+    samples: int
+    groups: int
+    direction: Direction
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on the same samples."""
+
+    dataset: str
+    task: TaskName
+    language: str
+    metric: str
+    base: str
+    other: str
+    difference: float
+    """other minus base."""
+    low: float | None
+    high: float | None
+    samples: int
+    groups: int
+    verdict: Literal["better", "worse", "chance", "too few", "none"]
+    """Of `other`; "none" for metrics without a direction or an interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """A table that belongs to a result, such as a confusion table."""
+
+    dataset: str
+    task: TaskName
+    language: str
+    model: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+# --- models and tasks -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What identifies a model in a result, years later."""
+
+    name: str
+    """As the user named it."""
+    kind: ModelKind
+    engine: str
+    device: str = ""
+    dtype: str = ""
+    source: str = ""
+    revision: str = ""
+    weights_sha256: str = ""
+    """Over all files that were loaded; empty for a model that is served elsewhere."""
+    adapter_sha256: str = ""
+    decoding: Mapping[str, object] = field(default_factory=dict)
+    """How replies are drawn; empty for other kinds."""
+
+
+class Models(Protocol):
+    """The models of an evaluation, loaded when first asked for. `wiring.eval_models` keeps it."""
+
+    def facts(self, name: str) -> ModelFacts:
+        """Loads the model."""
+        ...
+
+    def language_model(self, name: str) -> BatchLanguageModel: ...
+
+    def recognizer(self, name: str) -> SpeechRecognizer: ...
+
+    def image_reader(self, name: str) -> ImageReader: ...
+
+    def embedder(self, name: str = "") -> TextEmbedder:
+        """The named sentence encoder, or the default one."""
+        ...
+
+    def messages(self, name: str, history: Sequence[RowMessage], persona: str, *, room: int) -> tuple[Message, ...]:
+        """A history as the chat would show it to that language model.
+
+        Pictures and sounds are told in words, or passed as pixels to a model that takes them; what does
+        not fit beside `room` tokens is dropped from the old end, as in a conversation.
+        """
+        ...
+
+    def options(self, name: str) -> GenerateOptions:
+        """How that model's replies are drawn here."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Free its memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """What the user chose for the tasks."""
+
+    seed: int = 0
+    """Each sample's own seed is made from this and its id, so that it does not depend on its batch."""
+    batch_size: int = 0
+    """0: what the engine prefers. 1: one by one."""
+    language: str = ""
+    """Overrides what rows say and what their letters look like; also told to a speech recogniser."""
+    train: RowFile | None = None
+    """Label rows to fit a linear head on first; None: zero-shot."""
+    recall_k: int = 10
+
+
+class Task(Protocol):
+    """How rows are turned into samples, and samples into outcomes.
+
+    A sample is the task's own value; outside the task only `id`, `group` and `language` are looked at.
+    """
+
+    name: TaskName
+    row_kinds: tuple[RowKind, ...]
+    model_kind: ModelKind
+
+    def samples(self, rows: RowFile, options: TaskOptions) -> tuple[Sample, ...]:
+        """All samples of a file, in its order.
+
+        Raises:
+            DataError: rows that cannot be scored (an empty reference, Chinese declared English), each by its line.
+        """
+        ...
+
+    def batches(
+        self, samples: Sequence[Sample], model: str, models: Models, options: TaskOptions
+    ) -> list[tuple[Sample, ...]]:
+        """Samples as they are best asked together: sorted by length, longest first. Loads the model.
+
+        Ranking tasks need all candidates at once: one batch. The same samples give the same batches, so
+        that several processes can share them out.
+        """
+        ...
+
+    def run(
+        self, batch: Sequence[Sample], model: str, models: Models, options: TaskOptions, cancel: Event
+    ) -> Iterator[Outcome]:
+        """Ask the model. Yields as outcomes come; when cancelled, only whole ones, then ends."""
+        ...
+
+
+class Sample(Protocol):
+    """What every task's samples have."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def language(self) -> str: ...
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """A file of rows as a run used it."""
+
+    name: str
+    path: str
+    sha256: str
+    rows: int
+    used: int
+    """Rows after `--limit`."""
+    skipped: tuple[str, ...] = ()
+    """Bad rows left out, each with its reason."""
+    is_shipped: bool = False
+    """mmchat's own evaluation set."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What was asked for; enough to go on with an interrupted run."""
+
+    data: tuple[str, ...]
+    """Absolute paths; empty for the shipped set."""
+    models: tuple[str, ...]
+    """As typed, of any kind; empty for the defaults."""
+    metrics: tuple[str, ...]
+    """As typed; empty for all that fit."""
+    limit: int = 0
+    """Rows of each file; 0: all."""
+    seed: int = 0
+    batch_size: int = 0
+    resamples: int = 1000
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    language: str = ""
+    train: str = ""
+    recall_k: int = 10
+    should_skip_bad: bool = False
+    dtype: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An evaluation, whole or interrupted, as it is saved, printed and compared."""
+
+    id: str
+    created_at: str
+    """ISO, UTC."""
+    status: Literal["complete", "interrupted"]
+    version: str
+    """Of mmchat."""
+    libraries: Mapping[str, str]
+    """Version of each library that took part."""
+    machine: str
+    settings: RunSettings
+    data: tuple[DataFacts, ...]
+    models: tuple[ModelFacts, ...]
+    scores: tuple[Score, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
+    sentences: tuple[str, ...] = ()
+    """The verdicts in plain words."""
+    warnings: tuple[str, ...] = ()
+    """What a reader of the scores must know: empty replies, cut replies, too few rows, a batch-dependent engine."""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. Sent after each batch."""
+
+    text: str
+    """What is being done: "talk-en · dialogue · smollm2-135m"."""
+    done: int
+    total: int
+    """Of all samples of all models in this run."""
+    left_s: float | None = None
+    detail: str = ""
+    """Such as a model's download."""
+
+
+class ProcessGroup(Protocol):
+    """The processes that share an evaluation; one by default, several under torchrun."""
+
+    rank: int
+    size: int
+
+    def gather(self, outcomes: Sequence[tuple[str, Outcome]]) -> list[tuple[str, Outcome]] | None:
+        """What all processes have, on rank 0; None elsewhere. Every process must call it."""
+        ...
+
+    def barrier(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Metrics: outcomes in, a score and its bootstrap out."""

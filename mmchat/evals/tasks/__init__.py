@@ -1,0 +1,1 @@
+"""Tasks: rows in, samples; samples and a model in, outcomes out."""

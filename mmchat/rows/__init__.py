@@ -1,0 +1,1 @@
+"""Rows of JSON Lines: one data format for finetune, eval, import and export."""

@@ -268,6 +268,14 @@ class ModelFacts:
 class Models(Protocol):
     """The models of an evaluation, loaded when first asked for. `wiring.eval_models` keeps it."""
 
+    def kind(self, name: str) -> ModelKind:
+        """Without loading it. Raises ModelNotFound, ConfigError."""
+        ...
+
+    def default(self, kind: ModelKind) -> str:
+        """The name of the user's model of that kind."""
+        ...
+
     def facts(self, name: str) -> ModelFacts:
         """Loads the model."""
         ...

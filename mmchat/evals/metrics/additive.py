@@ -34,7 +34,7 @@ def outcomes_of(kind: type[OutcomeT], outcomes: Sequence[Outcome], title: str) -
     """
     if not outcomes:
         raise EvalError(f"There is nothing to score by {title}: no sample is left.")
-    fitting = [outcome for outcome in outcomes if isinstance(outcome, kind)]
+    fitting: list[OutcomeT] = [outcome for outcome in outcomes if isinstance(outcome, kind)]
     if len(fitting) < len(outcomes):
         other = next(outcome for outcome in outcomes if not isinstance(outcome, kind))
         raise EvalError(

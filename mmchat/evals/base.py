@@ -330,7 +330,10 @@ class Task(Protocol):
 
     name: TaskName
     row_kinds: tuple[RowKind, ...]
-    model_kind: ModelKind
+
+    def model_kind_for(self, rows: RowFile) -> ModelKind:
+        """The kind of model that these rows are for; label rows with pictures need another than those without."""
+        ...
 
     def samples(self, rows: RowFile, options: TaskOptions) -> tuple[Sample, ...]:
         """All samples of a file, in its order.
@@ -338,6 +341,10 @@ class Task(Protocol):
         Raises:
             DataError: rows that cannot be scored (an empty reference, Chinese declared English), each by its line.
         """
+        ...
+
+    def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
+        """What a reader of the scores must know of these rows: questions left out, labels never seen in training."""
         ...
 
     def batches(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmchat.domain import EngineSpec, Segment
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.device import usable_threads
-from mmchat.engines.speech_base import WindowedRecognizer
+from mmchat.engines.speech_base import WindowedRecognizer, wanted_chinese
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
@@ -29,8 +29,8 @@ class FasterWhisperRecognizer(WindowedRecognizer):
 
     engine = "faster-whisper"
 
-    def __init__(self, name: str, model: _OnceEncodingModel, device: str) -> None:
-        super().__init__()
+    def __init__(self, name: str, model: _OnceEncodingModel, device: str, chinese: str = "simplified") -> None:
+        super().__init__(chinese)
         self.name = name
         self.device = device
         self.languages = tuple(model.supported_languages)
@@ -115,7 +115,7 @@ def load(spec: EngineSpec) -> FasterWhisperRecognizer:
 
     Raises:
         ModelNotFound: the folder or one of its files is missing.
-        ConfigError: the device or number type is none of CTranslate2's.
+        ConfigError: the device, the number type or the option `chinese` is not one there is.
         DeviceError: no memory for it.
         EngineUnavailable: CTranslate2 cannot use the files or the device.
     """
@@ -134,7 +134,7 @@ def load(spec: EngineSpec) -> FasterWhisperRecognizer:
             cpu_threads=spec.threads or usable_threads(),
             local_files_only=True,
         )
-    return FasterWhisperRecognizer(spec.name, model, device)
+    return FasterWhisperRecognizer(spec.name, model, device, wanted_chinese(spec))
 
 
 def _checked_folder(spec: EngineSpec) -> Path:

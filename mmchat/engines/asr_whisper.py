@@ -20,7 +20,7 @@ from whisper.tokenizer import LANGUAGES
 from mmchat.domain import EngineSpec, Segment
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.device import usable_threads
-from mmchat.engines.speech_base import WindowedRecognizer
+from mmchat.engines.speech_base import WindowedRecognizer, wanted_chinese
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
@@ -35,8 +35,10 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
 
     engine = "openai-whisper"
 
-    def __init__(self, name: str, model: whisper.Whisper, *, is_half: bool, threads: int) -> None:
-        super().__init__()
+    def __init__(
+        self, name: str, model: whisper.Whisper, *, is_half: bool, threads: int, chinese: str = "simplified"
+    ) -> None:
+        super().__init__(chinese)
         self.name = name
         self.device = model.device.type
         known = tuple(LANGUAGES)[: model.num_languages]
@@ -139,7 +141,7 @@ def load(spec: EngineSpec) -> OpenAIWhisperRecognizer:
 
     Raises:
         ModelNotFound: no checkpoint in the folder, or it cannot be read.
-        ConfigError: the device or number type cannot be used with openai-whisper.
+        ConfigError: the device, the number type or the option `chinese` cannot be used.
         DeviceError: no memory for it.
         EngineUnavailable: the device is not there.
     """
@@ -156,7 +158,8 @@ def load(spec: EngineSpec) -> OpenAIWhisperRecognizer:
     model.eval().requires_grad_(False)
     model.encoder = _OnceEncoder(model.encoder)
     _log.info("openai-whisper '%s' on %s, %s", spec.name, device, "float16" if is_half else "float32")
-    return OpenAIWhisperRecognizer(spec.name, model, is_half=is_half, threads=spec.threads or usable_threads())
+    threads = spec.threads or usable_threads()
+    return OpenAIWhisperRecognizer(spec.name, model, is_half=is_half, threads=threads, chinese=wanted_chinese(spec))
 
 
 def _read(path: Path, name: str) -> whisper.Whisper:

@@ -10,11 +10,11 @@ from threading import Event, Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from mmchat.domain import Heard, Segment
+from mmchat.domain import EngineSpec, Heard, Segment
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.audio_io import SAMPLE_RATE_HZ, is_silent
 from mmchat.engines.speech_windows import SpeechWindow, speech_windows
-from mmchat.errors import AudioError, EngineUnavailable, UsageError
+from mmchat.errors import AudioError, ConfigError, EngineUnavailable, UsageError
 
 
 class WindowedRecognizer(ABC):
@@ -26,7 +26,9 @@ class WindowedRecognizer(ABC):
     languages: tuple[str, ...]
     """ISO 639-1 codes the model knows; only "en" for an English model."""
 
-    def __init__(self) -> None:
+    def __init__(self, chinese: str = "simplified") -> None:
+        """`chinese`: the characters wanted for Mandarin, a key of `speech_gates.CHINESE_PROMPTS`."""
+        self._chinese = chinese
         self._lock = Lock()
         self._last_language = ""
         self._is_closed = False
@@ -116,7 +118,7 @@ class WindowedRecognizer(ABC):
             sound = window.cut(pcm)
             if language is None:
                 language = self._detected_language(sound)
-            shown = gates.prompt_for(language, prompt)
+            shown = gates.prompt_for(language, prompt, self._chinese)
             segments = [gates.clean(raw, shown) for raw in self._decode(sound, language, shown, cancel)]
         self._last_language = language
         return language, [_placed(segment, window) for segment in segments if segment is not None]
@@ -125,6 +127,21 @@ class WindowedRecognizer(ABC):
         """The detected language, or the last one heard where detection only guesses."""
         language, probability = self._detect(sound)
         return self._last_language if probability < gates.LANGUAGE_PROB and self._last_language else language
+
+
+def wanted_chinese(spec: EngineSpec) -> str:
+    """The option `chinese` of a speech model.
+
+    Raises:
+        ConfigError: it is none of `speech_gates.CHINESE_PROMPTS`.
+    """
+    wanted = str(spec.options.get("chinese", "simplified"))
+    if wanted not in gates.CHINESE_PROMPTS:
+        raise ConfigError(
+            f"'{wanted}' is no kind of Chinese characters that '{spec.name}' can be asked for.",
+            hint=f"Set chinese to one of {', '.join(gates.CHINESE_PROMPTS)} in its options in models.toml.",
+        )
+    return wanted
 
 
 def _check_pcm(pcm: NDArray[np.float32]) -> None:

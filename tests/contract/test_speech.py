@@ -182,6 +182,8 @@ def test_missing_weights_and_devices_are_said(engine_name: str, tmp_path: Path, 
     path = WeightsStore(weights_dir).prepared(load_models_file()["whisper-tiny.en"], engine_name)
     with pytest.raises(ConfigError, match="cannot run on 'tpu'"):
         load_engine("asr", EngineSpec(name="whisper-tiny.en", engine=engine_name, path=path, device="tpu"))
+    with pytest.raises(ConfigError, match="'cursive' is no kind of Chinese characters"):
+        load_engine("asr", EngineSpec("whisper-tiny.en", engine_name, path, options={"chinese": "cursive"}))
 
 
 def test_a_damaged_checkpoint_is_not_executed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mmchat.domain import Segment
 from mmchat.engines.speech_gates import (
-    SIMPLIFIED_CHINESE_PROMPT,
+    CHINESE_PROMPTS,
     clean,
     collapse_repeats,
     is_believable,
@@ -65,16 +65,20 @@ def test_what_is_only_punctuation_or_the_prompt_is_dropped() -> None:
     assert clean(said(" ... "), "") is None
     assert clean(said(" ♪ "), "") is None
     prompt = prompt_for("zh", "")
-    assert clean(said(SIMPLIFIED_CHINESE_PROMPT), prompt) is None
+    assert clean(said(CHINESE_PROMPTS["simplified"]), prompt) is None
+    assert clean(said(CHINESE_PROMPTS["traditional"]), prompt_for("zh", "", "traditional")) is None
     kept = clean(said("以下是普通话的句子。今天天气很好"), prompt)
     assert kept is not None
     assert kept.text == "今天天气很好"
-    assert clean(said(SIMPLIFIED_CHINESE_PROMPT), "") is not None  # said, not shown
+    assert clean(said(CHINESE_PROMPTS["simplified"]), "") is not None  # said, not shown
 
 
 def test_only_chinese_gets_the_chinese_prompt() -> None:
     assert prompt_for("en", " Ada, Grace ") == "Ada, Grace"
-    assert prompt_for("zh", "") == SIMPLIFIED_CHINESE_PROMPT
-    assert prompt_for("zh", "北京") == f"{SIMPLIFIED_CHINESE_PROMPT} 北京"
+    simplified = CHINESE_PROMPTS["simplified"]
+    assert prompt_for("zh", "") == simplified
+    assert prompt_for("zh", "北京") == f"{simplified} 北京"
+    assert prompt_for("zh", "北京", "traditional") == f"{CHINESE_PROMPTS['traditional']} 北京"
+    assert prompt_for("zh", "北京", "any") == "北京"
     assert join_texts(["你好", "世界"], "zh") == "你好世界"
     assert join_texts(["Hello", "world"], "en") == "Hello world"

@@ -1,0 +1,49 @@
+"""What a windowed recogniser shows its model, with a model that only writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmchat.domain import Segment
+from mmchat.engines import speech_base
+from mmchat.engines.speech_base import WindowedRecognizer
+from mmchat.engines.speech_gates import CHINESE_PROMPTS
+from mmchat.engines.speech_windows import SpeechWindow
+
+
+class NotingRecognizer(WindowedRecognizer):
+    """Notes the prompts it is shown."""
+
+    name, engine, device = "noting", "noting", "cpu"
+    languages = ("en", "zh")
+
+    def __init__(self, chinese: str) -> None:
+        super().__init__(chinese)
+        self.shown: list[str] = []
+
+    def _detect(self, window: NDArray[np.float32]) -> tuple[str, float]:
+        return "zh", 0.9
+
+    def _decode(self, window: NDArray[np.float32], language: str, prompt: str, cancel: Event) -> Iterator[Segment]:
+        self.shown.append(prompt)
+        return iter([Segment(0.0, 1.0, "好")])
+
+    def _free(self) -> None: ...
+
+
+@pytest.mark.parametrize("chinese", CHINESE_PROMPTS)
+def test_the_wanted_characters_are_asked_for_in_chinese_only(chinese: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole(pcm: NDArray[np.float32]) -> list[SpeechWindow]:
+        return [SpeechWindow(((0, pcm.size),))]
+
+    monkeypatch.setattr(speech_base, "speech_windows", whole)
+    engine = NotingRecognizer(chinese)
+    sound = np.sin(np.arange(16_000, dtype=np.float32)) / 2
+    list(engine.transcribe(sound))
+    list(engine.transcribe(sound, language="en", prompt="Ada"))
+    assert engine.shown == [CHINESE_PROMPTS[chinese], "Ada"]

@@ -43,7 +43,7 @@ def test_the_wanted_characters_are_asked_for_in_chinese_only(chinese: str, monke
 
     monkeypatch.setattr(speech_base, "speech_windows", whole)
     engine = NotingRecognizer(chinese)
-    sound = np.sin(np.arange(16_000, dtype=np.float32)) / 2
+    sound = np.asarray(np.sin(np.arange(16_000)) / 2, dtype=np.float32)
     list(engine.transcribe(sound))
     list(engine.transcribe(sound, language="en", prompt="Ada"))
     assert engine.shown == [CHINESE_PROMPTS[chinese], "Ada"]

@@ -1,8 +1,13 @@
-"""Stored moments (UTC, ISO 8601) as people read them: in their own time zone."""
+"""Moments as they are stored (UTC, ISO 8601), and as people read them: in their own time zone."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment with a time zone as it is stored: ISO text with microseconds, which sorts as it counts."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def local_minute(iso: str) -> str:

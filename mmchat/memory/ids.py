@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from threading import Lock
 
+from mmchat.moments import utc_text
+
 # Crockford's base 32: no i, l, o, u, so that an id read aloud or retyped is not mistaken.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
@@ -25,10 +27,5 @@ def new_id() -> str:
 
 
 def now_text() -> str:
-    """The present in UTC as ISO text with microseconds; sorts as it counts."""
+    """The present as the store spells it."""
     return utc_text(datetime.now(UTC))
-
-
-def utc_text(moment: datetime) -> str:
-    """A moment with a time zone as the store spells it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

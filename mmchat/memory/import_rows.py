@@ -14,7 +14,7 @@ from mmchat.domain import AttachmentKind, Role, Seen, Session
 from mmchat.errors import DataError
 from mmchat.memory import rows as convert
 from mmchat.memory.blobs import NewAttachment
-from mmchat.memory.ids import utc_text
+from mmchat.moments import utc_text
 from mmchat.memory.statements import index_turn, insert_attachment, insert_session, insert_turn
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import storable

@@ -151,6 +151,8 @@ class MetricContext:
     """Of all the outcomes."""
     embedder: TextEmbedder | None = None
     """For embedding similarity; None where none was asked for."""
+    embedder_languages: tuple[str, ...] = ()
+    """That the embedder knows, as `Models.languages` tells; empty: it is not said, so only English is trusted."""
 
 
 class Scorer(Protocol):
@@ -274,6 +276,10 @@ class Models(Protocol):
 
     def default(self, kind: ModelKind) -> str:
         """The name of the user's model of that kind."""
+        ...
+
+    def languages(self, name: str) -> tuple[str, ...]:
+        """ISO 639-1, as the model's entry lists them; empty where it does not. Without loading it."""
         ...
 
     def facts(self, name: str) -> ModelFacts:
@@ -466,8 +472,10 @@ class ProcessGroup(Protocol):
     rank: int
     size: int
 
-    def gather(self, outcomes: Sequence[tuple[str, Outcome]]) -> list[tuple[str, Outcome]] | None:
-        """What all processes have, on rank 0; None elsewhere. Every process must call it."""
-        ...
+    def share(self, note: str) -> tuple[str, ...]:
+        """What each process says, by rank, on all of them. Every process must call it equally often.
 
-    def barrier(self) -> None: ...
+        Raises:
+            EngineUnavailable: another process has died or hangs.
+        """
+        ...

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_CJK = "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+from mmchat.script import CJK_WORDS, character_class
+
+_CJK = character_class(CJK_WORDS)
 _RUNS = re.compile(f"([{_CJK}]+)")
 _WORDS_OR_RUNS = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")

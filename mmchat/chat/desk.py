@@ -12,9 +12,9 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.ports import Engines, Recorder
-from mmchat.chat.senses import hear
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
+from mmchat.engines.hear import hear
 from mmchat.errors import MmchatError
 
 if TYPE_CHECKING:

@@ -9,16 +9,13 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
-from mmchat.domain import Attachment, Heard
+from mmchat.domain import Attachment
+from mmchat.engines.hear import hear
 from mmchat.errors import MediaError
 from mmchat.memory.store import NewAttachment
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mmchat.chat.ports import Engines
-    from mmchat.engines.base import SpeechRecognizer
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
 
@@ -46,16 +43,6 @@ def examine(path: Path) -> NewAttachment:
         check_audio(path)
     media_type = mimetypes.guess_type(path.name)[0] or f"{kind}/{path.suffix.lstrip('.').lower()}"
     return NewAttachment(path=path, kind=kind, media_type=media_type, name=path.name)
-
-
-def hear(
-    recognizer: SpeechRecognizer, pcm: NDArray[np.float32], *, language: str | None, cancel: Event | None
-) -> Heard:
-    """Run a recogniser to its end. Takes pcm as `SpeechRecognizer.transcribe` does."""
-    for event in recognizer.transcribe(pcm, language=language, cancel=cancel):
-        if isinstance(event, Heard):
-            return event
-    raise RuntimeError(f"the engine {recognizer.engine} ended without its Heard")
 
 
 class Senses:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat import paths
-from mmchat.domain import ModelKind
+from mmchat.domain import LoadState, ModelKind
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.chat.ports import Recorder
+    from mmchat.config.models_file import ModelsFile
     from mmchat.config.settings import Settings
+    from mmchat.evals.base import RunSettings
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
+    from mmchat.wiring.eval_models import EvalModels
     from mmchat.wiring.hub import EngineHub
 
 ALL_KINDS: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
@@ -67,15 +71,47 @@ def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, .
     from mmchat.wiring.hub import EngineHub, HubOptions
 
     settings, models = open_settings(), load_models_file()
+    names = _chosen_names(settings, models, options, kinds)
+    hub_options = HubOptions(should_pull=options.should_pull, threads=settings.threads, device=settings.device)
+    return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
+
+
+def _chosen_names(
+    settings: Settings, models: ModelsFile, options: WiringOptions, kinds: tuple[ModelKind, ...]
+) -> dict[ModelKind, str]:
+    """The model of each kind: a flag, or else the settings, or else models.toml."""
     wanted: dict[ModelKind, str | None] = {
         "lm": options.model or settings.model,
         "asr": options.asr or settings.asr,
         "vision": options.vision or settings.vision,
         "embed": settings.embed,
     }
-    names = {kind: wanted[kind] or models.defaults.for_kind(kind) for kind in kinds}
-    hub_options = HubOptions(should_pull=options.should_pull, threads=settings.threads, device=settings.device)
-    return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
+    return {kind: wanted[kind] or models.defaults.for_kind(kind) for kind in kinds}
+
+
+def open_eval_models(run: RunSettings, on_state: Callable[[LoadState], None] = lambda state: None) -> EvalModels:
+    """The models of an evaluation; nothing is loaded yet.
+
+    Args:
+        run: what was asked for.
+        on_state: told several times a second how far a model's download and loading have come.
+
+    Raises:
+        ConfigError: settings.toml or models.toml cannot be used.
+    """
+    from mmchat.config.models_file import load_models_file
+    from mmchat.weights.store import WeightsStore
+    from mmchat.wiring.eval_models import EvalModels, EvalSources
+    from mmchat.wiring.hub import HubOptions
+
+    settings, models = open_settings(), load_models_file()
+    sources = EvalSources(
+        models,
+        WeightsStore(paths.weights_dir()),
+        _chosen_names(settings, models, WiringOptions(), ALL_KINDS),
+        HubOptions(threads=settings.threads, device=settings.device),
+    )
+    return EvalModels(run, sources, on_state)
 
 
 def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TELL_EVERY_S = 0.2
+
 _KIND_WORDS: dict[ModelKind, str] = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "memory"}
 
 
@@ -42,6 +44,10 @@ class HubOptions:
     """Fetch missing weights; otherwise they are an error that names the command."""
     threads: int = 0
     device: str = "auto"
+    dtype: str = ""
+    """Goes before what the entry says; empty: the entry's own."""
+    parallel: int = 1
+    """How many replies a language model draws at once."""
 
 
 class EngineHub:
@@ -119,6 +125,18 @@ class EngineHub:
     def close(self) -> None:
         for slot in self._slots.values():
             slot.close_when_loaded()
+
+    def load(self, kind: ModelKind, on_state: Callable[[LoadState], None]) -> Any:
+        """The model of a kind, fetched and loaded now; unlike `embedder`, waits for its download too.
+
+        `on_state` is told from this thread, several times a second. Raises what the loading raises.
+        """
+        slot = self._slots[kind]
+        future = slot.start()
+        while not wait([future], timeout=_TELL_EVERY_S).done:
+            on_state(slot.state)
+        on_state(slot.state)
+        return future.result()
 
     # --- weights without loading ----------------------------------------------------------------
 
@@ -202,9 +220,10 @@ class EngineHub:
             path=path,
             context_tokens=getattr(entry, "context_tokens", 0),
             device=entry.device if self._options.device == "auto" else self._options.device,
-            dtype=entry.dtype,
+            dtype=self._options.dtype or entry.dtype,
             threads=self._options.threads,
             adapter_path=Path(entry.adapter) if entry.adapter else None,
+            parallel=self._options.parallel,
             options=options,
         )
 

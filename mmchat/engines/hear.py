@@ -1,0 +1,24 @@
+"""A sound as words: a recogniser run to its end."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING
+
+from mmchat.domain import Heard
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mmchat.engines.base import SpeechRecognizer
+
+
+def hear(
+    recognizer: SpeechRecognizer, pcm: NDArray[np.float32], *, language: str | None, cancel: Event | None
+) -> Heard:
+    """Run a recogniser to its end. Takes pcm as `SpeechRecognizer.transcribe` does."""
+    for event in recognizer.transcribe(pcm, language=language, cancel=cancel):
+        if isinstance(event, Heard):
+            return event
+    raise RuntimeError(f"the engine {recognizer.engine} ended without its Heard")

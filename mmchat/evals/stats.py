@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from mmchat.evals.base import Scorer
 
@@ -137,7 +137,7 @@ def paired_difference(
     return _estimate(difference, list(chunks), groups)
 
 
-def weighted_medians(values: Sequence[float], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+def weighted_medians(values: ArrayLike, weights: NDArray[np.int64]) -> NDArray[np.float64]:
     """Medians of many resamples at once, equal to `statistics.median` of the values repeated by their weights.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text
+from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text, warn
 from mmchat.errors import UsageError
 
 app = typer.Typer(
@@ -155,13 +155,24 @@ def export_sessions(
 
 
 @app.command("import")
-def import_sessions(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
-    """Bring in conversations from JSON Lines. Dialogue or memory rows; all of them or, on an error, none."""
+def import_sessions(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    as_json: Json = False,
+    should_skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and say which.")] = False,
+) -> None:
+    """Bring in conversations from JSON Lines.
+
+    Dialogue rows (messages, ShareGPT, LLaVA, Alpaca, prompt and completion) or memory rows; all or, on an error, none.
+    """
     from mmchat.cli.session_rows import session_object
-    from mmchat.memory.import_rows import read_conversations, store_conversations
+    from mmchat.memory.import_rows import conversations_of, store_conversations
+    from mmchat.rows.reader import problem_lines, read_rows
     from mmchat.wiring import open_store
 
-    conversations = read_conversations(file)
+    rows = read_rows(file, should_skip_bad=should_skip_bad)
+    if rows.problems:
+        warn("\n".join(["Left out, with what is wrong:", *problem_lines(rows.problems)]))
+    conversations = conversations_of(rows)
     with closing(open_store()) as store:
         imported, _ = store_conversations(store, conversations)
     turns = sum(session.turn_count for session in imported)

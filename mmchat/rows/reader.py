@@ -77,6 +77,12 @@ def read_rows(path: Path, *, should_skip_bad: bool = False) -> RowFile:
     return RowFile(path, lines.sha256, kind, rows, tuple(problems))
 
 
+def problem_lines(problems: Sequence[RowProblem]) -> list[str]:
+    """The first problems, one a line, and how many more there are."""
+    shown = [str(each) for each in problems[:SHOWN_PROBLEMS]]
+    return [*shown, f"… and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else shown
+
+
 def _of_another_kind(other: RowKind, kind: RowKind) -> str:
     return (
         f"is a {other} row (it has {KEYS_OF[other]}) in a file of {kind} rows ({KEYS_OF[kind]});"
@@ -85,12 +91,9 @@ def _of_another_kind(other: RowKind, kind: RowKind) -> str:
 
 
 def _refusal(problems: Sequence[RowProblem], *, is_skipping: bool) -> DataError:
-    shown = [str(each) for each in problems[:SHOWN_PROBLEMS]]
-    if more := len(problems) - len(shown):
-        shown.append(f"… and {more} more")
     hint = (
         "No row of the file is good; mend them."
         if is_skipping
         else "No row was used. Mend these, or leave them out with --skip-bad."
     )
-    return DataError("\n".join(shown), hint=hint)
+    return DataError("\n".join(problem_lines(problems)), hint=hint)

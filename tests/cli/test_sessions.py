@@ -179,7 +179,7 @@ def test_bad_rows_are_named_together_and_nothing_is_imported(run: Run, store: Me
     lines: list[object] = [
         {"messages": [{"role": "user", "content": "fine"}]},
         {"messages": []},
-        {"messages": [{"role": "human", "content": 3}, "x"]},
+        {"messages": [{"role": "narrator", "content": 3}, "x"]},
         {"messages": [{"role": "user", "content": [{"type": "image", "image": "gone.png"}, {"type": "video"}]}]},
         {"turns": [{"role": "user", "text": None, "created_at": "yesterday"}]},
         {"prompt": "x"},
@@ -198,12 +198,39 @@ def test_bad_rows_are_named_together_and_nothing_is_imported(run: Run, store: Me
         (3, "messages[1]"),
         (4, "messages[0].content[0].image"),
         (4, "messages[0].content[1]"),
-        (5, "turns[0].text"),
-        (5, "turns[0].created_at"),
-        (6, "row"),
+        (5, "row"),
+        (6, "completion"),
         (7, "row"),
         (8, "row"),
         (9, "row"),
     ]
+    assert done.err.splitlines()[-1] == "No row was used. Mend these, or leave them out with --skip-bad."
     assert store.list_sessions() == ()
+    skipping = run("sessions", "import", str(path), "--skip-bad", "--json")
+    assert [session["turn_count"] for session in json.loads(skipping.out)] == [1]
+    assert "Left out, with what is wrong:" in skipping.err
+    assert f"{path}:7: row: is a list; it must be an object, {{…}}" in skipping.err
     assert run("sessions", "import", str(tmp_path / "missing.jsonl")).code == 4
+
+
+def test_rows_of_other_formats_are_imported(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [
+        {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}], "system": "Be brief."},
+        {"instruction": "Translate.", "input": "Hund", "output": "dog"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    imported = json.loads(run("sessions", "import", str(path), "--json").out)
+    turns = [[(turn.role, turn.text) for turn in store.turns(session["id"])] for session in imported]
+    assert turns == [
+        [("system", "Be brief."), ("user", "hi"), ("assistant", "hello")],
+        [("user", "Translate.\nHund"), ("assistant", "dog")],
+    ]
+
+
+def test_rows_that_are_no_conversations_are_not_imported(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "where is my card", "label": "card"}\n')
+    done = run("sessions", "import", str(path))
+    assert (done.code, store.list_sessions()) == (4, ())
+    assert "holds label rows, which are no conversations" in done.err

@@ -27,17 +27,17 @@ from mmchat.evals.base import (
 )
 from mmchat.evals.metrics import labels, memory, retrieval, speech
 
-ALL = {metric.info.name: metric for module in (speech, retrieval, labels, memory) for metric in module.METRICS}
+ALL: dict[str, Metric] = {
+    metric.info.name: metric for module in (speech, retrieval, labels, memory) for metric in module.METRICS
+}
 
 
 def score(name: str, outcomes: Sequence[Outcome], language: str = "en") -> float:
-    metric: Metric = ALL[name]
-    return stats.whole_score(metric.scorer(outcomes, MetricContext(language)), len(outcomes))
+    return stats.whole_score(ALL[name].scorer(outcomes, MetricContext(language)), len(outcomes))
 
 
 def signature(name: str, outcomes: Sequence[Outcome], language: str = "en") -> str:
-    metric: Metric = ALL[name]
-    return metric.scorer(outcomes, MetricContext(language)).signature
+    return ALL[name].scorer(outcomes, MetricContext(language)).signature
 
 
 def heard(pairs: Sequence[tuple[str, str]], language: str = "en") -> list[ReplyOutcome]:

@@ -90,7 +90,7 @@ class TokensInjected:
         title="tokens injected",
         tasks=("memory",),
         direction="neither",
-        range="0 up",
+        range="0 upwards",
         description="mean number of tokens that the turns found add to the prompt",
         source="counted by the language model's tokeniser",
     )
@@ -109,8 +109,8 @@ class Milliseconds:
         title="milliseconds",
         tasks=("memory",),
         direction="lower",
-        range="0 ms up",
-        description="median time of one search, vectors included; depends on the machine",
+        range="0 upwards",
+        description="median time to search for a question; depends on the machine",
         source="wall clock",
     )
 

@@ -1,63 +1,43 @@
-"""Names of metrics → what computes them. Naming or listing a metric imports none of their libraries.
+"""Metrics by name, groups of them, and what a user may call them.
 
-Each module of `mmchat.evals.metrics` that computes metrics has a function `metric(info: MetricInfo) -> Metric`.
+Each module listed here has `METRICS`: what is known about a metric stands beside what computes it. None of them
+imports its library (sacrebleu, rouge-score, jiwer, scikit-learn) before something is scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from importlib import import_module
-from typing import cast
+from types import MappingProxyType
 
 from mmchat.config.problems import did_you_mean
 from mmchat.errors import UsageError
 from mmchat.evals.base import Metric, MetricInfo, TaskName
-from mmchat.evals.metrics.infos import INFOS
 
 ALL = "all"
 
-_PACKAGE = "mmchat.evals.metrics"
-_MODULES: dict[str, tuple[str, ...]] = {
-    "bleu": ("bleu", "sentence-bleu", "chrf++", "ter"),
-    "rouge": ("rouge-1", "rouge-2", "rouge-l"),
-    "distinct": ("dist-1", "dist-2"),
-    "embedding": ("embedding",),
-    "overlap": ("exact-match", "token-f1", "reply-length"),
-    "perplexity": ("perplexity", "byte-perplexity"),
-    "speech": ("wer", "cer"),
-    "retrieval": (
-        "image-to-text-r@1",
-        "image-to-text-r@5",
-        "image-to-text-r@10",
-        "image-to-text-median-rank",
-        "text-to-image-r@1",
-        "text-to-image-r@5",
-        "text-to-image-r@10",
-        "text-to-image-median-rank",
-    ),
-    "labels": ("accuracy", "macro-f1", "ece"),
-    "memory": (
-        "recall@1",
-        "recall@5",
-        "recall@10",
-        "recall@10-any",
-        "recall@10-all",
-        "mrr",
-        "tokens-injected",
-        "milliseconds",
-    ),
-}
-
-TARGETS: dict[str, str] = {name: f"{_PACKAGE}.{module}:metric" for module, names in _MODULES.items() for name in names}
-"""Name → "module:attribute"; the attribute makes a `Metric` from its `MetricInfo`."""
+MODULES = (
+    "mmchat.evals.metrics.bleu",
+    "mmchat.evals.metrics.rouge",
+    "mmchat.evals.metrics.overlap",
+    "mmchat.evals.metrics.embedding",
+    "mmchat.evals.metrics.distinct",
+    "mmchat.evals.metrics.perplexity",
+    "mmchat.evals.metrics.speech",
+    "mmchat.evals.metrics.retrieval",
+    "mmchat.evals.metrics.labels",
+    "mmchat.evals.metrics.memory",
+)
+"""In the order of `mmchat eval --list`."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "rouge": _MODULES["rouge"],
+    "rouge": ("rouge-1", "rouge-2", "rouge-l"),
     "rouge1": ("rouge-1",),
     "rouge2": ("rouge-2",),
     "rougel": ("rouge-l",),
-    "dist": _MODULES["distinct"],
-    "distinct": _MODULES["distinct"],
+    "dist": ("dist-1", "dist-2"),
+    "distinct": ("dist-1", "dist-2"),
     "distinct-1": ("dist-1",),
     "distinct-2": ("dist-2",),
     "chrf": ("chrf++",),
@@ -69,10 +49,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "r@5": ("image-to-text-r@5", "text-to-image-r@5"),
     "r@10": ("image-to-text-r@10", "text-to-image-r@10"),
     "median-rank": ("image-to-text-median-rank", "text-to-image-median-rank"),
-    "image-to-text": tuple(name for name in _MODULES["retrieval"] if name.startswith("image-to-text")),
-    "text-to-image": tuple(name for name in _MODULES["retrieval"] if name.startswith("text-to-image")),
+    "image-to-text": ("image-to-text-r@1", "image-to-text-r@5", "image-to-text-r@10", "image-to-text-median-rank"),
+    "text-to-image": ("text-to-image-r@1", "text-to-image-r@5", "text-to-image-r@10", "text-to-image-median-rank"),
     "calibration": ("ece",),
-    "recall": tuple(name for name in _MODULES["memory"] if name.startswith("recall@")),
+    "recall": ("recall@1", "recall@5", "recall@10", "recall@10-any", "recall@10-all"),
     "tokens": ("tokens-injected",),
     "ms": ("milliseconds",),
 }
@@ -81,14 +61,34 @@ GROUPS: dict[str, tuple[str, ...]] = {
 _NEEDS_EMBEDDER = frozenset({"embedding"})
 
 
+@cache
+def metrics() -> Mapping[str, Metric]:
+    """Every metric by its own name, in the order of `mmchat eval --list`."""
+    every: list[Metric] = [metric for module in MODULES for metric in import_module(module).METRICS]
+    by_name = {metric.info.name: metric for metric in every}
+    assert len(by_name) == len(every), "two metrics have one name"
+    return MappingProxyType(by_name)
+
+
 def metric_infos() -> tuple[MetricInfo, ...]:
-    """Every metric, in the order of `mmchat eval --list`."""
-    return tuple(INFOS.values())
+    """What is known about every metric, in the order of `mmchat eval --list`."""
+    return tuple(metric.info for metric in metrics().values())
 
 
 def metrics_for(task: TaskName) -> tuple[MetricInfo, ...]:
     """The metrics that score a task's outcomes, in the order of `mmchat eval --list`."""
-    return tuple(info for info in INFOS.values() if task in info.tasks)
+    return tuple(info for info in metric_infos() if task in info.tasks)
+
+
+def load_metric(name: str) -> Metric:
+    """A metric by its own name, as `expand_metrics` gives it.
+
+    Raises:
+        UsageError: no such metric.
+    """
+    if name not in metrics():
+        raise _unknown(name)
+    return metrics()[name]
 
 
 def metric_info(name: str) -> MetricInfo:
@@ -97,9 +97,7 @@ def metric_info(name: str) -> MetricInfo:
     Raises:
         UsageError: no such metric.
     """
-    if name not in INFOS:
-        raise _unknown(name)
-    return INFOS[name]
+    return load_metric(name).info
 
 
 def needs_embedder(name: str) -> bool:
@@ -127,36 +125,22 @@ def expand_metrics(names: Iterable[str], tasks: Collection[TaskName] = ()) -> tu
     return tuple(dict.fromkeys(expanded or _expand(ALL, tasks)))
 
 
-def load_metric(name: str) -> Metric:
-    """Import what computes a metric.
-
-    Args:
-        name: its own name, as `expand_metrics` gives it.
-
-    Raises:
-        UsageError: no such metric.
-    """
-    info = metric_info(name)
-    module_name, _, attribute = TARGETS[name].partition(":")
-    return cast("Metric", getattr(import_module(module_name), attribute)(info))
-
-
 def _expand(name: str, tasks: Collection[TaskName]) -> tuple[str, ...]:
-    if name in INFOS:
+    if name in metrics():
         return (name,)
     if name in GROUPS:
         return GROUPS[name]
-    of_task = tuple(info.name for info in INFOS.values() if name in info.tasks)
+    of_task = tuple(info.name for info in metric_infos() if name in info.tasks)
     if of_task:
         return of_task
     if name == ALL:
-        infos = (info for info in INFOS.values() if info.is_in_all)
-        return tuple(info.name for info in infos if not tasks or set(tasks) & set(info.tasks))
+        fitting = (info for info in metric_infos() if info.is_in_all and (not tasks or set(tasks) & set(info.tasks)))
+        return tuple(info.name for info in fitting)
     raise _unknown(name)
 
 
 def _unknown(name: str) -> UsageError:
     return UsageError(
-        f"There is no metric “{name}”.{did_you_mean(name, [*INFOS, *GROUPS, ALL])}",
+        f"There is no metric “{name}”.{did_you_mean(name, [*metrics(), *GROUPS, ALL])}",
         hint="mmchat eval --list shows every metric.",
     )

@@ -120,9 +120,9 @@ def _memory(fields: RowFields) -> Row:
         if (turn := _turn(fields, value, f"turns[{position}]")) is not None
     ]
     seen: set[str] = set()
-    for turn in turns:
-        if turn.id in seen:
-            fields.wrong("turns", f"has the id {quoted(turn.id)} twice; give each turn an id of its own")
+    for position, turn in enumerate(turns):
+        if turn.id in seen and len(turns) == len(row["turns"]):
+            fields.wrong(f"turns[{position}].id", f"is {quoted(turn.id)} again; give each turn an id of its own")
         seen.update([turn.id] if turn.id else [])
     given = row.get("questions")
     questions = given if isinstance(given, list) else []

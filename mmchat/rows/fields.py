@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,11 @@ class RowFields:
 
     def text(self, key: str, *, of: Fields | None = None, where: str = "") -> str:
         """A text that must be there and hold more than blanks; "" after a complaint."""
-        return self.checked_text((self.row if of is None else of).get(key), where or key)
+        fields = self.row if of is None else of
+        if key not in fields and (near := difflib.get_close_matches(key, fields, n=1, cutoff=0.7)):
+            self.wrong(where or key, f"is missing; rename the key {quoted(near[0])}, if that is what it holds")
+            return ""
+        return self.checked_text(fields.get(key), where or key)
 
     def checked_text(self, value: object, where: str) -> str:
         """`value` if it is a text with words; "" after a complaint."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 
-from mmchat.rows.fields import Fields
+from mmchat.rows.fields import Fields, quoted
 from mmchat.rows.values import RowKind
 
 _DIALOGUES = ("messages", "conversations", "prompt", "instruction")
@@ -22,7 +23,8 @@ _KEYS = (
     "chosen",
     "rejected",
 )
-KEYS_OF: dict[RowKind, str] = {
+_SENSES = ("audio", "image", "label", "captions", "caption", "messages", "chosen", "rejected")
+_KEYS_OF: dict[RowKind, str] = {
     "dialogue": "messages",
     "speech": "audio and text",
     "caption": "image and captions",
@@ -50,9 +52,31 @@ def kind_of(row: Fields) -> RowKind | None:
         return "caption"
     if "label" in row and ("text" in row or "image" in row):
         return "label"
-    if "text" in row and "image" not in row:
+    # Any other kind with a misspelled key looks like plain text, and would be scored as such.
+    if "text" in row and "image" not in row and not _misspelled(row, _SENSES):
         return "text"
     return None
+
+
+def without_nulls(row: Fields) -> Fields:
+    """A row without the empty columns that exports of tables have; as it is where they tell its kind."""
+    kept = {key: value for key, value in row.items() if value is not None}
+    return kept if kind_of(kept) is not None else row
+
+
+def _misspelled(row: Fields, known: tuple[str, ...]) -> tuple[str, str] | None:
+    """A key that is not one of ours, and the one of `known` it was probably meant to be."""
+    for key in row:
+        if key.lower().startswith(("audio_", "image_")):
+            return key, key[:5].lower()
+        if key not in _KEYS and (near := _nearest(key, known)):
+            return key, near
+    return None
+
+
+@lru_cache(maxsize=1024)  # the rows of a file share their keys
+def _nearest(key: str, known: tuple[str, ...]) -> str:
+    return next(iter(difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.75)), "")
 
 
 def unknown_kind(row: Fields) -> str:
@@ -61,8 +85,7 @@ def unknown_kind(row: Fields) -> str:
         return "has 'image', but neither 'captions' nor 'label'; add what is said of the picture or what it shows"
     if "label" in row:
         return "has 'label', but neither 'text' nor 'image'; add what the label is of"
-    for key in row:
-        if key not in _KEYS and (near := difflib.get_close_matches(key.lower(), _KEYS, n=1, cutoff=0.7)):
-            return f"unknown key '{key}': did you mean '{near[0]}'?"
-    keys = "; ".join(f"{keys} ({kind})" for kind, keys in KEYS_OF.items())
+    if near := _misspelled(row, _KEYS):
+        return f"unknown key {quoted(near[0])}: did you mean '{near[1]}'?"
+    keys = "; ".join(f"{keys} ({kind})" for kind, keys in _KEYS_OF.items())
     return f"has no key that tells its kind; it must have {keys}"

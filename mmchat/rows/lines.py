@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,11 @@ LINE_LIMIT_BYTES = 64 << 20
 """A longer line holds a picture or a sound in its letters, which belongs into a file of its own."""
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def unreadable(path: Path, error: OSError) -> DataError:
+    """What to say of a file that the system does not give."""
+    return DataError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the path and its permissions.")
 
 
 class JsonLines:
@@ -41,9 +47,7 @@ class JsonLines:
             with self.path.open("rb") as file:
                 yield from self._rows(file)
         except OSError as error:
-            raise DataError(
-                f"{self.path} cannot be read: {error.strerror or error}.", hint="Check the path and its permissions."
-            ) from error
+            raise unreadable(self.path, error) from error
 
     def _rows(self, file: BinaryIO) -> Iterator[RowFields]:
         is_first = True
@@ -62,8 +66,8 @@ class JsonLines:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
                 continue
-            if is_first and line.strip() in (b"{", b"["):
-                self._refuse_document("is one JSON document that spans lines")
+            if is_first and line.strip() == b"{":
+                raise _one_document(self.path, "object", ".")
             fields = RowFields(Place(self.path, number), {})
             if is_too_long:
                 fields.wrong(
@@ -72,16 +76,21 @@ class JsonLines:
                 )
             else:
                 row = _read(fields, line)
-                if is_first and isinstance(row, list) and row and isinstance(row[0], dict):
-                    self._refuse_document("is one JSON list")
+                if is_first and line.lstrip().startswith(b"[") and (row is None or _holds_objects(row)):
+                    raise _one_document(self.path, "list", ".[]")
             is_first = False
             yield fields
 
-    def _refuse_document(self, what: str) -> None:
-        raise DataError(
-            f"{self.path} {what}; rows are JSON Lines: each object on a line of its own.",
-            hint=f"One way: jq -c '.[]?' {self.path.name} > rows.jsonl",
-        )
+
+def _one_document(path: Path, kind: str, rows: str) -> DataError:
+    return DataError(
+        f"{path} is one JSON {kind}; rows are JSON Lines, each object on a line of its own.",
+        hint=f"One way: jq -c '{rows}' {shlex.quote(str(path))} > rows.jsonl",
+    )
+
+
+def _holds_objects(row: object) -> bool:
+    return isinstance(row, list) and bool(row) and isinstance(row[0], dict)
 
 
 class _RowError(ValueError):

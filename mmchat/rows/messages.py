@@ -54,7 +54,7 @@ def with_files(fields: RowFields, messages: tuple[RowMessage, ...]) -> tuple[Row
     stand at the beginning of the user's first message.
     """
     for kind in _FILE_KINDS:
-        key = next((each for each in (kind, f"{kind}s") if fields.row.get(each) is not None), "")
+        key = next((each for each in (kind, f"{kind}s") if fields.row.get(each)), "")
         if not key:
             continue
         given = fields.row[key]
@@ -66,7 +66,7 @@ def with_files(fields: RowFields, messages: tuple[RowMessage, ...]) -> tuple[Row
             if (path := fields.file(name, place)) is not None
         ]
         if len(parts) == len(names):
-            messages = _placed(fields, messages, parts, key)
+            messages = _placed(fields, messages, parts, key, f"<{kind}>")
     return messages
 
 
@@ -131,11 +131,9 @@ def _file_part(fields: RowFields, part: Fields, written: str, where: str) -> Row
 
 
 def _placed(
-    fields: RowFields, messages: tuple[RowMessage, ...], parts: list[RowPart], key: str
+    fields: RowFields, messages: tuple[RowMessage, ...], parts: list[RowPart], key: str, mark: str
 ) -> tuple[RowMessage, ...]:
     """Put files where their marks stand."""
-    kind = parts[0].kind if parts else "image"
-    mark = f"<{kind}>"
     marks = sum(part.text.count(mark) for message in messages for part in message.parts)
     if marks == 0:
         first = next((at for at, message in enumerate(messages) if message.role == "user"), None)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from mmchat.errors import DataError
 from mmchat.rows.convert import to_row
-from mmchat.rows.kinds import KEYS_OF, kind_of, unknown_kind
-from mmchat.rows.lines import JsonLines
+from mmchat.rows.kinds import kind_of, unknown_kind, without_nulls
+from mmchat.rows.lines import JsonLines, unreadable
 from mmchat.rows.values import Row, RowFile, RowKind, RowProblem
 
 SHOWN_PROBLEMS = 20
+_APART = "put it into a file of its own"
 
 
 def find_row_files(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -21,20 +22,20 @@ def find_row_files(paths: Sequence[Path]) -> tuple[Path, ...]:
     Raises:
         DataError: a path that is not there, or a folder without any such file.
     """
-    found: list[Path] = []
+    found: dict[Path, Path] = {}
     for path in paths:
-        if path.is_dir():
-            inside = sorted(each for each in path.rglob("*.jsonl") if each.is_file())
-            if not inside:
-                raise DataError(
-                    f"The folder {path} holds no file of rows.", hint="Rows are in files that end in .jsonl."
-                )
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
+        try:
+            inside = sorted(each for each in path.rglob("*.jsonl") if each.is_file()) if path.is_dir() else [path]
+            is_there = path.exists()
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if not is_there:
             raise DataError(f"There is no {path}.", hint="Check the path.")
-    return tuple({path.resolve(): path for path in reversed(found)}.values())[::-1]
+        if not inside:
+            raise DataError(f"The folder {path} holds no file of rows.", hint="Rows are in files that end in .jsonl.")
+        for each in inside:
+            found.setdefault(each.resolve(), each)
+    return tuple(found.values())
 
 
 def read_rows(path: Path, *, should_skip_bad: bool = False) -> RowFile:
@@ -55,8 +56,8 @@ def read_rows(path: Path, *, should_skip_bad: bool = False) -> RowFile:
     found: list[tuple[RowKind, int, Row | None]] = []
     problems: list[RowProblem] = []
     for fields in lines:
-        kind = None
         if not fields.problems:
+            fields.row = without_nulls(fields.row)
             kind = kind_of(fields.row)
             if kind is None:
                 fields.wrong("row", unknown_kind(fields.row))
@@ -69,7 +70,9 @@ def read_rows(path: Path, *, should_skip_bad: bool = False) -> RowFile:
     others = {line: other for other, line, _ in found if other != kind}
     # What else is wrong with a row of another kind shows once it is where it belongs.
     problems = [each for each in problems if each.line not in others]
-    problems += [RowProblem(path, line, "row", _of_another_kind(other, kind)) for line, other in others.items()]
+    problems += [
+        RowProblem(path, line, "row", f"is a {other} row among {kind} rows; {_APART}") for line, other in others.items()
+    ]
     problems.sort(key=lambda each: each.line)
     rows = tuple(row for other, _, row in found if other == kind and row is not None)
     if problems and not (should_skip_bad and rows):
@@ -81,13 +84,6 @@ def problem_lines(problems: Sequence[RowProblem]) -> list[str]:
     """The first problems, one a line, and how many more there are."""
     shown = [str(each) for each in problems[:SHOWN_PROBLEMS]]
     return [*shown, f"… and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else shown
-
-
-def _of_another_kind(other: RowKind, kind: RowKind) -> str:
-    return (
-        f"is a {other} row (it has {KEYS_OF[other]}) in a file of {kind} rows ({KEYS_OF[kind]});"
-        " put it into a file of its own"
-    )
 
 
 def _refusal(problems: Sequence[RowProblem], *, is_skipping: bool) -> DataError:

@@ -29,6 +29,14 @@ def prompt_too_long(model: str, prompt_tokens: int, context_tokens: int) -> Usag
     )
 
 
+def exchange_too_long(model: str, tokens: int, context_tokens: int) -> UsageError:
+    """The error for a finished reply that cannot be scored whole."""
+    return UsageError(
+        f"Prompt and reply have {tokens} tokens; '{model}' reads at most {context_tokens}.",
+        hint="Leave this row out, or choose a model with a longer context.",
+    )
+
+
 def engine_closed(model: str) -> EngineUnavailable:
     """The error for a call after `close`."""
     return EngineUnavailable(f"The model '{model}' has been unloaded.", hint="Choose a model again.")

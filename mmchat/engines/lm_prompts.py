@@ -5,16 +5,19 @@ Only the tokenizer is used here: any object with the methods of `transformers`' 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from jinja2 import TemplateError
 
 from mmchat.domain import Message
-from mmchat.engines.reply_text import opens_thought
+from mmchat.engines.reply_text import THOUGHT_BEGINS, THOUGHT_ENDS, opens_thought
 from mmchat.errors import UsageError
 
 _REPLACEMENT = "\ufffd"
+_WRITTEN_THOUGHT = re.compile(rf"\s*(?:{THOUGHT_BEGINS})?\s*{THOUGHT_ENDS}\s*")
+"""An empty thought that a template writes before a reply, or the rest of one that the prompt has begun."""
 
 
 class PromptFormat(Protocol):
@@ -33,36 +36,60 @@ class PromptFormat(Protocol):
         """
         ...
 
+    def encode_with_reply(self, messages: Sequence[Message], reply: str) -> tuple[list[int], int]:
+        """The prompt and a finished reply, as the model would have read and written them.
+
+        Returns:
+            All tokens, and the index of the first that belongs to the reply. Before it stands what `encode`
+            gives (and an empty thought, where the template writes one before a reply); from it on only what
+            the model has to write itself: the words and the first end mark after them. For an
+            encoder–decoder, the tokens up to the index go to the encoder, the others to the decoder.
+
+        Raises:
+            UsageError: the template cannot render these messages.
+        """
+        ...
+
 
 class ChatTemplateFormat:
     """The model's own chat template."""
 
     stop: tuple[str, ...] = ()
 
-    def __init__(self, tokenizer: Any, *, is_thinking: bool = False) -> None:
+    def __init__(self, tokenizer: Any, *, is_thinking: bool = False, end_ids: Collection[int] = ()) -> None:
+        """`end_ids`: the model's end marks; the tokenizer's own is always one."""
         self._tokenizer = tokenizer
         self._is_thinking = is_thinking
+        self._end_marks = end_marks(tokenizer, end_ids)
         self.opens_thought = opens_thought(self._text([Message("user", "Hello.")]))
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
-        text = self._text(messages)
+        return self._ids(self._text(messages))
+
+    def encode_with_reply(self, messages: Sequence[Message], reply: str) -> tuple[list[int], int]:
+        prompt = self._text(messages)
+        whole = self._text([*messages, Message("assistant", reply.strip())], is_reply_next=False)
+        context, written = split_at_reply(prompt, whole, reply, self._end_marks)
+        return joined(self._ids, context, written)
+
+    def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _text(self, messages: Sequence[Message]) -> str:
+    def _text(self, messages: Sequence[Message], *, is_reply_next: bool = True) -> str:
         try:
-            return self._render(messages)
+            return self._render(messages, is_reply_next)
         except TemplateError:
             # Some templates know no system role, or insist on turns that alternate.
             try:
-                return self._render(_folded(messages))
+                return self._render(_folded(messages), is_reply_next)
             except TemplateError as error:
                 raise UsageError(f"The model's chat template cannot render these messages: {error}") from error
 
-    def _render(self, messages: Sequence[Message]) -> str:
+    def _render(self, messages: Sequence[Message], is_reply_next: bool) -> str:
         turns = [{"role": message.role, "content": message.text} for message in messages]
         return str(
             self._tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True, enable_thinking=self._is_thinking
+                turns, tokenize=False, add_generation_prompt=is_reply_next, enable_thinking=self._is_thinking
             )
         )
 
@@ -77,9 +104,16 @@ class PlainFormat:
         self._tokenizer = tokenizer
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
+        return _ids(self._tokenizer, self._text(messages))
+
+    def encode_with_reply(self, messages: Sequence[Message], reply: str) -> tuple[list[int], int]:
+        ids, first = joined(lambda text: _ids(self._tokenizer, text), self._text(messages), f" {reply.strip()}")
+        return ids + _end_of(self._tokenizer), first
+
+    def _text(self, messages: Sequence[Message]) -> str:
         names = {"user": "User: ", "assistant": "Assistant: ", "system": ""}
         lines = [names[message.role] + message.text for message in messages]
-        return _ids(self._tokenizer, "\n".join([*lines, "Assistant:"]))
+        return "\n".join([*lines, "Assistant:"])
 
 
 class InstructionFormat:
@@ -102,6 +136,9 @@ class InstructionFormat:
             text = "\n".join([*(system or ["Continue the conversation."]), *lines, "Assistant:"])
         return _ids(self._tokenizer, text)
 
+    def encode_with_reply(self, messages: Sequence[Message], reply: str) -> tuple[list[int], int]:
+        return _for_both_sides(self._tokenizer, self.encode(messages), reply)
+
 
 class JoinedTurnsFormat:
     """For BlenderBot: the turns, two blanks between them, as it was trained; it takes no system text but as a turn."""
@@ -115,6 +152,9 @@ class JoinedTurnsFormat:
     def encode(self, messages: Sequence[Message]) -> list[int]:
         turns = [" ".join(message.text.split()) for message in messages]
         return _ids(self._tokenizer, "  ".join(turn for turn in turns if turn))
+
+    def encode_with_reply(self, messages: Sequence[Message], reply: str) -> tuple[list[int], int]:
+        return _for_both_sides(self._tokenizer, self.encode(messages), reply)
 
 
 class TokenText:
@@ -142,6 +182,74 @@ class TokenText:
 
     def _decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def plain_ids(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a text that is no message: the begin mark if the tokenizer writes one, and no end mark."""
+    ids = list(tokenizer(text)["input_ids"])
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id and not text.endswith(tokenizer.eos_token) else ids
+
+
+def end_marks(tokenizer: Any, end_ids: Collection[int] = ()) -> tuple[str, ...]:
+    """The end marks as a rendered template shows them, the tokenizer's own first."""
+    ids = dict.fromkeys([tokenizer.eos_token_id, *sorted(end_ids)])
+    return tuple(str(tokenizer.convert_ids_to_tokens(each)) for each in ids if each is not None)
+
+
+def split_at_reply(prompt: str, whole: str, reply: str, marks: Sequence[str]) -> tuple[str, str]:
+    """Find the part of a rendered conversation that the model has to write itself.
+
+    No template is trusted to mark it. The rendered whole is cut behind the prompt: what stands between it and
+    the reply's words is context if it is more than blanks (an empty thought), and what stands behind the
+    first end mark after the words is left out. Where the whole does not begin with the prompt, or does
+    not hold the words (a template may rewrite older turns, or drop what it takes for a thought), the two
+    parts are put together by hand: the prompt as it is, a thought that it has begun ended, then the words and the
+    tokenizer's end mark.
+
+    Args:
+        prompt: rendered with the opening of a reply.
+        whole: rendered with the reply as the last message and without an opening.
+        reply: the words.
+        marks: end marks (`end_marks`).
+
+    Returns:
+        Context and what is written; joined they are a text for the tokenizer.
+    """
+    words = reply.strip()
+    rest = whole.removeprefix(prompt)
+    first_mark = marks[0] if marks else ""
+    at = -1
+    if whole.startswith(prompt):
+        thought = _WRITTEN_THOUGHT.match(rest)
+        at = rest.find(words, thought.end() if thought else 0)
+    if at < 0:
+        return prompt + ("\n" + THOUGHT_ENDS + "\n\n" if opens_thought(prompt) else ""), words + first_mark
+    before, after = rest[:at], rest[at + len(words) :]
+    ends = [(where, mark) for mark in marks if (where := after.find(mark)) >= 0]
+    end = min(ends)[0] + len(min(ends)[1]) if ends else 0
+    written = words + (after[:end] if ends else first_mark)
+    return (prompt, before + written) if not before.strip() else (prompt + before, written)
+
+
+def joined(encode: Callable[[str], list[int]], context: str, written: str) -> tuple[list[int], int]:
+    """Tokens of both texts, and where the second begins.
+
+    They are the tokens of the joined text where those begin with the context's. Elsewhere a token would reach
+    over the border, which a model that goes on from the context cannot write: there each is encoded alone.
+    """
+    before, both = encode(context), encode(context + written)
+    if both[: len(before)] != before:
+        both = before + encode(written)
+    return both, len(before)
+
+
+def _for_both_sides(tokenizer: Any, prompt_ids: list[int], reply: str) -> tuple[list[int], int]:
+    words = list(tokenizer(text_target=reply.strip(), add_special_tokens=False)["input_ids"])
+    return prompt_ids + words + _end_of(tokenizer), len(prompt_ids)
+
+
+def _end_of(tokenizer: Any) -> list[int]:
+    return [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

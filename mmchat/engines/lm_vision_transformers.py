@@ -30,8 +30,9 @@ from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationD
 from mmchat.engines.lm_adapters import with_adapter
 from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
 from mmchat.engines.lm_prompts import TokenText
-from mmchat.engines.lm_transformers import end_ids, is_out_of_memory, out_of_memory
+from mmchat.engines.lm_transformers import end_ids
 from mmchat.engines.reply_text import ReplyText, opens_thought
+from mmchat.engines.torch_memory import is_out_of_memory, out_of_memory
 from mmchat.engines.torch_sampling import Sampler
 from mmchat.errors import ConfigError, DeviceError, ImageError, UsageError
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmchat.config.model_entries import ModelEntry
 from mmchat.domain import ModelKind
+from mmchat.free_memory import available_memory_bytes
 
 RUN_FACTOR = 1.25
 """Memory while running, in weights: activations and the KV cache of an ordinary conversation."""
@@ -86,41 +87,6 @@ def parse_nvidia_smi(answer: str) -> tuple[str, int]:
             cards.append((int(memory) << 20, name.strip()))
     memory_bytes, name = max(cards, default=(0, ""))
     return name, memory_bytes
-
-
-def available_memory_bytes(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that programs could have now, within the container's limit; 0 where the system does not say."""
-    free = 0
-    if proc.is_file():
-        for line in proc.read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) << 10
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    elif sys.platform == "win32":
-        free = _windows_memory_bytes()
-    try:
-        limit = (cgroup / "memory.max").read_text(encoding="utf-8").strip()
-        used = (cgroup / "memory.current").read_text(encoding="utf-8").strip()
-    except OSError:
-        return free
-    return min(free, int(limit) - int(used)) if limit.isdecimal() and used.isdecimal() else free
-
-
-def _windows_memory_bytes() -> int:
-    import ctypes
-
-    class Status(ctypes.Structure):
-        _fields_ = [
-            ("length", ctypes.c_uint32),
-            ("load", ctypes.c_uint32),
-            *[(name, ctypes.c_uint64) for name in ("total", "available", "a", "b", "c", "d", "e")],
-        ]
-
-    status = Status()
-    status.length = ctypes.sizeof(Status)
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - exists on Windows only
-    return int(status.available) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else 0
 
 
 def advise(entries: Iterable[ModelEntry], machine: Machine, installed: Iterable[str] = ()) -> tuple[Advice, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,14 @@ from hypothesis import strategies as st
 
 from mmchat.domain import EngineSpec, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.engines import lm_openai
+from mmchat.engines.lm_batches import BatchWriter
+from mmchat.engines.lm_likelihoods import LikelihoodScorer
 from mmchat.engines.lm_prompts import ChatTemplateFormat
-from mmchat.engines.lm_transformers import Limits, TransformersModel
+from mmchat.engines.lm_transformers import Limits, TransformersModel, Workers
+from mmchat.engines.lm_turns import Room
 from mmchat.engines.reply_text import ReplyText, opens_thought
 from mmchat.engines.scripted import ScriptedLanguageModel
+from mmchat.engines.token_reply import ReplyRules
 from tests.contract import openai_server, tiny_models
 
 THOUGHT = "<think>\nThe user greets me. <b>Maybe</b> I greet back </thin\n</think>\n\n"
@@ -91,7 +96,6 @@ def test_a_prompt_that_opens_a_thought_is_known() -> None:
 class _Recited:
     """Steps of a model that says one text, token by token, whatever it is asked."""
 
-    max_reply_tokens: int | None = None
     cached_tokens = 0
 
     def __init__(self, ids: Sequence[int], vocabulary: int) -> None:
@@ -117,10 +121,18 @@ def transformers_model(text: str, opening: str = "") -> TransformersModel:
     tokens: Any = tiny_models.tokenizer()
     tokens.chat_template += opening
     ids = [*tokens(text)["input_ids"], tokens.eos_token_id]
-    limits = Limits(512, frozenset([tokens.eos_token_id]), is_exact=True)
+    prompt_format = ChatTemplateFormat(tokens, is_thinking=True)
+    rules = ReplyRules(tokens, frozenset([tokens.eos_token_id]), opens_thought=prompt_format.opens_thought)
+    workers = Workers(_Recited(ids, len(tokens)), *_no_batches())
     return TransformersModel(
-        "tiny", _Recited(ids, len(tokens)), ChatTemplateFormat(tokens, is_thinking=True), tokens, limits, "cpu"
+        "tiny", workers, prompt_format, rules, Limits(512, is_exact=True, preferred_batch=1), "cpu"
     )
+
+
+def _no_batches() -> tuple[BatchWriter, LikelihoodScorer]:
+    weights = SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=False))
+    room = Room(bytes_per_token=1, free_bytes=1, most_rows=1, most_tokens=1)
+    return BatchWriter("tiny", weights, room), LikelihoodScorer("tiny", weights, room)
 
 
 def run(model: Any, max_new_tokens: int = 400) -> tuple[str, GenerationDone]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmchat.config.models_file import load_models_file
-from mmchat.weights.recommend import Machine, advise, available_memory_bytes, parse_nvidia_smi
+from mmchat.free_memory import available_memory_bytes
+from mmchat.weights.recommend import Machine, advise, parse_nvidia_smi
 
 GB = 1_000_000_000
 

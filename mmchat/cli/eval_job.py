@@ -1,0 +1,158 @@
+"""An evaluation at work: in a thread of its own, so that Ctrl+C is answered at once, with its progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from mmchat.cli.output import StatusLine, has_colour
+from mmchat.domain import LoadState
+from mmchat.evals.base import Progress, Run
+from mmchat.evals.layout import duration
+from mmchat.sanitize import plain_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+POLL_S = 0.1
+KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "sentence"}
+
+
+class View(Protocol):
+    """What shows progress. Called from the evaluation's thread, but for `say`."""
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def state(self, state: LoadState) -> None: ...
+
+    def say(self, text: str) -> None:
+        """Show this instead of what is being done."""
+        ...
+
+
+def run_in_thread(work: Callable[[threading.Event], Run], view: View) -> Run:
+    """Do the work in a thread. The first Ctrl+C asks it to stop after its batch, the second leaves it.
+
+    Args:
+        work: is given the event that asks it to stop, and then returns what it has.
+        view: told that it is stopping.
+
+    Raises:
+        KeyboardInterrupt: the second Ctrl+C; the batch at work was not waited for.
+        MmchatError: the work's own.
+    """
+    cancel = threading.Event()
+    done: list[Run] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            done.append(work(cancel))
+        except BaseException as error:  # handed to the main thread, which raises it
+            failure.append(error)
+
+    thread = threading.Thread(target=body, name="eval", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join(POLL_S)
+        except KeyboardInterrupt:
+            if cancel.is_set():
+                raise
+            cancel.set()
+            view.say("stopping after this batch; Ctrl+C again leaves at once")
+    if failure:
+        raise failure[0]
+    return done[0]
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def progress_view() -> Iterator[View]:
+    """A bar where a person is watching, nothing in a pipe."""
+    if not has_colour(sys.stderr):
+        status = _Line()
+        try:
+            yield status
+        finally:
+            status.clear()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.fields[what]}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[numbers]}", markup=False, style="dim"),
+    )
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, console=console, refresh_per_second=8, transient=True, expand=True) as bar:
+        yield _Bar(bar)
+
+
+class _Line:
+    """One line that is written over, on a terminal without colours; silent in a pipe."""
+
+    def __init__(self) -> None:
+        self._status = StatusLine()
+        self._is_stopping = False
+
+    def progress(self, progress: Progress) -> None:
+        if not self._is_stopping:
+            self._status.show(f"{progress.detail or progress.text}: {numbers(progress)}")
+
+    def state(self, state: LoadState) -> None:
+        if not self._is_stopping and state.stage != "ready":
+            self._status.show(state_words(state))
+
+    def say(self, text: str) -> None:
+        self._is_stopping = True
+        self._status.show(text)
+
+    def clear(self) -> None:
+        self._status.clear()
+
+
+class _Bar:
+    """A bar of all samples; below it, what else is going on, such as a download."""
+
+    def __init__(self, bar: RichProgress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None, what="looking at the rows", numbers="")
+        self._text = ""
+        self._is_stopping = False
+
+    def progress(self, progress: Progress) -> None:
+        self._text = progress.detail or progress.text
+        self._bar.update(
+            self._task,
+            completed=progress.done,
+            total=progress.total or None,
+            numbers=numbers(progress),
+            **({} if self._is_stopping else {"what": plain_line(self._text)}),  # type: ignore[arg-type]
+        )
+
+    def state(self, state: LoadState) -> None:
+        if not self._is_stopping:
+            words = state_words(state) if state.stage != "ready" else self._text
+            self._bar.update(self._task, what=plain_line(words))
+
+    def say(self, text: str) -> None:
+        self._is_stopping = True
+        self._bar.update(self._task, what=text)
+
+
+def numbers(progress: Progress) -> str:
+    """Such as "120/480, 2 min 05 s left"."""
+    left = f", {duration(progress.left_s)} left" if progress.left_s is not None and progress.done else ""
+    return f"{progress.done}/{progress.total}{left}"
+
+
+def state_words(state: LoadState) -> str:
+    """Such as "language model smollm2-135m: downloading 62%, 8 s left"."""
+    return f"{KIND_WORDS.get(state.kind, state.kind)} model {state.model}: {state.detail or state.stage}"

@@ -59,6 +59,11 @@ def blobs_dir() -> Path:
     return data_dir() / "blobs"
 
 
+def evals_dir() -> Path:
+    """Saved evaluations, a folder each."""
+    return data_dir() / "evals"
+
+
 def user_models_path() -> Path:
     """The user's models.toml, merged over the packaged one."""
     return config_dir() / "models.toml"

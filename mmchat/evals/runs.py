@@ -152,11 +152,15 @@ class RunStore:
         """
         if run_id not in self._ids():
             raise self._unknown(run_id)
+        with self.writing(run_id):
+            self.discard(run_id)
+
+    def discard(self, run_id: str) -> None:
+        """Remove a run that is being written here. Raises EvalError."""
         folder = self.folder / run_id
-        with self.writing(run_id), self._writing_to(folder):
-            # Without run.json a folder is no run: a delete that is cut short leaves nothing half there.
-            (folder / RUN_NAME).unlink()
         with self._writing_to(folder):
+            # Without run.json a folder is no run: a removal that is cut short leaves nothing half there.
+            (folder / RUN_NAME).unlink()
             shutil.rmtree(folder)
 
     @contextmanager
@@ -224,7 +228,7 @@ class RunStore:
 
     def _read(self, run_id: str) -> Run:
         path = self.folder / run_id / RUN_NAME
-        hint = f"`mmchat eval runs --delete {run_id}` removes it; its samples are in {OUTCOMES_NAME} beside it."
+        hint = f"`mmchat eval remove {run_id}` removes it; its samples are in {OUTCOMES_NAME} beside it."
         try:
             plain = json.loads(path.read_bytes())
             if isinstance(plain, dict) and isinstance(plain.get("format"), int) and plain["format"] > FORMAT:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mmchat.chat.ports import Recorder
     from mmchat.config.models_file import ModelsFile
     from mmchat.config.settings import Settings
+    from mmchat.engines.process_group import SoleProcess, TorchProcessGroup
     from mmchat.evals.base import RunSettings
+    from mmchat.evals.runs import RunStore
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
     from mmchat.wiring.eval_models import EvalModels
@@ -112,6 +114,24 @@ def open_eval_models(run: RunSettings, on_state: Callable[[LoadState], None] = l
         HubOptions(threads=settings.threads, device=settings.device),
     )
     return EvalModels(run, sources, on_state)
+
+
+def open_runs() -> RunStore:
+    """The user's saved evaluations."""
+    from mmchat.evals.runs import RunStore
+
+    return RunStore(paths.evals_dir())
+
+
+def open_process_group() -> SoleProcess | TorchProcessGroup:
+    """The processes that share an evaluation: this one, or those that torchrun has started. Close it at the end.
+
+    Raises:
+        UsageError, EngineUnavailable: the variables of torchrun are wrong, or the others do not answer.
+    """
+    from mmchat.engines import process_group
+
+    return process_group.open_process_group()
 
 
 def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:

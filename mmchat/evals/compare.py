@@ -1,0 +1,172 @@
+"""Two saved runs against each other, on the samples that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmchat.errors import EvalError
+from mmchat.evals.base import Comparison, DataFacts, MetricContext, ModelFacts, Outcome, Run, TaskName
+from mmchat.evals.cautions import few_groups
+from mmchat.evals.registry import load_metric, metric_infos, needs_embedder
+from mmchat.evals.runs import RunStore
+from mmchat.evals.scoring import Slice, compare_outcomes, slice_outcomes
+from mmchat.evals.stats import RESAMPLES
+from mmchat.evals.verdicts import differences_besides, sentences
+
+_Key = tuple[str, TaskName, str]
+"""SHA-256 of the rows, task, language."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A run, its outcomes arranged for comparison."""
+
+    run: Run
+    outcomes: Mapping[_Key, Mapping[str, Sequence[Outcome]]]
+    """By model."""
+
+    @property
+    def metrics(self) -> set[str]:
+        return {score.metric for score in self.run.scores}
+
+    def facts(self, model: str) -> ModelFacts | None:
+        return next((facts for facts in self.run.models if facts.name == model), None)
+
+
+def compare_runs(
+    runs: RunStore, a: str, b: str, resamples: int = RESAMPLES
+) -> tuple[tuple[Comparison, ...], tuple[str, ...], tuple[str, ...]]:
+    """How much better or worse the models of run `b` are than those of run `a`.
+
+    Files are the same if their bytes are; models are paired by name, or the only one with the only one.
+
+    Args:
+        runs: where both lie.
+        a: the run that is compared with, as `RunStore.get` takes it.
+        b: the other one.
+        resamples: of the intervals; 0 for none.
+
+    Returns:
+        Differences (b minus a) of the metrics that both runs have, sentences, and warnings: what else differs.
+
+    Raises:
+        EvalError: no such runs, or they have no sample and metric in common.
+    """
+    base, other = _side(runs, a), _side(runs, b)
+    if base.run.id == other.run.id:
+        raise EvalError(f"'{a}' and '{b}' are the same run, {base.run.id}.", hint="`mmchat eval runs` lists all runs.")
+    common = base.metrics & other.metrics
+    names = [info.name for info in metric_infos() if info.name in common and not needs_embedder(info.name)]
+    comparisons: list[Comparison] = []
+    warnings = _differences(base.run, other.run)
+    for key in [key for key in base.outcomes if key in other.outcomes]:
+        for of_base, of_other in _pairs(base.outcomes[key], other.outcomes[key]):
+            comparisons += _compare(key, (base, of_base), (other, of_other), names, resamples, warnings)
+    if not comparisons:
+        raise EvalError(
+            f"Runs {base.run.id} and {other.run.id} have nothing in common: {_why_not(base, other, common)}.",
+            hint="Score both on the same rows with the same metrics; `--rescore RUN --metric …` adds metrics.",
+        )
+    if left_out := [name for name in sorted(common) if needs_embedder(name)]:
+        warnings.append(f"{', '.join(left_out)} is left out: it is compared only within a run.")
+    warnings += few_groups(comparisons)
+    return tuple(comparisons), sentences(comparisons), tuple(dict.fromkeys(warnings))
+
+
+def _side(runs: RunStore, name: str) -> _Side:
+    run = runs.get(name)
+    data = {facts.name: facts for facts in run.data}
+    arranged: dict[_Key, dict[str, Sequence[Outcome]]] = {}
+    for part, by_model in slice_outcomes(runs.outcomes(run.id), [facts.name for facts in run.models]).items():
+        if part.dataset in data:
+            facts = data[part.dataset]
+            renamed = {model: [_without_file(each, facts) for each in each_of] for model, each_of in by_model.items()}
+            arranged[facts.sha256, part.task, part.language] = {model: each for model, each in renamed.items()}
+    return _Side(run, arranged)
+
+
+def _without_file(outcome: Outcome, facts: DataFacts) -> Outcome:
+    """The same bytes may lie under another name; ids begin with it."""
+    return replace(outcome, id=outcome.id.removeprefix(Path(facts.path).name))
+
+
+def _pairs(base: Mapping[str, Sequence[Outcome]], other: Mapping[str, Sequence[Outcome]]) -> list[tuple[str, str]]:
+    same = [(name, name) for name in base if name in other]
+    return same or [(of_base, of_other) for of_base in base for of_other in other]
+
+
+def _compare(
+    key: _Key,
+    base: tuple[_Side, str],
+    other: tuple[_Side, str],
+    names: Sequence[str],
+    resamples: int,
+    warnings: list[str],
+) -> list[Comparison]:
+    dataset = next(facts.name for facts in base[0].run.data if facts.sha256 == key[0])
+    part = Slice(dataset, key[1], key[2])
+    labels = _labels(base, other)
+    of_base, of_other = base[0].outcomes[key][base[1]], other[0].outcomes[key][other[1]]
+    alone = len({outcome.id for outcome in of_base} ^ {outcome.id for outcome in of_other})
+    if alone:
+        warnings.append(f"{dataset}, {part.task}: {alone} samples are in only one of the runs and were left out.")
+    warnings += _model_differences(base[0].facts(base[1]), other[0].facts(other[1]), labels)
+    comparisons = []
+    for metric in map(load_metric, names):
+        if part.task not in metric.info.tasks:
+            continue
+        pair = (labels[0], of_base), (labels[1], of_other)
+        try:
+            comparison = compare_outcomes(part, *pair, metric, MetricContext(part.language), resamples)
+        except EvalError as error:
+            warnings.append(f"{dataset}: no {metric.info.title}: {error.message}")
+            continue
+        if comparison is not None:
+            comparisons.append(comparison)
+    return comparisons
+
+
+def _labels(base: tuple[_Side, str], other: tuple[_Side, str]) -> tuple[str, str]:
+    """Names that tell the two apart: a model before and after its finetune may be called the same."""
+    if base[1] != other[1]:
+        return base[1], other[1]
+    return f"{base[1]} ({base[0].run.id})", f"{other[1]} ({other[0].run.id})"
+
+
+def _differences(a: Run, b: Run) -> list[str]:
+    """What else than the models differs."""
+    found = []
+    for run in (a, b):
+        if run.status == "interrupted":
+            found.append(f"Run {run.id} was interrupted.")
+    if a.version != b.version:
+        found.append(f"The runs were made with different versions of mmchat: {a.version} and {b.version}.")
+    for name in sorted(a.libraries.keys() & b.libraries.keys()):
+        if a.libraries[name] != b.libraries[name]:
+            found.append(f"{name} had different versions: {a.libraries[name]} and {b.libraries[name]}.")
+    if a.settings.seed != b.settings.seed:
+        found.append(f"The seeds differ: {a.settings.seed} and {b.settings.seed}.")
+    only = {facts.name for facts in a.data if facts.sha256 not in {each.sha256 for each in b.data}}
+    only |= {facts.name for facts in b.data if facts.sha256 not in {each.sha256 for each in a.data}}
+    if only:
+        found.append(f"These rows are in only one of the runs: {', '.join(sorted(only))}.")
+    return found
+
+
+def _model_differences(a: ModelFacts | None, b: ModelFacts | None, labels: tuple[str, str]) -> list[str]:
+    """How the two were asked differently."""
+    if a is None or b is None:
+        return []
+    return [text for text in [differences_besides(replace(a, name=labels[0]), replace(b, name=labels[1]))] if text]
+
+
+def _why_not(base: _Side, other: _Side, common_metrics: set[str]) -> str:
+    if not {key[0] for key in base.outcomes} & {key[0] for key in other.outcomes}:
+        return "they were made on different rows"
+    if not base.outcomes.keys() & other.outcomes.keys():
+        return "they did different tasks, or the same rows as different languages"
+    if not common_metrics:
+        return "they were scored by different metrics"
+    return "no sample is in both"

@@ -1,0 +1,242 @@
+"""What an evaluation is going to do: which rows, which tasks and metrics fit them, which models are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from mmchat.domain import ModelKind
+from mmchat.errors import DataError, UsageError
+from mmchat.evals.base import DataFacts, MetricInfo, Models, RunSettings, Sample, Task, TaskName, TaskOptions
+from mmchat.evals.registry import ALL, expand_metrics, metric_info, metrics_for, needs_embedder
+from mmchat.evals.shipped import shipped_paths
+from mmchat.evals.tasks import ROW_TASKS, load_task
+from mmchat.rows.reader import find_row_files, read_rows
+from mmchat.rows.values import RowFile
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_KIND_WORDS: dict[ModelKind, str] = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "sentence"}
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One model asked about all samples of one file in one way."""
+
+    dataset: str
+    task: Task
+    model: str
+    kind: ModelKind
+    samples: tuple[Sample, ...]
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Of the samples."""
+        return frozenset(sample.id for sample in self.samples)
+
+    @property
+    def text(self) -> str:
+        """For a progress bar."""
+        return f"{self.dataset} · {self.task.name} · {self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All of it."""
+
+    data: tuple[DataFacts, ...]
+    works: tuple[Work, ...]
+    """Those of one model together, so that each is loaded once."""
+    metrics: tuple[MetricInfo, ...]
+    """Chosen ones that fit at least one of the tasks."""
+    options: TaskOptions
+    embedder: str
+    """The sentence encoder that a metric needs; empty where none does."""
+    warnings: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """In the order in which they are asked."""
+        return tuple(dict.fromkeys(work.model for work in self.works))
+
+    @property
+    def total(self) -> int:
+        """Samples of all models."""
+        return sum(len(work.samples) for work in self.works)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A task over a file, before a model is chosen."""
+
+    dataset: str
+    task: Task
+    kind: ModelKind
+    samples: tuple[Sample, ...]
+
+
+def make_plan(settings: RunSettings, models: Models) -> Plan:
+    """Read the rows and decide. Loads no model.
+
+    Raises:
+        DataError: rows that cannot be used, of all files.
+        UsageError: a metric or a model that fits none of the files.
+        ModelNotFound, ConfigError: a model's name.
+    """
+    paths = find_row_files([Path(path) for path in settings.data]) if settings.data else shipped_paths()
+    files = _of_each(paths, lambda path: read_rows(path, should_skip_bad=settings.should_skip_bad))
+    names = _names_apart(paths)
+    used = [replace(file, rows=file.rows[: settings.limit or None]) for file in files]
+    data = tuple(
+        DataFacts(
+            name=name,
+            path=str(path.absolute()),
+            sha256=file.sha256,
+            rows=len(file.rows),
+            used=len(part.rows),
+            skipped=tuple(map(str, file.problems)),
+            is_shipped=not settings.data,
+        )
+        for name, path, file, part in zip(names, paths, files, used, strict=True)
+    )
+    metrics = fitting_metrics(settings.metrics, dict(zip(names, used, strict=True)))
+    options = TaskOptions(
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        language=settings.language,
+        train=_training_rows(settings, used),
+        recall_k=settings.recall_k,
+    )
+    parts, warnings = _parts(names, used, metrics, options)
+    has_meanings = any(needs_embedder(metric.name) for metric in metrics)
+    chosen = _chosen_models(settings.models, {part.kind for part in parts}, models, has_meanings=has_meanings)
+    works = [
+        Work(part.dataset, part.task, model, part.kind, part.samples)
+        for kind, names_of_kind in chosen.items()
+        for model in names_of_kind
+        for part in parts
+        if part.kind == kind
+    ]
+    embedder = chosen["embed"][0] if has_meanings else ""
+    return Plan(data, tuple(works), metrics, options, embedder, tuple(warnings))
+
+
+def fitting_metrics(wanted: Sequence[str], files: dict[str, RowFile]) -> tuple[MetricInfo, ...]:
+    """The metrics to compute: those asked for, or all that fit the rows.
+
+    Args:
+        wanted: as typed; none, or "all", for all.
+        files: by name.
+
+    Raises:
+        UsageError: no such metric, or one that fits none of the files; says which would.
+    """
+    tasks = {task for file in files.values() for task in ROW_TASKS[file.kind]}
+    if not tasks:
+        kinds = ", ".join(sorted({file.kind for file in files.values()}))
+        raise UsageError(f"There is nothing to score in {kinds} rows.", hint="`mmchat eval --list` says what fits.")
+    chosen = [metric_info(name) for name in expand_metrics(wanted, tasks)]
+    misfits = [metric.name for metric in chosen if not tasks.intersection(metric.tasks)]
+    if misfits:
+        fits = [f"{name} ({file.kind} rows): {_metrics_for(file) or 'none'}" for name, file in files.items()]
+        fit = "fits" if len(misfits) == 1 else "fit"
+        raise UsageError(f"{', '.join(misfits)} {fit} none of the files.", hint="What fits: " + "; ".join(fits) + ".")
+    return tuple(chosen)
+
+
+def is_explicit(wanted: Sequence[str]) -> bool:
+    """Whether the user named metrics, rather than taking all that fit."""
+    typed = {part.strip().lower() for name in wanted for part in name.split(",")} - {""}
+    return bool(typed) and ALL not in typed
+
+
+def _metrics_for(file: RowFile) -> str:
+    return ", ".join(metric.name for task in ROW_TASKS[file.kind] for metric in metrics_for(task))
+
+
+def _parts(
+    names: Sequence[str], files: Sequence[RowFile], metrics: Sequence[MetricInfo], options: TaskOptions
+) -> tuple[list[_Part], list[str]]:
+    wanted: set[TaskName] = {task for metric in metrics for task in metric.tasks}
+    pairs = [(name, file, load_task(t)) for name, file in zip(names, files, strict=True) for t in ROW_TASKS[file.kind]]
+    asked = [(name, file, task) for name, file, task in pairs if task.name in wanted]
+    samples = _of_each(asked, lambda each: each[2].samples(each[1], options))
+    parts = [
+        _Part(name, task, task.model_kind_for(file), tuple(found))
+        for (name, file, task), found in zip(asked, samples, strict=True)
+    ]
+    warnings = [f"{name}: {warning}" for name, file, task in asked for warning in task.warnings(file, options)]
+    for name, file in zip(names, files, strict=True):
+        if name not in {part.dataset for part in parts}:
+            warnings.append(f"{name} was left out: none of the metrics fits {file.kind} rows.")
+    return parts, warnings
+
+
+def _training_rows(settings: RunSettings, files: Sequence[RowFile]) -> RowFile | None:
+    if not settings.train:
+        return None
+    if not any(file.kind == "label" for file in files):
+        raise UsageError(
+            "--train is for rows with labels, and none of the files has any.",
+            hint="Leave out --train, or add such rows.",
+        )
+    rows = read_rows(Path(settings.train), should_skip_bad=settings.should_skip_bad)
+    if rows.kind != "label":
+        raise UsageError(f"{settings.train} holds {rows.kind} rows, not rows with labels.", hint="Give it to --data.")
+    return rows
+
+
+def _chosen_models(
+    wanted: Sequence[str], kinds: set[ModelKind], models: Models, *, has_meanings: bool
+) -> dict[ModelKind, tuple[str, ...]]:
+    """Models of each needed kind: those the user named, or the default."""
+    named = [(name, models.kind(name)) for name in dict.fromkeys(wanted)]
+    needed = set(kinds)
+    if has_meanings:
+        needed.add("embed")
+    for name, kind in named:
+        if kind not in needed:
+            words = " or ".join(sorted(_KIND_WORDS[each] for each in needed))
+            raise UsageError(
+                f"'{name}' is a {_KIND_WORDS[kind]} model; these rows and metrics are for a {words} model.",
+                hint=f"Leave out -m {name}, or give it rows that it can be asked about.",
+            )
+    order: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
+    return {
+        kind: tuple(name for name, each in named if each == kind) or (models.default(kind),)
+        for kind in order
+        if kind in needed
+    }
+
+
+def _of_each(items: Sequence[T], read: Callable[[T], R]) -> list[R]:
+    """`read` of each item; what is wrong with any of them is told together."""
+    results: list[R] = []
+    problems: list[DataError] = []
+    for item in items:
+        try:
+            results.append(read(item))
+        except DataError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise DataError("\n".join(problem.message for problem in problems), hint=problems[0].hint)
+    return results
+
+
+def _names_apart(paths: Sequence[Path]) -> list[str]:
+    """A name for each file: its own, with as many folders before it as set it apart from the others."""
+    parts = [path.absolute().with_suffix("" if path.suffix == ".jsonl" else path.suffix).parts for path in paths]
+    depths = [1] * len(parts)
+    while True:
+        names = ["/".join(each[-depth:]) for each, depth in zip(parts, depths, strict=True)]
+        same = [index for index, name in enumerate(names) if names.count(name) > 1]
+        if not same or all(depths[index] >= len(parts[index]) for index in same):
+            return names
+        for index in same:
+            depths[index] += 1

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmchat.errors import EvalError
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -129,7 +131,12 @@ def paired_difference(
 
     Returns:
         other minus base.
+
+    Raises:
+        EvalError: the two were not measured in the same way, so that their difference says nothing.
     """
+    if base.signature != other.signature:
+        raise EvalError(f"The two were not measured in the same way: {base.signature} and {other.signature}.")
     difference = whole_score(other, len(groups)) - whole_score(base, len(groups))
     if not (base.has_interval and other.has_interval):
         return Estimate(difference, None, None, count_groups(groups))

@@ -36,7 +36,7 @@ class Accuracy:
     def scorer(self, outcomes: Sequence[Outcome], context: MetricContext) -> Scorer:
         """See `mmchat.evals.base.Metric`."""
         choices = outcomes_of(LabelOutcome, outcomes, self.info.title)
-        return mean_scorer(_hits(choices), f"classes:{len(_classes(choices))}", scale=100)
+        return mean_scorer(_hits(choices), f"classes:{len({choice.label for choice in choices})}", scale=100)
 
 
 class MacroF1:
@@ -67,7 +67,7 @@ class MacroF1:
             row[label] += label == predicted
             row[len(classes) + label] += 1
             row[len(classes) + predicted] += 1
-        return AdditiveScorer(counts, _macro_f1, f"average:macro|classes:{len(classes)}(true or chosen)")
+        return AdditiveScorer(counts, _macro_f1, "average:macro|classes:true or chosen")
 
 
 class CalibrationError:

@@ -178,6 +178,10 @@ class TextEmbedder(Protocol):
         """(B, D) float32, unit rows."""
         ...
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by the model's own tokeniser, whole and without marks around it."""
+        ...
+
     def close(self) -> None:
         """Free the weights."""
         ...

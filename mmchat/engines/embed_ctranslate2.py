@@ -50,6 +50,11 @@ class Ctranslate2Embedder:
             vectors[rows] = self._embed_batch([token_ids[row] for row in rows])
         return vectors
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, also of what `embed` cuts off, without the marks around it."""
+        encodings = self._tokenizer.encode_batch([_clean(text) for text in texts], add_special_tokens=False)
+        return [sum(len(part.ids) for part in (encoding, *encoding.overflowing)) for encoding in encodings]
+
     def _embed_batch(self, token_ids: list[list[int]]) -> NDArray[np.float32]:
         with self._lock:
             if self._encoder is None:

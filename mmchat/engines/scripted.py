@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmchat.domain import (
+    BatchReply,
     EngineSpec,
     FinishReason,
     GenerateOptions,
     GenerationDone,
     Heard,
+    Likelihood,
     Message,
     Segment,
     Tag,
     TextDelta,
 )
-from mmchat.engines.lm_base import require_messages
+from mmchat.engines.lm_base import batch_by_streams, exchange_too_long, require_messages
 from mmchat.engines.reply_text import ReplyText
 from mmchat.errors import AudioError, ConfigError, MmchatError, UsageError
 
@@ -54,6 +56,8 @@ class ScriptedLanguageModel:
 
     engine = "scripted"
     device = "cpu"
+    preferred_batch = 8
+    is_batch_exact = True
 
     def __init__(
         self,
@@ -136,6 +140,31 @@ class ScriptedLanguageModel:
             return self._replies[min(len(self.calls), len(self._replies) - 1)]
         said = next((message.text for message in reversed(messages) if message.role == "user"), "")
         return f"You said: {said}" if said else "You said nothing."
+
+    def reply_batch(
+        self, prompts: Sequence[Sequence[Message]], options: GenerateOptions, cancel: Event, *, seeds: Sequence[int]
+    ) -> tuple[BatchReply, ...]:
+        return batch_by_streams(self.stream, prompts, options, cancel, seeds=seeds)
+
+    def likelihoods(
+        self, prompts: Sequence[Sequence[Message]], replies: Sequence[str], cancel: Event
+    ) -> tuple[Likelihood, ...]:
+        """A token that stands before it already costs 1 nat, any other 4, the end mark 0.5."""
+        scored: list[Likelihood] = []
+        for messages, reply in zip(prompts, replies, strict=True):
+            if cancel.is_set():
+                break
+            prompt, tokens = _prompt_tokens(messages) if messages else [], _tokens(reply)
+            if len(prompt) + len(tokens) + 1 > self.context_tokens and messages:
+                raise exchange_too_long(self.name, len(prompt) + len(tokens) + 1, self.context_tokens)
+            known = {token.strip() for token in prompt}
+            nats = 0.5 if messages else 0.0
+            for index, token in enumerate(tokens):
+                if messages or index > 0:
+                    nats += 1.0 if token.strip() in known else 4.0
+                known.add(token.strip())
+            scored.append(Likelihood(nats, len(tokens) + 1 if messages else max(0, len(tokens) - 1)))
+        return tuple(scored)
 
     def close(self) -> None:
         self.is_closed = True
@@ -258,6 +287,9 @@ class ScriptedEmbedder:
             for word in re.findall(r"[\u3040-\u30ff\u3400-\u9fff]|\w+", text.lower()) or [""]:
                 row[zlib.crc32(word.encode()) % self.embedding_dim] += 1
         return _unit_rows(rows)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(_tokens(text)) for text in texts]
 
     def close(self) -> None:
         self.is_closed = True

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmchat.errors import DataError
 from mmchat.evals.base import TaskOptions
 from mmchat.rows.values import RowProblem
-from mmchat.script import is_mostly_chinese
+from mmchat.script import language_of
 
 SHOWN_CHARS = 200
-_CHINESE_LETTERED = frozenset({"zh", "yue", "ja", "ko"})
-"""Languages that may be written in Chinese characters."""
+UNDETERMINED = "und"
+"""The language of a file without letters, by ISO 639-2."""
+_LETTERS = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}
+_UNSPACED = frozenset({"yue", *_LETTERS})
+"""Languages whose tokenisers know these letters."""
 _SHOWN_PROBLEMS = 20
 
 
@@ -39,28 +42,33 @@ class Problems:
             )
 
 
-def language_of(
-    references: Sequence[str], row_language: str, options: TaskOptions, problems: Problems, line: int
-) -> str:
-    """The language that a row's references are scored in, ISO 639-1.
+class Languages:
+    """The language that each row's references are scored in, ISO 639-1.
 
-    What the user says goes before what the row says, and that before what the letters look like. Chinese
-    letters under a language without them are a problem: its tokeniser would score them as 0.
-
-    Args:
-        references: all of the row's.
-        row_language: its `lang`, or empty.
-        options: `language` is the user's word.
-        problems: takes the contradiction.
-        line: of the row.
+    What the user says goes before what the row says, and that before what the letters look like; a row of
+    digits alone is in the language of its file. Chinese, Japanese or Korean letters under another language
+    are a problem: its tokeniser would score them as 0.
     """
-    text = " ".join(references)
-    declared = (options.language or row_language).replace("_", "-").partition("-")[0].lower()
-    if declared and declared not in _CHINESE_LETTERED and is_mostly_chinese(text):
-        who = "--language says" if options.language else "the row says"
-        mend = "leave --language out, or write --language zh" if options.language else 'write "lang": "zh"'
-        problems.add(line, "lang", f"{who} '{declared}', but the text is Chinese: '{shortened(text, 40)}'; {mend}")
-    return declared or ("zh" if is_mostly_chinese(text) else "en")
+
+    def __init__(self, options: TaskOptions, problems: Problems, references: Iterable[Sequence[str]]) -> None:
+        """`references`: those of all rows of the file."""
+        self._declared = options.language
+        self._problems = problems
+        self._of_file = language_of([text for each in references for text in each]) or UNDETERMINED
+
+    def of(self, references: Sequence[str], row_language: str, line: int) -> str:
+        """The language of one row, whose `lang` may be empty."""
+        declared = (self._declared or row_language).replace("_", "-").partition("-")[0].lower()
+        letters = language_of(references)
+        if not declared:
+            return letters or self._of_file
+        if letters in _LETTERS and declared not in _UNSPACED:
+            who = "--language says" if self._declared else "the row says"
+            mend = f"write --language {letters}" if self._declared else f'write "lang": "{letters}"'
+            shown = shortened(" ".join(references), 40)
+            text = f"{who} '{declared}', but the text is {_LETTERS[letters]}: '{shown}'; {mend}"
+            self._problems.add(line, "lang", text)
+        return declared
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

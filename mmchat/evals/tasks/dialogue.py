@@ -10,7 +10,7 @@ from typing import cast
 
 from mmchat.domain import ModelKind
 from mmchat.evals.base import Models, Outcome, ReplyOutcome, Sample, TaskName, TaskOptions
-from mmchat.evals.tasks.common import Problems, chunks, language_of, sample_seed, shortened
+from mmchat.evals.tasks.common import Languages, Problems, chunks, sample_seed, shortened
 from mmchat.rows.values import DialogueRow, RowFile, RowKind, RowMessage
 
 REPLY_SHARE = 0.5
@@ -101,38 +101,42 @@ def dialogue_samples(rows: RowFile, options: TaskOptions) -> tuple[DialogueSampl
         DataError: rows without such a message, empty messages, Chinese declared as something else.
     """
     problems = Problems(rows.path)
+    dialogues = cast(Sequence[DialogueRow], rows.rows)
+    answers = [_answers(row, problems) for row in dialogues]
+    references = [[row.messages[at].text for at in places] for row, places in zip(dialogues, answers, strict=True)]
+    languages = Languages(options, problems, references)
     samples: list[DialogueSample] = []
-    for row in cast(Sequence[DialogueRow], rows.rows):
-        samples += _samples_of(row, options, problems)
+    for row, places, texts in zip(dialogues, answers, references, strict=True):
+        language = languages.of(texts, row.language, row.place.line)
+        samples += [_sample(row, at, language) for at in places]
     problems.check()
     return tuple(samples)
 
 
-def _samples_of(row: DialogueRow, options: TaskOptions, problems: Problems) -> list[DialogueSample]:
+def _answers(row: DialogueRow, problems: Problems) -> list[int]:
+    """Which messages of a row are scored."""
     roles = [message.role for message in row.messages]
     first = roles.index("user") if "user" in roles else len(roles)
-    answers = [index for index in range(first, len(roles)) if roles[index] == "assistant"]
+    answers = [at for at in range(first, len(roles)) if roles[at] == "assistant"]
     line = row.place.line
     if not answers:
         problems.add(line, "messages", "holds no message of the assistant's after one of the user's; add one")
-        return []
-    for index in answers:
-        if not row.messages[index].text.strip():
-            problems.add(line, f"messages[{index}].content", "is empty, so no reply can be scored against it; fill it")
-    references = [row.messages[index].text for index in answers]
-    language = language_of(references, row.language, options, problems, line)
-    return [
-        DialogueSample(
-            id=f"{row.place}#{index}",
-            group=str(row.place),
-            language=language,
-            question=_last_question(row.messages[:index]),
-            history=row.messages[:index],
-            persona=row.persona,
-            reference=row.messages[index].text,
-        )
-        for index in answers
-    ]
+    for at in answers:
+        if not row.messages[at].text.strip():
+            problems.add(line, f"messages[{at}].content", "is empty, so no reply can be scored against it; fill it")
+    return answers
+
+
+def _sample(row: DialogueRow, at: int, language: str) -> DialogueSample:
+    return DialogueSample(
+        id=f"{row.place}#{at}",
+        group=str(row.place),
+        language=language,
+        question=_last_question(row.messages[:at]),
+        history=row.messages[:at],
+        persona=row.persona,
+        reference=row.messages[at].text,
+    )
 
 
 def _last_question(history: Sequence[RowMessage]) -> str:

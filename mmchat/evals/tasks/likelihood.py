@@ -1,0 +1,158 @@
+"""Likelihood: how probable a model finds the assistant's true messages, or plain texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import cast
+
+from mmchat.domain import Likelihood, Message, ModelKind
+from mmchat.engines.base import ScoringLanguageModel
+from mmchat.errors import DataError, UsageError
+from mmchat.evals.base import LikelihoodOutcome, Models, Outcome, Sample, TaskName, TaskOptions
+from mmchat.evals.tasks.common import Languages, Problems, chunks, shortened
+from mmchat.evals.tasks.dialogue import dialogue_samples
+from mmchat.rows.values import RowFile, RowKind, RowMessage, TextRow
+
+SPARE_TOKENS = 8
+"""Beside a reply's own tokens: its end mark, and what the border of prompt and reply may cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodSample:
+    """A text, and what was said before it; nothing before a plain text."""
+
+    id: str
+    group: str
+    language: str
+    question: str
+    history: tuple[RowMessage, ...]
+    persona: str
+    text: str
+
+
+class LikelihoodTask:
+    """True replies after their true histories, and plain texts. Keeps `evals.base.Task`."""
+
+    name: TaskName = "likelihood"
+    row_kinds: tuple[RowKind, ...] = ("dialogue", "text")
+
+    def model_kind_for(self, rows: RowFile) -> ModelKind:
+        return "lm"
+
+    def samples(self, rows: RowFile, options: TaskOptions) -> tuple[LikelihoodSample, ...]:
+        if rows.kind == "text":
+            return _text_samples(rows, options)
+        return tuple(
+            LikelihoodSample(
+                each.id, each.group, each.language, each.question, each.history, each.persona, each.reference
+            )
+            for each in dialogue_samples(rows, options)
+        )
+
+    def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
+        return ()
+
+    def batches(
+        self, samples: Sequence[Sample], model: str, models: Models, options: TaskOptions
+    ) -> list[tuple[Sample, ...]]:
+        language_model = _scoring(model, models)
+        texts = cast(Sequence[LikelihoodSample], samples)
+
+        def tokens(sample: LikelihoodSample) -> int:
+            prompt = _prompt(sample, model, models, language_model)
+            return language_model.count_tokens(prompt) + _reply_tokens(sample, language_model)
+
+        ordered = sorted(texts, key=lambda sample: (-tokens(sample), sample.id))
+        size = options.batch_size or language_model.preferred_batch
+        return [tuple(ordered[piece]) for piece in chunks(len(ordered), size)]
+
+    def run(
+        self, batch: Sequence[Sample], model: str, models: Models, options: TaskOptions, cancel: Event
+    ) -> Iterator[Outcome]:
+        language_model = _scoring(model, models)
+        texts = cast(Sequence[LikelihoodSample], batch)
+        prompts: list[tuple[Message, ...]] = []
+        pieces: list[str] = []
+        owners: list[int] = []
+        for index, sample in enumerate(texts):
+            prompt = _prompt(sample, model, models, language_model)
+            for piece in (sample.text,) if prompt else _pieces(sample.text, language_model):
+                prompts.append(prompt)
+                pieces.append(piece)
+                owners.append(index)
+        found = language_model.likelihoods(prompts, pieces, cancel)
+        for index, sample in enumerate(texts):
+            own = [at for at, owner in enumerate(owners) if owner == index]
+            if own[-1] < len(found):  # a cancelled batch holds fewer; only whole texts count
+                yield _outcome(sample, [found[at] for at in own])
+
+
+def _outcome(sample: LikelihoodSample, found: Sequence[Likelihood]) -> LikelihoodOutcome:
+    return LikelihoodOutcome(
+        id=sample.id,
+        group=sample.group,
+        language=sample.language,
+        question=sample.question,
+        text=sample.text,
+        nats=sum(each.nats for each in found),
+        tokens=sum(each.tokens for each in found),
+        bytes=len(sample.text.encode()),
+    )
+
+
+def _text_samples(rows: RowFile, options: TaskOptions) -> tuple[LikelihoodSample, ...]:
+    problems = Problems(rows.path)
+    texts = cast(Sequence[TextRow], rows.rows)
+    languages = Languages(options, problems, ([row.text] for row in texts))
+    samples = []
+    for row in texts:
+        if not row.text.strip():
+            problems.add(row.place.line, "text", "is empty; fill it, or leave the row out")
+        language = languages.of([row.text], row.language, row.place.line)
+        place = str(row.place)
+        samples.append(LikelihoodSample(place, place, language, shortened(row.text), (), "", row.text))
+    problems.check()
+    return tuple(samples)
+
+
+def _scoring(model: str, models: Models) -> ScoringLanguageModel:
+    language_model = models.language_model(model)
+    if not isinstance(language_model, ScoringLanguageModel):
+        raise UsageError(
+            f"'{model}' runs on {language_model.engine}, which cannot say how likely it finds a text.",
+            hint=f"Perplexity needs transformers: -m {model.partition('@')[0]}@transformers, or leave the metric out.",
+        )
+    return language_model
+
+
+def _prompt(
+    sample: LikelihoodSample, model: str, models: Models, language_model: ScoringLanguageModel
+) -> tuple[Message, ...]:
+    if not sample.history:
+        return ()
+    room = _reply_tokens(sample, language_model)
+    if room >= language_model.context_tokens:
+        raise DataError(
+            f"{sample.id}: this message has about {room} tokens; '{model}' reads at most "
+            f"{language_model.context_tokens}.",
+            hint="Shorten it, leave its row out, or choose a model with a longer context.",
+        )
+    return models.messages(model, sample.history, sample.persona, room=room)
+
+
+def _reply_tokens(sample: LikelihoodSample, language_model: ScoringLanguageModel) -> int:
+    """At least as many tokens as the text has: the template's own are counted with it."""
+    return language_model.count_tokens((Message("user", sample.text),)) + SPARE_TOKENS
+
+
+def _pieces(text: str, language_model: ScoringLanguageModel) -> list[str]:
+    """A plain text in as few halves of halves as fit the context, cut at blanks; each is read by itself."""
+    tokens = language_model.count_tokens((Message("user", text),)) + SPARE_TOKENS
+    if tokens <= language_model.context_tokens or len(text) < 2:
+        return [text]
+    middle = len(text) // 2
+    blank = max(text.rfind(" ", 0, middle), text.rfind("\n", 0, middle))
+    cut = blank if blank > 0 and text[:blank].strip() else middle
+    return [*_pieces(text[:cut], language_model), *_pieces(text[cut:], language_model)]

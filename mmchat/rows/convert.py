@@ -45,6 +45,8 @@ def _dialogue(fields: RowFields) -> Row:
             messages += read_messages(fields, completion, "completion")
         else:
             messages += (text_message("assistant", fields.text("completion")),)
+    if not messages and not fields.problems:
+        fields.wrong("messages", "holds no words; give it what was said, or leave the row out")
     return DialogueRow(
         fields.place,
         with_files(fields, messages),
@@ -195,18 +197,18 @@ def _preference(fields: RowFields) -> Row:
     if "chosen" in row or "rejected" in row:
         prompt, chosen = _answer(fields, "chosen", prompt)
         prompt, rejected = _answer(fields, "rejected", prompt)
-        if not prompt and not fields.problems:
-            fields.wrong("messages", "is missing; it must hold what the two replies answer")
-        messages = with_files(fields, prompt or ())
-        return PreferenceRow(fields.place, messages, chosen, rejected, language=fields.language())
-    prompt, completion = _answer(fields, "completion", prompt)
+        replies = {"chosen": chosen, "rejected": rejected}
+    else:
+        prompt, completion = _answer(fields, "completion", prompt)
+        replies = {"completion": completion}
     label = row.get("label")
-    if not isinstance(label, bool):
+    if "completion" in replies and not isinstance(label, bool):
         fields.wrong("label", f"is {described(label)}; it must be true (a good reply) or false")
+    if not prompt and not fields.problems:
+        fields.wrong("messages", "is missing; it must hold what is answered")
+    is_liked = label is True if "completion" in replies else None
     messages = with_files(fields, prompt or ())
-    return PreferenceRow(
-        fields.place, messages, completion=completion, is_liked=label is True, language=fields.language()
-    )
+    return PreferenceRow(fields.place, messages, **replies, is_liked=is_liked, language=fields.language())
 
 
 def _answer(

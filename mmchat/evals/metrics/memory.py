@@ -91,8 +91,8 @@ class TokensInjected:
         tasks=("memory",),
         direction="neither",
         range="0 upwards",
-        description="mean number of tokens that the turns found add to the prompt",
-        source="counted by the language model's tokeniser",
+        description="mean number of tokens of the turns found, which recall may add to a prompt",
+        source="counted by the sentence encoder's tokeniser",
     )
 
     def scorer(self, outcomes: Sequence[Outcome], context: MetricContext) -> Scorer:

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, ReaderTensor
 from gguf.constants import Keys, LlamaFileType
 from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
 
@@ -38,9 +40,9 @@ def for_llamacpp(source_dir: Path, target_dir: Path, report: Report) -> None:
     Raises:
         WeightsError: not exactly one GGUF file in `source_dir`, or one that cannot be read.
     """
-    source = _only_gguf(source_dir)
+    source = only_gguf(source_dir)
     target_dir.mkdir(parents=True, exist_ok=True)
-    reader = _open(source)
+    reader = open_gguf(source)
     if not (_is_worth_requantising(reader) and has_wide_integer_kernels()):
         report("kept as published")
         _place(source, target_dir / source.name)
@@ -62,7 +64,7 @@ def for_transformers(source_dir: Path, target_dir: Path, report: Report) -> None
     if any(source_dir.glob("*.safetensors")):
         report("already safetensors")
         return
-    source = _only_gguf(source_dir)
+    source = only_gguf(source_dir)
 
     # Deferred: torch and transformers take seconds to import and the other function needs neither.
     import torch
@@ -98,29 +100,71 @@ def for_transformers(source_dir: Path, target_dir: Path, report: Report) -> None
 
 def write_requantised(reader: GGUFReader, target: Path, format_: GGMLQuantizationType, report: Report) -> None:
     """Copy a GGUF file with its quantised matrices in another format; everything else stays as it is."""
+
+    def plan(tensor: ReaderTensor) -> PlannedTensor:
+        old, new = tensor.tensor_type, _new_format(tensor.tensor_type, tensor.data.shape, format_)
+        shape = tuple(int(length) for length in reversed(tensor.shape))
+        is_kept = new == old
+        return PlannedTensor(
+            tensor.name, shape, new, lambda: tensor.data if is_kept else quantize(dequantize(tensor.data, old), new)
+        )
+
+    planned = [plan(tensor) for tensor in reader.tensors]
+    write_gguf(reader, target, planned, {Keys.General.FILE_TYPE: file_type(format_)}, report, "requantising")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """A tensor of a file to be written: its bytes are made when their turn comes."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Rows first, as NumPy has it."""
+    format: GGMLQuantizationType
+    make: Callable[[], np.ndarray[Any, Any]]
+    """In `format` already."""
+
+
+def write_gguf(
+    reader: GGUFReader,
+    target: Path,
+    planned: Sequence[PlannedTensor],
+    changes: Mapping[str, object],
+    report: Report,
+    doing: str,
+) -> None:
+    """Write `planned` tensors one by one under the metadata of another file.
+
+    Args:
+        reader: the file whose tokenizer, chat template and measures are taken over.
+        target: where to write.
+        planned: in the order of the file.
+        changes: metadata that get another value; those the other file lacks are left out.
+        report: told how far it is.
+        doing: what it is told to be doing.
+    """
     writer = GGUFWriter(
         target, arch=str(reader.fields[Keys.General.ARCHITECTURE].contents()), endianess=reader.endianess
     )
-    _copy_metadata(reader, writer, format_)
-    formats = [_new_format(tensor.tensor_type, tensor.data.shape, format_) for tensor in reader.tensors]
-    for tensor, new_format in zip(reader.tensors, formats, strict=True):
-        shape = [int(length) for length in reversed(tensor.shape)]
-        byte_shape = quant_shape_to_byte_shape(shape, new_format) if new_format.name not in ("F32", "F16") else shape
-        dtype = np.dtype({"F32": np.float32, "F16": np.float16}.get(new_format.name, np.uint8))
-        writer.add_tensor_info(
-            tensor.name, byte_shape, dtype, int(np.prod(byte_shape)) * dtype.itemsize, raw_dtype=new_format
-        )
+    _copy_metadata(reader, writer, changes)
+    for tensor in planned:
+        dtype = np.dtype({"F32": np.float32, "F16": np.float16}.get(tensor.format.name, np.uint8))
+        is_plain = tensor.format.name in ("F32", "F16")
+        shape = tensor.shape if is_plain else quant_shape_to_byte_shape(tensor.shape, tensor.format)
+        writer.add_tensor_info(tensor.name, shape, dtype, int(np.prod(shape)) * dtype.itemsize, raw_dtype=tensor.format)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for index, (tensor, new_format) in enumerate(zip(reader.tensors, formats, strict=True)):
+    for index, tensor in enumerate(planned):
         if index % 10 == 0:
-            report(f"requantising to {format_.name}: {index * 100 // len(formats)}%")
-        data = tensor.data
-        if new_format != tensor.tensor_type:
-            data = quantize(dequantize(data, tensor.tensor_type), new_format)
-        writer.write_tensor_data(data)
+            report(f"{doing}: {index * 100 // len(planned)}%")
+        writer.write_tensor_data(tensor.make())
     writer.close()
+
+
+def file_type(format_: GGMLQuantizationType) -> int:
+    """What the metadata say of a file whose matrices are mostly in `format_`."""
+    return int(LlamaFileType[f"MOSTLY_{format_.name}"])
 
 
 def has_wide_integer_kernels() -> bool:
@@ -132,14 +176,12 @@ def has_wide_integer_kernels() -> bool:
     return "AVX2 = 1" in flags or "NEON = 1" in flags
 
 
-def _copy_metadata(reader: GGUFReader, writer: GGUFWriter, format_: GGMLQuantizationType) -> None:
+def _copy_metadata(reader: GGUFReader, writer: GGUFWriter, changes: Mapping[str, object]) -> None:
     for field in reader.fields.values():
         # "GGUF.*" is the header's own; the writer has set the architecture already.
         if field.name.startswith("GGUF.") or field.name == Keys.General.ARCHITECTURE:
             continue
-        value = field.contents()
-        if field.name == Keys.General.FILE_TYPE:
-            value = int(LlamaFileType[f"MOSTLY_{format_.name}"])
+        value = changes.get(field.name, field.contents())
         kind = field.types[0]
         element = field.types[-1] if kind == GGUFValueType.ARRAY else None
         writer.add_key_value(field.name, value, kind, sub_type=element)
@@ -158,7 +200,12 @@ def _is_worth_requantising(reader: GGUFReader) -> bool:
     return slow > total / 2 and total <= LARGEST_REQUANTISED
 
 
-def _only_gguf(folder: Path) -> Path:
+def only_gguf(folder: Path) -> Path:
+    """The one GGUF file of a folder.
+
+    Raises:
+        WeightsError: there is none, or more than one.
+    """
     files = sorted(folder.glob("*.gguf")) or sorted(folder.rglob("*.gguf"))
     if len(files) != 1:
         names = ", ".join(path.name for path in files) or "none"
@@ -166,7 +213,12 @@ def _only_gguf(folder: Path) -> Path:
     return files[0]
 
 
-def _open(path: Path) -> GGUFReader:
+def open_gguf(path: Path) -> GGUFReader:
+    """A file's metadata and tensors, mapped into memory.
+
+    Raises:
+        WeightsError: it is no whole GGUF file.
+    """
     try:
         return GGUFReader(path)
     except (ValueError, IndexError, KeyError, OSError, UnicodeDecodeError) as error:

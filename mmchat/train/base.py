@@ -13,7 +13,7 @@ from threading import Event
 from typing import Literal, Protocol
 
 from mmchat.domain import ModelKind
-from mmchat.rows.values import RowFile, RowKind
+from mmchat.rows.values import Row, RowFile, RowKind
 
 TaskName = Literal["dialogue", "preference", "caption", "label", "speech"]
 MethodName = Literal[
@@ -120,6 +120,8 @@ class Preparation:
     lengths: tuple[int, ...] = ()
     """Tokens of each row, for the histogram."""
     example: tuple[Span, ...] = ()
+    held_out: tuple[Row, ...] = ()
+    """The validation rows, as they were read: base and result are compared on them afterwards."""
     labels: tuple[str, ...] = ()
     """Classes of a label task."""
     trainable_parameters: int = 0

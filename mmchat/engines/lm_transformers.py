@@ -277,7 +277,7 @@ def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceNa
     ends = end_ids(model, tokenizer)
     use_own_decoding(model, ends)
     room = room_for(model, device)
-    prompt_format = _format_of(config, tokenizer, ends, is_thinking=bool(spec.options.get("thinking", False)))
+    prompt_format = format_of(config, tokenizer, ends, is_thinking=bool(spec.options.get("thinking", False)))
     limits = Limits(
         spec.context_tokens or _context_of(config, is_seq2seq),
         is_exact=dtype == torch.float32,
@@ -294,7 +294,8 @@ def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceNa
     return TransformersModel(spec.name, workers, prompt_format, rules, limits, device)
 
 
-def _format_of(config: Any, tokenizer: Any, ends: frozenset[int], *, is_thinking: bool) -> PromptFormat:
+def format_of(config: Any, tokenizer: Any, ends: frozenset[int], *, is_thinking: bool = False) -> PromptFormat:
+    """How a model wants to be spoken to, by its configuration and its tokenizer's chat template."""
     if config.is_encoder_decoder:
         is_blenderbot = str(config.model_type).startswith("blenderbot")
         return JoinedTurnsFormat(tokenizer) if is_blenderbot else InstructionFormat(tokenizer)

@@ -6,15 +6,12 @@ import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mmchat.chat.prompt import Entry, assemble
 from mmchat.chat.wording import turn_messages
 from mmchat.domain import Attachment, AttachmentKind, Heard, Message, Seen, Turn
 from mmchat.rows.values import RowMessage, RowPart
-
-if TYPE_CHECKING:
-    from mmchat.engines.base import LanguageModel
 
 
 class FileSenses(Protocol):
@@ -29,11 +26,25 @@ class FileSenses(Protocol):
         ...
 
 
+class Reader(Protocol):
+    """What must be known of a model that is told; every language model is one."""
+
+    @property
+    def accepts_images(self) -> bool: ...
+
+    @property
+    def context_tokens(self) -> int: ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Of a whole prompt."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """The model that is told, and how it likes to be told."""
 
-    model: LanguageModel
+    model: Reader
     note_style: str
 
 

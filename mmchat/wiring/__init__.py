@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mmchat.evals.runs import RunStore
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
-    from mmchat.wiring.eval_models import EvalModels
+    from mmchat.wiring.eval_models import EvalModels, EvalSources
+    from mmchat.wiring.finetune import Finetune, Request
     from mmchat.wiring.hub import EngineHub
 
 ALL_KINDS: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
@@ -101,19 +102,40 @@ def open_eval_models(run: RunSettings, on_state: Callable[[LoadState], None] = l
     Raises:
         ConfigError: settings.toml or models.toml cannot be used.
     """
+    from mmchat.wiring.eval_models import EvalModels
+
+    return EvalModels(run, _model_sources(), on_state)
+
+
+def _model_sources() -> EvalSources:
     from mmchat.config.models_file import load_models_file
     from mmchat.weights.store import WeightsStore
-    from mmchat.wiring.eval_models import EvalModels, EvalSources
+    from mmchat.wiring.eval_models import EvalSources
     from mmchat.wiring.hub import HubOptions
 
     settings, models = open_settings(), load_models_file()
-    sources = EvalSources(
+    return EvalSources(
         models,
         WeightsStore(paths.weights_dir()),
         _chosen_names(settings, models, WiringOptions(), ALL_KINDS),
         HubOptions(threads=settings.threads, device=settings.device),
     )
-    return EvalModels(run, sources, on_state)
+
+
+def open_finetune(request: Request, *, should_resume: bool = False, is_forced: bool = False) -> Finetune:
+    """A finetune; nothing is read or loaded yet.
+
+    Args:
+        request: what was asked for.
+        should_resume: go on with the interrupted one of that name.
+        is_forced: replace a result of that name.
+
+    Raises:
+        ConfigError: settings.toml or models.toml cannot be used.
+    """
+    from mmchat.wiring.finetune import Finetune
+
+    return Finetune(request, _model_sources(), should_resume=should_resume, is_forced=is_forced)
 
 
 def open_runs() -> RunStore:
@@ -159,6 +181,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         language=options.language or settings.language,
         should_recall=options.should_log and options.should_recall and settings.recall,
         window_tokens=settings.window_tokens,
+        is_temporary=not options.should_log,
     )
     return Desk(
         store,

@@ -62,7 +62,8 @@ class EvalModels:
         self._on_state = on_state
         self._held: dict[str, _Held] = {}
         self._facts: dict[str, ModelFacts] = {}
-        self._senses = _Senses(self)
+        self.senses = _Senses(self)
+        """What is seen and heard in the files of rows."""
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -167,7 +168,7 @@ class EvalModels:
     def messages(self, name: str, history: Sequence[RowMessage], persona: str, *, room: int) -> tuple[Message, ...]:
         held = self._hold(name, "lm")
         listener = Listener(held.engine, held.hub.habits().note_style)
-        return told_history(history, persona, listener, self._senses, room=room)
+        return told_history(history, persona, listener, self.senses, room=room)
 
     @property
     def language(self) -> str | None:

@@ -1,0 +1,189 @@
+"""What a finetune left behind, as people and programs read it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mmchat.cli.finetune_dry import preparation_object
+from mmchat.cli.output import print_json, print_table, warn
+from mmchat.evals import layout
+from mmchat.evals.plain import to_plain
+from mmchat.sanitize import plain_line
+
+if TYPE_CHECKING:
+    from mmchat.evals.base import Comparison
+    from mmchat.train.base import TaskName, TrainResult
+    from mmchat.wiring.before_after import BeforeAfter
+    from mmchat.wiring.finetune import Finished
+
+COLUMNS = ("rows", "metric", ">before", ">after", ">difference", ">low", ">high", "verdict")
+USES: dict[TaskName, str] = {
+    "dialogue": "mmchat talk -m {}",
+    "preference": "mmchat talk -m {}",
+    "caption": "mmchat see PICTURE -m {}",
+    "label": "mmchat see PICTURE -m {}",
+    "speech": "mmchat transcribe FILE -m {}",
+}
+MIN_PLOT_STEPS = 3
+
+
+def use_of(finished: Finished) -> str:
+    """The command that uses the result."""
+    return USES[finished.preparation.task].format(finished.preparation.settings.name)
+
+
+def show(finished: Finished, *, as_json: bool) -> None:
+    """Print it: an object, a picture on a terminal, rows in a pipe."""
+    if as_json:
+        print_json(result_object(finished))
+    elif sys.stdout.isatty():
+        _show_picture(finished)
+    else:
+        compared = finished.before_after
+        if compared is not None:
+            print_table(COLUMNS, [_row(each, compared) for each in compared.comparisons])
+    _say_trouble(finished)
+    if finished.result.status == "interrupted" or as_json:
+        return
+    if not sys.stdout.isatty():
+        warn(_summary(finished.result, finished))
+        for line in _words(finished.before_after):
+            warn(line)
+    warn(f"Saved in {finished.result.folder}")
+    warn(f"Use it: {use_of(finished)}")
+
+
+def result_object(finished: Finished) -> dict[str, Any]:
+    """All of it as JSON."""
+    result, compared = finished.result, finished.before_after
+    trained: dict[str, Any] = to_plain({name: getattr(result, name) for name in result.__dataclass_fields__})
+    trained["folder"] = str(result.folder)
+    return {
+        "name": finished.preparation.settings.name,
+        "status": result.status,
+        "folder": str(result.folder),
+        "settings": to_plain(finished.preparation.settings),
+        "preparation": {
+            key: each for key, each in preparation_object(finished.preparation).items() if key != "settings"
+        },
+        "result": trained,
+        "before_after": None
+        if compared is None
+        else {
+            "runs": [run.id for run in compared.runs],
+            "is_complete": compared.is_complete,
+            "scores": to_plain(compared.scores),
+            "comparisons": to_plain(compared.comparisons),
+            "sentences": list(compared.sentences),
+            "warnings": list(compared.warnings),
+        },
+        "error": finished.trouble.message if finished.trouble is not None else "",
+        "use": use_of(finished) if result.status != "interrupted" else "",
+    }
+
+
+def _show_picture(finished: Finished) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from mmchat.cli.curve_plot import curve_plot, legend
+    from mmchat.cli.eval_view import screen
+
+    result = finished.result
+    console: Console = screen()
+    console.print()
+    console.print(Text(plain_line(finished.preparation.settings.name), style="bold"))
+    console.print(_summary(result, finished))
+    losses = list(enumerate(result.losses, 1))
+    if len(losses) >= MIN_PLOT_STEPS:
+        width = min(shutil.get_terminal_size().columns, 100)
+        for line in curve_plot(losses, finished.validations, width=width, height=8, last=len(losses)):
+            console.print(line)
+        console.print(Text(" " * 7).append_text(legend()))
+    if finished.before_after is not None:
+        console.print()
+        console.print(_table(finished.before_after))
+        for words in _words(finished.before_after):
+            console.print(words)
+    console.print()
+
+
+def _summary(result: TrainResult, finished: Finished) -> str:
+    """Such as "lora on smollm2-135m: 480 steps in 9 min 12 s; validation loss 3.210 → 2.314 (step 400)."."""
+    how = {"complete": "", "stopped early": ", stopped early", "interrupted": ", interrupted"}[result.status]
+    words = (
+        f"{finished.preparation.method} on {finished.preparation.settings.model}: {result.steps:,} steps in "
+        f"{layout.duration(result.elapsed_s)}{how}"
+    )
+    if result.first_validation_loss is not None and result.best_validation_loss is not None:
+        words += (
+            f"; validation loss {result.first_validation_loss:.3f} → {result.best_validation_loss:.3f}"
+            f" (best, at step {result.best_step:,})"
+        )
+    return plain_line(words)
+
+
+# --- before and after -----------------------------------------------------------------------------
+
+
+def _table(compared: BeforeAfter) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from mmchat.cli.eval_view import VERDICT_STYLES
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
+    for heading in ("", "before", "after", "difference", "95% interval", ""):
+        justify: Any = "right" if heading in ("before", "after", "difference") else "left"
+        table.add_column(Text(heading, style="dim"), justify=justify, no_wrap=True)
+    keys = list(dict.fromkeys((each.dataset, each.task, each.language) for each in compared.comparisons))
+    for dataset, task, language in keys:
+        chosen = [c for c in compared.comparisons if (c.dataset, c.task, c.language) == (dataset, task, language)]
+        size = layout.count_words(task, chosen[0].samples, chosen[0].groups)
+        table.add_row(Text(plain_line(f"{dataset}, {size}"), style="bold"))
+        for each in chosen:
+            _, _, before, after, difference, low, high, verdict = _row(each, compared)
+            words = Text(verdict, style=VERDICT_STYLES.get(each.verdict, ""))
+            name = layout.info(each.metric).title + " " + layout.ARROWS[layout.info(each.metric).direction]
+            interval = Text(f"{low} to {high}" if low else "", style="dim")
+            table.add_row(Text(f"  {name}"), before, after, difference, interval, words)
+    return table
+
+
+def _row(each: Comparison, compared: BeforeAfter) -> tuple[str, ...]:
+    decimals = layout.info(each.metric).decimals
+    before, after = (
+        next(
+            (
+                layout.number(score.score, decimals)
+                for score in compared.scores
+                if (score.model, score.dataset, score.task, score.language, score.metric)
+                == (model, each.dataset, each.task, each.language, each.metric)
+            ),
+            "–",
+        )
+        for model in (each.base, each.other)
+    )
+    bounds = [layout.number(value, decimals, sign=True) if value is not None else "" for value in (each.low, each.high)]
+    difference = layout.number(each.difference, decimals, sign=True)
+    return (each.dataset, each.metric, before, after, difference, *bounds, layout.verdict_words(each))
+
+
+def _words(compared: BeforeAfter | None) -> Iterator[str]:
+    if compared is None:
+        return
+    yield from compared.sentences
+    for warning in compared.warnings:
+        yield f"Warning: {warning}"
+
+
+def _say_trouble(finished: Finished) -> None:
+    error = finished.trouble
+    if error is not None:
+        warn(f"The model is saved, but it could not be compared with its base: {error.message}")
+        if error.hint:
+            warn(error.hint)

@@ -1,0 +1,206 @@
+"""Did it help? Base and result scored on the same held-out rows, and on general talk, by the evaluation's own code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from mmchat.domain import LoadState
+from mmchat.engines.device import has_gpu
+from mmchat.engines.process_group import SoleProcess
+from mmchat.evals.base import Comparison, Progress, Run, RunSettings, Score
+from mmchat.evals.runner import evaluate
+from mmchat.evals.shipped import shipped_paths
+from mmchat.rows.values import (
+    CaptionRow,
+    DialogueRow,
+    LabelRow,
+    PreferenceRow,
+    Row,
+    RowMessage,
+    SpeechRow,
+)
+from mmchat.train.base import TaskName
+
+if TYPE_CHECKING:
+    from mmchat.evals.runs import RunStore
+    from mmchat.wiring.eval_models import EvalModels
+
+HELD_OUT_NAME = "held-out.jsonl"
+METRICS: dict[TaskName, tuple[tuple[str, ...], ...]] = {
+    "dialogue": (("perplexity",), ("chrf++", "bleu")),
+    "preference": (("perplexity",), ("chrf++", "bleu")),
+    "caption": (("r@1", "r@5", "r@10"),),
+    "label": (("accuracy", "macro-f1"),),
+    "speech": (("wer", "cer"),),
+}
+"""What each evaluation scores: those that only read are apart from those that write, which take longer."""
+GENERAL_METRIC = "perplexity"
+_FORGETFUL: tuple[TaskName, ...] = ("dialogue", "preference")
+MAX_ROWS = 200
+MAX_WRITTEN_ROWS = 16
+"""Conversations that both models write the replies of, on a CPU: it is the slow part."""
+MAX_WRITTEN_ROWS_ON_GPU = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be compared."""
+
+    task: TaskName
+    base: str
+    name: str
+    """Of the result, already in models.toml."""
+    folder: Path
+    """Of the result; the held-out rows are written there."""
+    held_out: tuple[Row, ...]
+    """As the trainer kept them apart; not looked at where there is `data`."""
+    data: tuple[str, ...] = ()
+    """Files of rows to score on instead."""
+    language: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """The answer."""
+
+    runs: tuple[Run, ...]
+    """Saved evaluations, both models in each."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was interrupted."""
+        return all(run.status == "complete" for run in self.runs)
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """Of all runs."""
+        return tuple(score for run in self.runs for score in run.scores)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Result minus base, of all runs."""
+        return tuple(each for run in self.runs for each in run.comparisons)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Whether it helped, in plain words."""
+        return tuple(dict.fromkeys(sentence for run in self.runs for sentence in run.sentences))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the scores must know."""
+        return tuple(dict.fromkeys(warning for run in self.runs for warning in run.warnings))
+
+
+def compare(
+    question: Question,
+    open_models: Callable[[RunSettings, Callable[[LoadState], None]], EvalModels],
+    runs: RunStore,
+    on_progress: Callable[[Progress], None],
+    on_state: Callable[[LoadState], None],
+    cancel: Event,
+) -> BeforeAfter:
+    """Score base and result on the held-out rows, and where words are trained, on general talk.
+
+    Args:
+        question: what to compare.
+        open_models: opens the models of an evaluation.
+        runs: where the evaluations are saved; `mmchat eval show` prints them again.
+        on_progress: told after each batch.
+        on_state: told how far a model's loading has come.
+        cancel: ends it; what is done is scored.
+
+    Raises:
+        MmchatError: rows that cannot be scored, or a model that cannot be loaded.
+    """
+    done: list[Run] = []
+    for settings in evaluations(question):
+        if cancel.is_set():
+            break
+        with closing(open_models(settings, on_state)) as models:
+            run = evaluate(
+                settings, models=models, runs=runs, group=SoleProcess(), on_progress=on_progress, cancel=cancel
+            )
+        done.append(run)
+    return BeforeAfter(tuple(done))
+
+
+def evaluations(question: Question) -> tuple[RunSettings, ...]:
+    """What will be asked. Writes the held-out rows beside the result.
+
+    Rows that the trainer kept apart are few enough; of a user's own file at most the first `MAX_ROWS` are taken.
+    """
+    data = question.data or _write_held_out(question)
+    if not data:
+        return ()
+    reading, *writing = METRICS[question.task]
+    general = tuple(str(path) for path in shipped_paths()[:1]) if question.task in _FORGETFUL else ()
+    base = RunSettings(
+        data=data,
+        models=(question.base, question.name),
+        metrics=reading,
+        limit=MAX_ROWS,
+        language=question.language,
+        seed=question.seed,
+    )
+    written = MAX_WRITTEN_ROWS_ON_GPU if has_gpu() else MAX_WRITTEN_ROWS
+    return (
+        replace(base, data=(*data, *general)),
+        *(replace(base, metrics=metrics, limit=written) for metrics in writing),
+    )
+
+
+def _write_held_out(question: Question) -> tuple[str, ...]:
+    rows = [plain for row in question.held_out if (plain := plain_row(row)) is not None]
+    if not rows:
+        return ()
+    path = question.folder / HELD_OUT_NAME
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return (str(path),)
+
+
+# --- rows as JSON ---------------------------------------------------------------------------------
+
+
+def plain_row(row: Row) -> dict[str, Any] | None:
+    """A row as a file of rows has it, with absolute paths. A preference becomes the dialogue that was wanted.
+
+    Returns:
+        None for a row that cannot be scored: a reply that nobody liked.
+    """
+    plain: dict[str, Any]
+    if isinstance(row, DialogueRow):
+        plain = {"messages": [_message(message) for message in row.messages], "persona": row.persona}
+    elif isinstance(row, PreferenceRow):
+        wanted = row.chosen or (row.completion if row.is_liked else "")
+        if not wanted:
+            return None
+        reply = {"role": "assistant", "content": wanted}
+        plain = {"messages": [*(_message(message) for message in row.messages), reply]}
+    elif isinstance(row, CaptionRow):
+        plain = {"image": str(row.image_path), "captions": list(row.captions)}
+    elif isinstance(row, LabelRow):
+        image = str(row.image_path) if row.image_path is not None else ""
+        plain = {"text": row.text, "image": image, "label": row.label}
+    elif isinstance(row, SpeechRow):
+        plain = {"audio": str(row.audio_path), "text": row.text}
+    else:
+        return None
+    plain["lang"] = row.language
+    return {key: value for key, value in plain.items() if value}
+
+
+def _message(message: RowMessage) -> dict[str, Any]:
+    if not message.files:
+        return {"role": message.role, "content": message.text}
+    parts = [
+        {"type": part.kind, part.kind: part.text if part.kind == "text" else str(part.path)} for part in message.parts
+    ]
+    return {"role": message.role, "content": parts}

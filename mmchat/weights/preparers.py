@@ -1,6 +1,6 @@
 """What an engine needs is made of the fetched files once, in a process of its own.
 
-`python -m mmchat.weights.preparers MODULE:FUNCTION SOURCE TARGET` is that process.
+`python -m mmchat.weights.preparers MODULE:FUNCTION SOURCE TARGET [ARGUMENT…]` is that process.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +21,7 @@ from mmchat.weights.child import claim_stdout, run_child
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """A function `prepare(source_dir, target_dir, report)`, by name."""
+    """A function `prepare(source_dir, target_dir, report, *arguments)`, by name."""
 
     target: str
     """"module:function"."""
@@ -68,6 +68,7 @@ def run_preparer(
     target_dir: Path,
     on_phrase: Callable[[str], None],
     cancel: Event | None = None,
+    arguments: Sequence[str] = (),
 ) -> None:
     """Run a preparer in a process of its own; what it prints goes to the log folder.
 
@@ -92,8 +93,9 @@ def run_preparer(
             phrase = str(message["report"])
             on_phrase(phrase)
 
+    command = [sys.executable, "-P", "-m", "mmchat.weights.preparers", preparer.target]
     result = run_child(
-        [sys.executable, "-P", "-m", "mmchat.weights.preparers", preparer.target, str(source_dir), str(target_dir)],
+        [*command, str(source_dir), str(target_dir), *arguments],
         log_path=log_path,
         env={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"},
         cancel=cancel,
@@ -113,13 +115,13 @@ def run_preparer(
     )
 
 
-def main(target: str, source: str, destination: str) -> int:
+def main(target: str, source: str, destination: str, *arguments: str) -> int:
     """The child: run one preparer, its phrases as JSON lines on stdout, everything else on stderr."""
     send = claim_stdout()
     module_name, _, function_name = target.partition(":")
     try:
         prepare = getattr(import_module(module_name), function_name)
-        prepare(Path(source), Path(destination), lambda phrase: send({"report": phrase}))
+        prepare(Path(source), Path(destination), lambda phrase: send({"report": phrase}), *arguments)
     except MmchatError as error:
         send({"error": error.message, "hint": error.hint})
         return error.exit_code

@@ -2,7 +2,8 @@
 
 ```
 <root>/<name>/source/…         the fetched files
-<root>/<name>/<engine>/…       what was made of them for an engine, where they do not fit as they are
+<root>/<name>/<engine>/…       what was made of them for an engine, where they do not fit as they are,
+                               or of an adapter and its base
 <root>/<name>/manifest.json    written last: without it, the rest counts for nothing
 <root>/.downloads/             wheels on their way; a complete one is kept until its model is placed
 <root>/.locks/                 one per model and wheel, so that two processes take turns
@@ -11,8 +12,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -27,20 +26,20 @@ from mmchat.config.model_entries import Entry, LmEntry, ModelEntry
 from mmchat.domain import ModelSummary
 from mmchat.errors import MmchatError, ModelNotFound, WeightsError
 from mmchat.weights.child import PullCancelled
+from mmchat.weights.finetuned import MergedFiles, has_peft_adapter, is_merged
+from mmchat.weights.making import Recipe, disk_watched, make
 from mmchat.weights.manifest import (
     MANIFEST_NAME,
     Manifest,
     Prepared,
-    hash_tree,
     read_manifest,
     sha256_of,
     tree_bytes,
 )
 from mmchat.weights.place import Placing, WheelShelf, fits, is_local, local_manifest, place_local
-from mmchat.weights.preparers import preparer_for, run_preparer
+from mmchat.weights.preparers import preparer_for
 from mmchat.weights.progress import Meter, OnProgress
 from mmchat.weights.sources import no_room_error
-from mmchat.weights.unpack import replace_folder
 
 __all__ = ["OnProgress", "PullCancelled", "WeightsStore"]
 
@@ -59,6 +58,7 @@ class WeightsStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._shelf = WheelShelf(root, self._locked)
+        self._merged = MergedFiles(root, self._locked)
 
     # --- what is here ---------------------------------------------------------------------------
 
@@ -100,20 +100,21 @@ class WeightsStore:
     def prepared_engines(self, entry: Entry) -> tuple[str, ...]:
         """Engines whose prepared files are in place."""
         manifest = self._sound_manifest(entry)
-        return (
-            tuple(engine for engine in manifest.prepared if self._is_prepared(entry, manifest, engine))
-            if manifest
-            else ()
-        )
+        if manifest is None:
+            return ()
+        names = dict.fromkeys((*manifest.prepared, *(("llamacpp",) if is_merged(entry, "llamacpp") else ())))
+        return tuple(engine for engine in names if self.is_prepared(entry, engine))
 
     def is_prepared(self, entry: Entry, engine: str) -> bool:
         """Whether `prepared` would return at once."""
         manifest = self._sound_manifest(entry)
+        if manifest is not None and is_merged(entry, engine):
+            return self._merged.is_current(entry, engine, None if has_peft_adapter(entry) else manifest)
         return manifest is not None and self._is_prepared(entry, manifest, engine)
 
     def size_on_disk(self, entry: Entry) -> int:
-        """Bytes under the model's folder; files used in place elsewhere are not counted."""
-        return tree_bytes(self._folder(entry))
+        """Bytes under the model's folder; files used in place elsewhere are not counted, nor an adapter's base."""
+        return tree_bytes(self._own_folder(entry))
 
     def check(self, entry: Entry) -> list[str]:
         """Compare every file with its checksum; what is wrong, in words. Empty: all is well.
@@ -168,13 +169,13 @@ class WeightsStore:
             return
         meter = Meter(entry.name, on_progress)
         engine = engine or entry.engine
-        preparer_for(entry.name, entry.format, engine)  # a mismatch is said before anything is fetched
-        try:
-            with self._locked(entry.weights_name, meter, cancel):
-                manifest = self._sound_manifest(entry) or self._place(entry, meter, cancel)
-                self._prepare(entry, manifest, engine, meter, cancel)
-        except OSError as error:
-            raise self._disk_error(entry, error) from error
+        first = "transformers" if is_merged(entry, engine) else engine
+        preparer_for(entry.name, entry.format, first)  # a mismatch is said before anything is fetched
+        with disk_watched(entry.name, self.root), self._locked(entry.weights_name, meter, cancel):
+            manifest = self._sound_manifest(entry) or self._place(entry, meter, cancel)
+            self._prepare(entry, manifest, first, meter, cancel)
+        if first != engine:
+            self.prepared(entry, engine, on_progress, cancel)
         size = sum(file.size_bytes for file in manifest.files.values())
         meter.report("done", size, size)
 
@@ -233,19 +234,36 @@ class WeightsStore:
             WeightsError: the preparer failed, or the engine cannot read this format.
             PullCancelled: `cancel` was set.
         """
+        if is_merged(entry, engine):
+            recipe, own = self.merging(entry, on_progress, cancel), self._own_manifest(entry)
+            return self._merged.made(entry, engine, recipe, own, Meter(entry.name, on_progress), cancel)
         if preparer_for(entry.name, entry.format, engine) is None:
             return self.path(entry)
         if not self._is_prepared(entry, self._manifest(entry), engine):
             meter = Meter(entry.name, on_progress)
-            try:
-                with self._locked(entry.weights_name, meter, cancel):
-                    manifest = self._sound_manifest(entry)  # another process may have changed it meanwhile
-                    if manifest is None:
-                        raise self._not_here(entry)
-                    self._prepare(entry, manifest, engine, meter, cancel)
-            except OSError as error:
-                raise self._disk_error(entry, error) from error
+            with disk_watched(entry.name, self.root), self._locked(entry.weights_name, meter, cancel):
+                manifest = self._sound_manifest(entry)  # another process may have changed it meanwhile
+                if manifest is None:
+                    raise self._not_here(entry)
+                self._prepare(entry, manifest, engine, meter, cancel)
         return self._folder(entry) / engine
+
+    def merging(
+        self,
+        entry: Entry,
+        on_progress: OnProgress | None = None,
+        cancel: Event | None = None,
+        format_name: str = "q8_0",
+    ) -> Recipe:
+        """How a finetuned model becomes a GGUF file; its base is made ready for transformers on the way.
+
+        Raises:
+            ModelNotFound, WeightsError: the base or the adapter is not here, or cannot be merged.
+            PullCancelled: `cancel` was set.
+        """
+        self._merged.require(entry)
+        transformers_dir = self.prepared(entry, "transformers", on_progress, cancel)
+        return self._merged.recipe(entry, self._own_manifest(entry), transformers_dir, format_name)
 
     def remove(self, entry: Entry) -> int:
         """Delete the model's files here; files used in place elsewhere stay.
@@ -254,13 +272,13 @@ class WeightsStore:
             Bytes freed.
         """
         freed = 0
-        with self._locked(entry.weights_name, Meter(entry.name, None), None):
-            folder = self._folder(entry)
+        folder = self._own_folder(entry)
+        with self._locked(folder.name, Meter(entry.name, None), None):
             freed += tree_bytes(folder)
             if folder.exists():
                 (folder / MANIFEST_NAME).unlink(missing_ok=True)  # first: an interrupted removal leaves nothing usable
                 shutil.rmtree(folder)
-        for source in entry.sources:
+        for source in () if has_peft_adapter(entry) else entry.sources:
             if source.scheme == "pypi":
                 freed += self._shelf.drop(source)
         return freed
@@ -273,6 +291,10 @@ class WeightsStore:
 
     def _folder(self, entry: Entry) -> Path:
         return self.root / entry.weights_name
+
+    def _own_folder(self, entry: Entry) -> Path:
+        """What is the entry's alone: with an adapter, what was merged, and not the base."""
+        return self.root / entry.name if has_peft_adapter(entry) else self._folder(entry)
 
     def _manifest(self, entry: Entry) -> Manifest:
         """The manifest of what is installed; a local entry is noted on the way."""
@@ -341,29 +363,14 @@ class WeightsStore:
         if preparer is None or self._is_prepared(entry, manifest, engine):
             return
         folder = self._folder(entry)
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(f".{engine}-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial = folder / f".{engine}-{os.getpid()}"
-        partial.mkdir()
-        try:
-            meter.report("preparing", detail=f"for {engine}")
-            run_preparer(
-                preparer,
-                entry.name,
-                folder / manifest.source_dir,
-                partial,
-                lambda phrase: meter.report("preparing", detail=phrase or f"for {engine}"),
-                cancel,
-            )
-            files = hash_tree(partial)
-            if not files:
-                raise WeightsError(f"Preparing '{entry.name}' for {engine} left no files.")
-            replace_folder(partial, folder / engine)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        recipe = Recipe(preparer, folder / manifest.source_dir, manifest.digest)
+        files = make(recipe, entry.name, folder / engine, meter, cancel)
         done = Prepared(preparer.key, manifest.digest, files)
         replace(manifest, prepared={**manifest.prepared, engine: done}).save(folder)
+
+    def _own_manifest(self, entry: Entry) -> Manifest | None:
+        """Of a finetuned model's weights; None where it has an adapter instead."""
+        return None if has_peft_adapter(entry) else self._manifest(entry)
 
     @contextmanager
     def _locked(self, name: str, meter: Meter, cancel: Event | None) -> Iterator[None]:
@@ -386,14 +393,5 @@ class WeightsStore:
 
     @staticmethod
     def _not_here(entry: Entry) -> ModelNotFound:
-        return ModelNotFound(
-            f"The weights of '{entry.name}' are not on this machine.", hint=f"mmchat models pull {entry.name}"
-        )
-
-    def _disk_error(self, entry: Entry, error: OSError) -> WeightsError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return no_room_error(self.root)
-        return WeightsError(
-            f"'{entry.name}' could not be placed: {error.filename or self.root}: {error.strerror or error}",
-            hint="Check the folder's permissions, or name another with MMCHAT_WEIGHTS.",
-        )
+        message = f"The weights of '{entry.name}' are not on this machine."
+        return ModelNotFound(message, hint=f"mmchat models pull {entry.name}")

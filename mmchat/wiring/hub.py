@@ -22,6 +22,7 @@ from mmchat.domain import (
 from mmchat.engines.device import has_gpu
 from mmchat.engines.registry import load_engine
 from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
+from mmchat.weights.finetuned import is_merged
 
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
@@ -222,7 +223,8 @@ class EngineHub:
             device=entry.device if self._options.device == "auto" else self._options.device,
             dtype=self._options.dtype or entry.dtype,
             threads=self._options.threads,
-            adapter_path=Path(entry.adapter) if entry.adapter else None,
+            # What is merged already must not be put on once more.
+            adapter_path=Path(entry.adapter) if entry.adapter and not is_merged(entry, engine) else None,
             parallel=self._options.parallel,
             options=options,
         )

@@ -26,6 +26,7 @@ from mmchat.evals.base import (
     ReplyOutcome,
 )
 from mmchat.evals.metrics import labels, memory, retrieval, speech
+from mmchat.script import UNSPACED_LANGUAGES
 
 ALL: dict[str, Metric] = {
     metric.info.name: metric for module in (speech, retrieval, labels, memory) for metric in module.METRICS
@@ -127,7 +128,7 @@ def test_speech_signatures_name_normaliser_unit_and_versions() -> None:
     assert "norm:whisper-basic" in signature("wer", heard([("ja", "ja")], "de"), "de")
 
 
-@pytest.mark.parametrize("language", sorted(speech.UNSPACED_LANGUAGES))
+@pytest.mark.parametrize("language", sorted(UNSPACED_LANGUAGES))
 def test_word_errors_without_words_are_refused(language: str) -> None:
     with pytest.raises(EvalError, match="without spaces") as caught:
         score("wer", heard(CHINESE, language), language)

@@ -109,6 +109,22 @@ def test_what_cannot_be_scored_is_said(name: str) -> None:
         metric.scorer([LikelihoodOutcome("x", "x", "en", "", "text", 1.0, 1, 4)], context())
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "word"),
+    [
+        ("明日は映画を見に行きます。", "ja", "Japanese"),
+        ("내일 영화를 보러 갑니다.", "ko", "Korean"),
+        ("明天去看电影。", "zh", "Chinese"),
+    ],
+)
+def test_languages_of_characters_are_not_cut_at_spaces(text: str, language: str, word: str) -> None:
+    with pytest.raises(EvalError, match=f"would cut {word} at its spaces") as caught:
+        whole("bleu", [(text, [text])], "en")
+    assert f"--language {language}" in caught.value.hint
+    assert whole("bleu", [(text, [text])], language) == pytest.approx(100)
+    assert whole("rouge-1", [(text, [text])], language) == 100
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_perfect_reply_scores_best(name: str) -> None:
     text = "Every word of this reply is right and new."

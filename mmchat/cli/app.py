@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "see": "mmchat.cli.see:see",
     "recall": "mmchat.cli.recall:recall",
     "sessions": "mmchat.cli.sessions:app",
+    "eval": "mmchat.cli.eval:app",
     "models": "mmchat.cli.models:app",
     "doctor": "mmchat.cli.doctor:doctor",
 }

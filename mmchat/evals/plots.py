@@ -125,7 +125,7 @@ def histogram(title: str, values: Sequence[tuple[str, Sequence[float]]], *, is_c
         axis.set_ylabel("samples")
         axis.locator_params(axis="y", nbins=4, integer=True)
         if len(values) > 1:
-            axis.legend()
+            figure.legend(loc="outside upper right", ncols=len(values))
         return _svg(figure, f"Samples by {title}")
 
 
@@ -160,5 +160,6 @@ def _svg(figure: Figure, label: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     text = text.replace(_INK, "currentColor")
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -50,14 +49,12 @@ def write_report(path: Path, run: Run, outcomes: Iterable[SavedOutcome]) -> None
     """
     text = render_report(run, outcomes)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".report-", suffix=".part")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            partial.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise EvalError(
             f"The report cannot be written to {path}: {error.strerror or error}.",

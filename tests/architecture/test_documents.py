@@ -30,7 +30,7 @@ def all_commands() -> list[tuple[str, Any]]:
     return found
 
 
-ANNOUNCED = {"finetune", "eval"}
+ANNOUNCED = {"finetune"}
 """Commands that the README names as coming."""
 
 COMMAND_LIST = all_commands()

@@ -15,12 +15,14 @@ from mmchat.evals.base import (
     MetricContext,
     Models,
     Outcome,
+    RankOutcome,
     Run,
     Score,
     Scorer,
     TaskName,
 )
 from mmchat.evals.cautions import few_groups
+from mmchat.evals.environment import loaded_libraries
 from mmchat.evals.exhibits import exhibits_of
 from mmchat.evals.registry import expand_metrics, load_metric, needs_embedder
 from mmchat.evals.runs import RunStore, SavedOutcome
@@ -124,8 +126,8 @@ def compare_outcomes(
     Raises:
         EvalError: these outcomes cannot be scored so.
     """
-    of_base = {outcome.id: outcome for outcome in base[1]}
-    common = [(of_base[outcome.id], outcome) for outcome in other[1] if outcome.id in of_base]
+    of_base = {outcome.id: outcome for outcome in counted(metric, base[1])}
+    common = [(of_base[outcome.id], outcome) for outcome in counted(metric, other[1]) if outcome.id in of_base]
     if not common:
         return None
     scorers = [metric.scorer([pair[side] for pair in common], context) for side in (0, 1)]
@@ -147,6 +149,12 @@ def compare_outcomes(
     )
 
 
+def counted(metric: Metric, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those that a metric looks at: ranks of one direction only, for example."""
+    name = metric.info.name
+    return [each for each in outcomes if not isinstance(each, RankOutcome) or name.startswith(each.direction)]
+
+
 def _score(
     part: Slice,
     by_model: dict[str, list[Outcome]],
@@ -157,12 +165,13 @@ def _score(
 ) -> None:
     models = list(by_model)
     for model in models:
+        looked_at = counted(metric, by_model[model])
         try:
-            scorer = metric.scorer(by_model[model], context)
+            scorer = metric.scorer(looked_at, context)
         except EvalError as error:
             findings.warnings.append(f"{part.dataset}, {model}: no {metric.info.title}: {error.message}")
             continue
-        findings.scores.append(_one_score(part, model, by_model[model], metric, scorer, resamples))
+        findings.scores.append(_one_score(part, model, looked_at, metric, scorer, resamples))
     for other in models[1:]:
         base = models[0]
         try:
@@ -242,6 +251,7 @@ def _merged(run: Run, result: Scored, metrics: set[str]) -> Run:
         scores=tuple(sorted(scores, key=lambda each: (each.dataset, each.task, each.language))),
         comparisons=tuple(sorted(comparisons, key=lambda each: (each.dataset, each.task, each.language))),
         exhibits=result.exhibits,
+        libraries={**run.libraries, **loaded_libraries()},
         sentences=sentences(comparisons),
         warnings=tuple(dict.fromkeys([*run.warnings, *result.warnings])),
     )

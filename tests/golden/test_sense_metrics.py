@@ -200,8 +200,19 @@ def test_retrieval_equals_a_full_sort_of_the_matrix() -> None:
 
 def test_retrieval_signature_tells_candidates_and_chance() -> None:
     outcomes = ranked(np.eye(20, 100), 5)
-    assert signature("text-to-image-r@5", outcomes) == "candidates:20|chance:25%(k/candidates)|ties:against"
-    assert signature("image-to-text-median-rank", outcomes) == "candidates:100|chance:50.5|ties:against"
+    assert signature("text-to-image-r@5", outcomes) == "candidates:20|chance:25%|ties:against"
+    # five captions of a hundred are right
+    assert signature("image-to-text-r@1", outcomes) == "candidates:100|chance:5%|ties:against"
+    assert signature("image-to-text-median-rank", outcomes) == "candidates:100|ties:against"
+    assert "chance:100%" in signature("text-to-image-r@10", ranked(np.eye(4, 8), 2))
+
+
+def test_chance_is_what_random_similarities_score() -> None:
+    random = np.random.default_rng(3)
+    scores = [score("image-to-text-r@10", ranked(random.normal(size=(20, 60)), 3)) for _ in range(100)]
+    told = signature("image-to-text-r@10", ranked(random.normal(size=(20, 60)), 3))
+    # 2,000 queries: a standard error of 1.1 points
+    assert np.mean(scores) == pytest.approx(float(told.partition("chance:")[2].partition("%")[0]), abs=3)
 
 
 def test_resampled_retrieval_draws_pictures_with_all_their_captions() -> None:
@@ -249,6 +260,21 @@ def test_resampled_macro_f1_is_that_of_the_repeated_rows(rows: list[tuple[str, s
             assert resampled == pytest.approx(score("macro-f1", chosen(repeated)))
         else:
             assert math.isnan(resampled)
+
+
+@pytest.mark.parametrize(("rows_a_class", "has_interval"), [(4, False), (29, False), (30, True)])
+def test_macro_f1_has_an_interval_only_where_classes_have_rows_enough(rows_a_class: int, has_interval: bool) -> None:
+    rows = [(f"c{number % 20}", f"c{number % 20 if number % 3 else 0}", 0.5) for number in range(20 * rows_a_class)]
+    assert ALL["macro-f1"].scorer(chosen(rows), MetricContext("en")).has_interval is has_interval
+
+
+def test_resampling_lowers_macro_f1_where_classes_have_few_rows() -> None:
+    random = np.random.default_rng(6)
+    truth = random.integers(40, size=160)
+    rows = [(f"c{each}", f"c{each if random.random() < 0.7 else random.integers(40)}", 0.5) for each in truth]
+    scorer = ALL["macro-f1"].scorer(chosen(rows), MetricContext("en"))
+    resampled = scorer.scores(next(stats.resample_weights([f"{number:03d}" for number in range(160)], 200)))
+    assert np.mean(resampled) < score("macro-f1", chosen(rows)) - 1
 
 
 def test_calibration_error_of_a_table_done_by_hand() -> None:

@@ -72,6 +72,9 @@ class EvalModels:
     def default(self, kind: ModelKind) -> str:
         return self._sources.defaults[kind]
 
+    def languages(self, name: str) -> tuple[str, ...]:
+        return self._sources.models.resolve(name)[0].languages
+
     # --- loaded models --------------------------------------------------------------------------
 
     def language_model(self, name: str) -> BatchLanguageModel:

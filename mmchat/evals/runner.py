@@ -169,9 +169,11 @@ class _Evaluation:
         plan = self._plan
         outcomes = tuple(self._kept.values())
         embedder = None
+        known: tuple[str, ...] = ()
         facts = self._run.models
         if plan.embedder:
             embedder = self._models.embedder(plan.embedder)
+            known = self._models.languages(plan.embedder)
             facts = _with_facts(facts, self._models.facts(plan.embedder))
         run = replace(
             self._run,
@@ -181,7 +183,7 @@ class _Evaluation:
             elapsed_s=self._elapsed_s(),
             warnings=(),
         )
-        result = scored(run, outcomes, [metric.name for metric in plan.metrics], embedder)
+        result = scored(run, outcomes, [metric.name for metric in plan.metrics], embedder, known)
         unfinished = [_unfinished(work, len(self._done[work])) for work in plan.works]
         cautions = [*plan.warnings, *self._warnings, *filter(None, unfinished), *run_cautions(run, outcomes)]
         return replace(

@@ -57,7 +57,13 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def scored(run: Run, outcomes: Iterable[SavedOutcome], metrics: Sequence[str], embedder: TextEmbedder | None) -> Scored:
+def scored(
+    run: Run,
+    outcomes: Iterable[SavedOutcome],
+    metrics: Sequence[str],
+    embedder: TextEmbedder | None,
+    embedder_languages: tuple[str, ...] = (),
+) -> Scored:
     """Score a run's outcomes, each file, task and language by itself; compare its models with the first of each kind.
 
     The order of the outcomes does not matter.
@@ -67,13 +73,14 @@ def scored(run: Run, outcomes: Iterable[SavedOutcome], metrics: Sequence[str], e
         outcomes: of all its models.
         metrics: own names; those that do not fit a task are not computed there.
         embedder: for the metrics that compare meanings; None where none of them is asked for.
+        embedder_languages: see `MetricContext`.
     """
     slices = slice_outcomes(outcomes, [facts.name for facts in run.models])
     loaded = [load_metric(name) for name in metrics]
     findings = _Findings()
     for part, by_model in slices.items():
         fitting = [metric for metric in loaded if part.task in metric.info.tasks]
-        context = MetricContext(language=part.language, embedder=embedder)
+        context = MetricContext(part.language, embedder, embedder_languages)
         for metric in fitting:
             _score(part, by_model, metric, context, run.settings.resamples, findings)
         for model, of_model in by_model.items():
@@ -231,11 +238,12 @@ def rescore(run_id: str, metrics: Sequence[str], *, runs: RunStore, models: Mode
             )
         facts = run.models
         embedder = None
+        known: tuple[str, ...] = ()
         if any(map(needs_embedder, fitting)):
             name = next((each.name for each in facts if each.kind == "embed"), "") or models.default("embed")
-            embedder = models.embedder(name)
+            embedder, known = models.embedder(name), models.languages(name)
             facts = tuple({**{each.name: each for each in facts}, name: models.facts(name)}.values())
-        result = scored(run, outcomes, fitting, embedder)
+        result = scored(run, outcomes, fitting, embedder, known)
         merged = _merged(replace(run, models=facts), result, set(fitting))
         runs.save(merged)
     return merged

@@ -44,7 +44,7 @@ def run_in_thread(work: Callable[[threading.Event], Run], view: View) -> Run:
         KeyboardInterrupt: the second Ctrl+C; the batch at work was not waited for.
         MmchatError: the work's own.
     """
-    cancel = threading.Event()
+    cancel, ended = threading.Event(), threading.Event()
     done: list[Run] = []
     failure: list[BaseException] = []
 
@@ -53,12 +53,16 @@ def run_in_thread(work: Callable[[threading.Event], Run], view: View) -> Run:
             done.append(work(cancel))
         except BaseException as error:  # handed to the main thread, which raises it
             failure.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=body, name="eval", daemon=True)
-    thread.start()
-    while thread.is_alive():
+    threading.Thread(target=body, name="eval", daemon=True).start()
+    while True:
         try:
-            thread.join(POLL_S)
+            # Not Thread.join: Ctrl+C in it makes Python 3.11 take the thread for ended (bpo-45274).
+            while not ended.wait(POLL_S):
+                pass
+            break
         except KeyboardInterrupt:
             if cancel.is_set():
                 raise

@@ -137,7 +137,9 @@ def _page(section: Section, saved: Sequence[SavedOutcome]) -> SectionPage:
             panels.append((f"{info.title} {layout.ARROWS[info.direction]}".rstrip(), bars))
     page = SectionPage(
         section,
-        forest=Markup(plots.forest(panels, section.models)) if panels else Markup(""),  # our own SVG, escaped within
+        forest=Markup(plots.forest(panels, section.models, key=section.heading))
+        if panels
+        else Markup(""),  # our own SVG, escaped within
         exhibits=section.exhibits,
     )
     found = {
@@ -162,7 +164,7 @@ def _page(section: Section, saved: Sequence[SavedOutcome]) -> SectionPage:
     shown = min(SHOWN, len(samples) // 2)  # no sample is among the worst and the best at once
     page = replace(
         page,
-        histogram=Markup(plots.histogram(measure.title, spread, is_counted=measure.is_rank)),
+        histogram=Markup(plots.histogram(measure.title, spread, key=section.heading, is_counted=measure.is_rank)),
         yardstick=measure,
         worst=worst_first[: shown or 1],
         best=worst_first[::-1][:shown],

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
-from tests.cli.conftest import Run
+from mmchat.cli.eval_job import progress_view, run_in_thread
+from mmchat.cli.eval_view import show_run
+from mmchat.domain import LoadState
+from mmchat.errors import EvalError
+from mmchat.evals.base import Progress, Run
+from tests.cli.conftest import Run as Command
+from tests.fake_runs import BLEU, fake_run, label_run
 from tests.virtual_mic import wait_until
 
 DRIVER = "import sys; from mmchat.cli.exits import main; sys.exit(main(['eval', *sys.argv[1:]]))"
@@ -38,7 +48,7 @@ def talks(tmp_path: Path) -> Path:
     return path
 
 
-def test_scores_are_rows_in_a_pipe(run: Run, scripted_home: Path, talks: Path) -> None:
+def test_scores_are_rows_in_a_pipe(run: Command, scripted_home: Path, talks: Path) -> None:
     done = run("eval", "--data", str(talks), "--metric", "bleu,chrf++", "--metric", "exact-match")
     assert done.code == 0, done.err
     rows = [line.split("\t") for line in done.out.splitlines()]
@@ -54,7 +64,7 @@ def test_scores_are_rows_in_a_pipe(run: Run, scripted_home: Path, talks: Path) -
     assert done.err.splitlines()[-1].startswith("Saved as run ")
 
 
-def test_json_is_one_object_with_the_agreed_keys(run: Run, scripted_home: Path, talks: Path) -> None:
+def test_json_is_one_object_with_the_agreed_keys(run: Command, scripted_home: Path, talks: Path) -> None:
     done = run("eval", "-d", str(talks), "--metric", "chrf++", "--limit", "10", "--seed", "7", "--json")
     assert done.code == 0, done.err
     made = json.loads(done.out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -65,7 +75,7 @@ def test_json_is_one_object_with_the_agreed_keys(run: Run, scripted_home: Path, 
     assert made["models"][0]["decoding"]["temperature"] == 0
 
 
-def test_two_models_are_compared(run: Run, scripted_home: Path, talks: Path) -> None:
+def test_two_models_are_compared(run: Command, scripted_home: Path, talks: Path) -> None:
     models = scripted_home / "config" / "models.toml"
     models.write_text(
         models.read_text() + '[models.mute]\nkind = "lm"\nengine = "scripted"\noptions = { replies = ["hm"] }\n'
@@ -81,7 +91,7 @@ def test_two_models_are_compared(run: Run, scripted_home: Path, talks: Path) -> 
     assert made["sentences"][0] in piped.err.splitlines()
 
 
-def test_saved_runs_are_listed_shown_compared_and_removed(run: Run, scripted_home: Path, talks: Path) -> None:
+def test_saved_runs_are_listed_shown_compared_and_removed(run: Command, scripted_home: Path, talks: Path) -> None:
     assert run("eval", "runs").out == ""
     assert run("eval", "runs", "--json").out == "[]\n"
     for limit in ("30", "40"):
@@ -107,7 +117,7 @@ def test_saved_runs_are_listed_shown_compared_and_removed(run: Run, scripted_hom
     assert run("eval", "runs", "--json").out == "[]\n"
 
 
-def test_a_damaged_run_is_named_and_can_be_removed(run: Run, scripted_home: Path, talks: Path) -> None:
+def test_a_damaged_run_is_named_and_can_be_removed(run: Command, scripted_home: Path, talks: Path) -> None:
     assert run("eval", "-d", str(talks), "--metric", "bleu").code == 0
     (folder,) = (scripted_home / "data" / "evals").iterdir()
     (folder / "run.json").write_text("{")
@@ -120,7 +130,7 @@ def test_a_damaged_run_is_named_and_can_be_removed(run: Run, scripted_home: Path
     assert not folder.exists()
 
 
-def test_a_run_is_scored_anew_without_its_model(run: Run, scripted_home: Path, talks: Path) -> None:
+def test_a_run_is_scored_anew_without_its_model(run: Command, scripted_home: Path, talks: Path) -> None:
     assert run("eval", "-d", str(talks), "--metric", "bleu").code == 0
     models = scripted_home / "config" / "models.toml"
     models.write_text(models.read_text().replace("[models.echo]", "[models.other]").replace('"echo"', '"other"'))
@@ -129,7 +139,7 @@ def test_a_run_is_scored_anew_without_its_model(run: Run, scripted_home: Path, t
     assert {score["metric"]: score["score"] for score in json.loads(done.out)["scores"]}["exact-match"] == 50
 
 
-def test_the_report_is_written(run: Run, scripted_home: Path, talks: Path, tmp_path: Path) -> None:
+def test_the_report_is_written(run: Command, scripted_home: Path, talks: Path, tmp_path: Path) -> None:
     page = tmp_path / "out" / "talks.html"
     refused = run("eval", "-d", str(talks), "--metric", "chrf++", "--report", str(page))
     assert (refused.code, "no folder" in refused.err) == (2, True)
@@ -159,11 +169,11 @@ def test_the_report_is_written(run: Run, scripted_home: Path, talks: Path, tmp_p
         (["--list", "--seed", "3"], 2, "exclude each other"),
         (["--dtype", "float23"], 2, "Did you mean 'float32'?"),
         (["--limit", "0"], 2, "--limit"),
-        (["--language", "zh"], 0, ""),
+        (["--language", "zh", "--metric", "bleu"], 0, ""),
     ],
 )
 def test_wrong_usage_is_said(
-    run: Run, scripted_home: Path, talks: Path, arguments: list[str], code: int, words: str
+    run: Command, scripted_home: Path, talks: Path, arguments: list[str], code: int, words: str
 ) -> None:
     done = run("eval", "--data", str(talks), *arguments)
     assert (done.code, words in done.err) == (code, True), done.err
@@ -181,13 +191,15 @@ def test_wrong_usage_is_said(
         (["nonsense"], 2, "No such command 'nonsense'"),
     ],
 )
-def test_what_is_not_there_is_named(run: Run, scripted_home: Path, arguments: list[str], code: int, words: str) -> None:
+def test_what_is_not_there_is_named(
+    run: Command, scripted_home: Path, arguments: list[str], code: int, words: str
+) -> None:
     done = run("eval", *arguments)
     assert (done.code, done.out) == (code, "")
     assert words in done.err
 
 
-def test_bad_rows_are_all_named_or_skipped(run: Run, scripted_home: Path, talks: Path) -> None:
+def test_bad_rows_are_all_named_or_skipped(run: Command, scripted_home: Path, talks: Path) -> None:
     lines = talks.read_text().splitlines()
     lines[3], lines[7] = '{"messages": [{"role": "user"}]}', "not json"
     talks.write_text("\n".join(lines) + "\n")
@@ -200,7 +212,7 @@ def test_bad_rows_are_all_named_or_skipped(run: Run, scripted_home: Path, talks:
     assert len(json.loads(done.out)["data"][0]["skipped"]) == 2
 
 
-def test_the_list_names_every_metric(run: Run) -> None:
+def test_the_list_names_every_metric(run: Command) -> None:
     from mmchat.evals.registry import metric_infos
 
     done = run("eval", "--list")
@@ -228,7 +240,7 @@ def started(home: Path, talks: Path) -> tuple[subprocess.Popen[str], Path]:
     return process, next(evals.glob("*/outcomes.jsonl"))
 
 
-def test_ctrl_c_prints_the_scores_of_what_was_done(run: Run, slow_home: Path, talks: Path) -> None:
+def test_ctrl_c_prints_the_scores_of_what_was_done(run: Command, slow_home: Path, talks: Path) -> None:
     process, outcomes = started(slow_home, talks)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)
@@ -248,11 +260,93 @@ def test_ctrl_c_prints_the_scores_of_what_was_done(run: Run, slow_home: Path, ta
     assert run("eval", "--resume", run_id).code == 4
 
 
-def test_a_second_ctrl_c_leaves_at_once(slow_home: Path, talks: Path) -> None:
-    process, outcomes = started(slow_home, talks)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "Traceback" not in errors
-    assert f"mmchat eval --resume {outcomes.parent.name}" in errors
+def test_a_second_ctrl_c_leaves_work_that_does_not_stop() -> None:
+    class Watcher:
+        said = ""
+
+        def progress(self, progress: Progress) -> None: ...
+
+        def state(self, state: LoadState) -> None: ...
+
+        def say(self, text: str) -> None:
+            self.said = text
+
+    view, is_over, noticed = Watcher(), threading.Event(), threading.Event()
+
+    def work(cancel: threading.Event) -> Run:
+        signal.raise_signal(signal.SIGINT)
+        assert cancel.wait(60)
+        noticed.set()
+        os.kill(os.getpid(), signal.SIGINT)
+        is_over.wait(60)  # a batch that takes its time
+        raise AssertionError("nobody waits for this")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_thread(work, view)
+    assert noticed.is_set()
+    assert "Ctrl+C again leaves at once" in view.said
+    is_over.set()
+
+
+def test_what_the_thread_raises_is_raised() -> None:
+    with progress_view() as view, pytest.raises(EvalError, match="out of luck"):
+        run_in_thread(lambda cancel: _raise(EvalError("out of luck")), view)
+
+
+def _raise(error: Exception) -> Run:
+    raise error
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def shown(run: Run, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    show_run(run, console, saved_at="~/evals/x")
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(cell_len, text.splitlines())) <= width
+    return str(text)
+
+
+def test_a_table_shows_scores_with_intervals_and_how_they_were_computed() -> None:
+    text = shown(fake_run(), 80)
+    lines = text.splitlines()
+    assert "talk-en · dialogue · English · 480 replies of 60 conversations" in lines
+    assert "客服对话 · dialogue · Chinese · 210 replies of 26 conversations" in lines
+    bleu = ["BLEU", "↑", "2.34", "1.11", "to", "3.84", "5.34", "4.11", "to", "6.84"]
+    assert any(line.split() == bleu for line in lines)
+    assert any(line.split() == ["BLEU,", "reply", "length", BLEU.format("zh")] for line in lines)
+    assert "mine is better on chrF++" in text
+    assert "! base: 12 of 480 replies were cut" in text
+    assert "mmchat's own 94 dialogues" in text
+    for fact in ("weights 9c1f22ab", "sha256 3f2a91c0", "greedy", "seed 0", "1000 resamples", "mmchat 0.2.0"):
+        assert fact in text
+
+
+def test_a_chinese_name_does_not_shift_the_columns() -> None:
+    run = fake_run(("小模型", "mine"))
+    lines = shown(run, 80).splitlines()
+    heading = next(line for line in lines if "小模型" in line)
+    row = next(line for line in lines if line.startswith("chrF++"))
+    assert cell_len(heading[: heading.index("mine")]) == cell_len(row[: row.index("20.50")])
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_many_models_stay_readable(width: int) -> None:
+    names = ("smollm2-135m", "smollm2-360m-instruct", "mine", "qwen3-0.6b")
+    text = shown(fake_run(names), width)
+    for name in names:
+        assert name in text
+    assert "25.27 to 28.00" in text
+
+
+def test_a_name_cannot_act_on_the_terminal() -> None:
+    text = shown(fake_run(("base", "mi\x1b[2Jne"), chinese="客\x1b]0;owned\x07服[bold]"), 100)
+    assert "\x1b" not in text
+    assert "客服[bold]" in text
+
+
+def test_a_big_exhibit_says_where_the_rest_is() -> None:
+    run, _ = label_run()
+    assert "… and 3 more rows" in shown(run, 80)
+    assert "too wide for this screen" in " ".join(shown(run, 24).split())

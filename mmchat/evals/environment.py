@@ -48,4 +48,5 @@ def loaded_libraries() -> dict[str, str]:
 
 def machine_words() -> str:
     """System, processor and threads."""
-    return f"{platform.system()} {platform.machine()}, {usable_threads()} threads"
+    threads = usable_threads()
+    return f"{platform.system()} {platform.machine()}, {threads} thread{'' if threads == 1 else 's'}"

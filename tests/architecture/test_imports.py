@@ -26,7 +26,7 @@ LIGHT_COMMANDS = [
     ["eval", "--list"],
     ["eval", "runs"],
 ]
-LIGHT_PACKAGES = ["mmchat.config", "mmchat.memory", "mmchat.chat", "mmchat.tui", "mmchat.wiring", "mmchat.cli", "mmchat.evals"]
+LIGHT_PACKAGES = [f"mmchat.{name}" for name in ("config", "memory", "rows", "chat", "evals", "tui", "wiring", "cli")]
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -8,7 +10,7 @@ from threading import Event
 import pytest
 
 from mmchat.errors import DataError, EvalError, MmchatError, ModelNotFound, UsageError
-from mmchat.evals.base import Progress, Run
+from mmchat.evals.base import Progress, Run, RunSettings
 from mmchat.evals.compare import compare_runs
 from mmchat.evals.runner import evaluate
 from mmchat.evals.runs import RunStore
@@ -16,6 +18,7 @@ from mmchat.evals.scoring import rescore, scored
 from mmchat.paths import evals_dir
 from mmchat.wiring import open_eval_models
 from tests.eval_bench import (
+    ThreadGroup,
     chinese_talks,
     run_here,
     run_settings,
@@ -329,28 +332,25 @@ def test_runs_with_nothing_in_common_are_not_compared(rows: Path, runs: RunStore
         compare_runs(runs, a.id, a.id)
 
 
-def test_several_processes_give_the_scores_of_one(rows: Path, tmp_path: Path) -> None:
-    """Two threads that share by a barrier stand in for two processes; tests/distributed has real ones."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from tests.eval_bench import ThreadGroup
-
-    settings = run_settings([rows], models=("yes", "echo"), metrics=("bleu", "chrf++", "perplexity"), batch_size=7)
-    alone = run_here(settings)
-    groups = ThreadGroup.of(3)
-
-    def one(group: ThreadGroup) -> Run:
+def run_in_group(group: ThreadGroup, settings: RunSettings, tmp_path: Path, cancel: Event) -> Run:
+    with closing(open_eval_models(settings)) as models:
         return evaluate(
             settings,
-            models=open_eval_models(settings),
+            models=models,
             runs=RunStore(tmp_path / f"runs-{group.rank}"),
             group=group,
             on_progress=lambda progress: None,
-            cancel=Event(),
+            cancel=cancel,
         )
 
+
+def test_several_processes_give_the_scores_of_one(rows: Path, tmp_path: Path) -> None:
+    """Threads that share by a barrier stand in for processes; tests/distributed has real ones."""
+    settings = run_settings([rows], models=("yes", "echo"), metrics=("bleu", "chrf++", "perplexity"), batch_size=7)
+    alone = run_here(settings)
     with ThreadPoolExecutor(3) as pool:
-        first, *others = pool.map(one, groups)
+        runs = pool.map(lambda group: run_in_group(group, settings, tmp_path, Event()), ThreadGroup.of(3))
+        first, *others = runs
     assert essence(first) == essence(alone)
     assert all(other == first for other in others)
     assert not (tmp_path / "runs-1").exists()
@@ -359,3 +359,47 @@ def test_several_processes_give_the_scores_of_one(rows: Path, tmp_path: Path) ->
         for folder, run in ((tmp_path / "runs-0", first), (evals_dir(), alone))
     )
     assert mine == theirs, "saved in the same order, too"
+
+
+def test_what_fails_in_one_process_is_told_in_all(rows: Path, tmp_path: Path) -> None:
+    def one(group: ThreadGroup) -> str:
+        # The second machine lacks the rows.
+        data = rows if group.rank == 0 else tmp_path / "missing.jsonl"
+        with pytest.raises(MmchatError) as caught:
+            run_in_group(group, run_settings([data], metrics=("bleu",)), tmp_path, Event())
+        return caught.value.message
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(one, ThreadGroup.of(2))
+    assert first == f"Process 1 of 2: {second}"
+    assert "missing.jsonl" in second
+    assert not (tmp_path / "runs-0").exists()
+
+
+def test_machines_with_different_rows_are_told(rows: Path, tmp_path: Path) -> None:
+    other = write_lines(tmp_path / "other" / "talks.jsonl", talks(39))
+
+    def one(group: ThreadGroup) -> None:
+        settings = run_settings([rows, other][group.rank : group.rank + 1], metrics=("bleu",))
+        with pytest.raises(EvalError, match="Processes 0 and 1 have different data"):
+            run_in_group(group, settings, tmp_path, Event())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, ThreadGroup.of(2)))
+
+
+def test_one_cancelled_process_stops_all(rows: Path, tmp_path: Path) -> None:
+    settings = run_settings([rows], metrics=("bleu",), batch_size=4)
+
+    def one(group: ThreadGroup) -> Run:
+        cancel = Event()
+        if group.rank == 1:
+            cancel.set()
+        return run_in_group(group, settings, tmp_path, cancel)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(one, ThreadGroup.of(2))
+    assert first == second
+    assert first.status == "interrupted"
+    whole = run_here(settings, runs=RunStore(tmp_path / "runs-0"), resume=first)
+    assert essence(whole) == essence(run_here(settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ def run_in_thread(work: Callable[[threading.Event], Run], view: View) -> Run:
             if cancel.is_set():
                 raise
             cancel.set()
-            view.say("stopping after this batch; Ctrl+C again leaves at once")
+            view.say("stopping … Ctrl+C again leaves at once")
     if failure:
         raise failure[0]
     return done[0]
@@ -88,13 +89,18 @@ def progress_view() -> Iterator[View]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
     columns = (
-        TextColumn("{task.fields[what]}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.fields[numbers]}", markup=False, style="dim"),
+        TextColumn(
+            "{task.fields[what]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)
+        ),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+        TextColumn("{task.fields[numbers]}", markup=False, style="dim", table_column=Column(no_wrap=True)),
     )
-    console = Console(stderr=True, highlight=False)
+    # The terminal writes "^C" behind the bar; on a full line that would wrap and leave the line behind.
+    width = shutil.get_terminal_size().columns - len("^C^C")
+    console = Console(stderr=True, highlight=False, width=width)
     with Progress(*columns, console=console, refresh_per_second=8, transient=True, expand=True) as bar:
         yield _Bar(bar)
 

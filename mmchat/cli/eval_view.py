@@ -92,11 +92,10 @@ def scores_table(section: Section, width: int) -> Table:
     counts = _counts(section)
     columns = [_cells(section, [(metric, model) for metric in section.metrics]) for model in section.models]
     widths = [max(cell_len(model), *map(_width, cells)) for model, cells in zip(section.models, columns, strict=True)]
-    has_intervals = any(score.low is not None for score in section.cells.values())
     first = max(len(INTERVALS), *map(_width, names))
     is_wide = first + sum(widths) + 3 * len(widths) + (8 if counts else 0) <= width
     table = _table()
-    table.add_column(Text(INTERVALS if has_intervals else "", style="dim"), no_wrap=True)
+    table.add_column(Text(INTERVALS if section.has_intervals else "", style="dim"), no_wrap=True)
     for heading in section.models if is_wide else ("", ""):
         table.add_column(_bold(heading), overflow="fold")
     if counts:

@@ -88,6 +88,11 @@ class Section:
                 names.append(metric)
         return [(tuple(names), signature) for signature, names in found.items()]
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any score has one."""
+        return any(score.low is not None for score in self.cells.values())
+
     def counts(self, metric: str) -> str:
         """How many samples a metric counts; several numbers where models differ."""
         return "/".join(dict.fromkeys(str(score.samples) for score in self.row(metric) if score is not None))

@@ -133,7 +133,7 @@ def _page(section: Section, saved: Sequence[SavedOutcome]) -> SectionPage:
             for score in section.row(metric)
             if score is not None and score.score == score.score
         ]
-        if bars:
+        if len(bars) > 1 or any(bar.low is not None for bar in bars):  # a dot alone says nothing
             panels.append((f"{info.title} {layout.ARROWS[info.direction]}".rstrip(), bars))
     page = SectionPage(
         section,

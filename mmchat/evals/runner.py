@@ -384,4 +384,6 @@ def _unfinished(work: Work, done: int) -> str:
         return ""
     if work.task.name == "retrieval" and not done:
         return f"{work.text}: interrupted; ranking needs all {total} candidates, so there is no score."
-    return f"{work.text}: interrupted; scores are over {done} of {total} samples."
+    # Not the first ones of the file: long prompts are asked first.
+    bias = ", the longest first" if work.kind == "lm" and done else ""
+    return f"{work.text}: interrupted; scores are over {done} of {total} samples{bias}."

@@ -194,7 +194,9 @@ def test_an_interrupted_run_has_scores_of_what_is_done_and_goes_on(rows: Path, r
     assert first.status == "interrupted"
     assert [score.samples for score in first.scores] == [80, 20, 80, 20]
     assert {comparison.samples for comparison in first.comparisons} == {20}
-    assert "talks · dialogue · echo: interrupted; scores are over 20 of 80 samples." in first.warnings
+    assert (
+        "talks · dialogue · echo: interrupted; scores are over 20 of 80 samples, the longest first." in first.warnings
+    )
     asked: list[Progress] = []
     second = run_here(settings, resume=runs.get(first.id), on_progress=asked.append)
     assert asked[0].done == 100

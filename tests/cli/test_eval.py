@@ -271,10 +271,19 @@ def test_a_second_ctrl_c_leaves_work_that_does_not_stop() -> None:
         def say(self, text: str) -> None:
             self.said = text
 
+    main_thread = threading.get_ident()
     view, is_over, noticed = Watcher(), threading.Event(), threading.Event()
 
+    def is_waited_for() -> bool:
+        frame, names = sys._current_frames().get(main_thread), set()
+        while frame is not None:
+            names.add(frame.f_code.co_name)
+            frame = frame.f_back
+        return "run_in_thread" in names and "start" not in names
+
     def work(cancel: threading.Event) -> Run:
-        signal.raise_signal(signal.SIGINT)
+        wait_until(is_waited_for, "the main thread to wait", timeout_s=60)
+        os.kill(os.getpid(), signal.SIGINT)
         assert cancel.wait(60)
         noticed.set()
         os.kill(os.getpid(), signal.SIGINT)

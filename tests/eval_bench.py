@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from mmchat.engines.process_group import SoleProcess
-from mmchat.evals.base import Progress, Run, RunSettings
+from mmchat.evals.results import Progress, Run, RunSettings
 from mmchat.evals.runner import evaluate
 from mmchat.evals.runs import RunStore
 from mmchat.paths import evals_dir

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from mmchat.cli.output import StatusLine, has_colour
 from mmchat.domain import LoadState
-from mmchat.evals.base import Progress, Run
 from mmchat.evals.layout import duration
+from mmchat.evals.results import Progress, Run
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:

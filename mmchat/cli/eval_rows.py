@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mmchat.errors import EvalError
-from mmchat.evals.base import Comparison, MetricInfo, Run, Score, TaskName
+from mmchat.evals.base import MetricInfo, TaskName
 from mmchat.evals.layout import info, number
 from mmchat.evals.plain import to_plain
+from mmchat.evals.results import Comparison, Run, Score
 from mmchat.evals.runs import RUN_NAME, RunStore
 from mmchat.moments import local_minute
 

@@ -20,7 +20,8 @@ from mmchat.cli.output import narrate, print_json, print_table, warn
 from mmchat.native_noise import native_noise_to
 
 if TYPE_CHECKING:
-    from mmchat.evals.base import ProcessGroup, Run, RunSettings
+    from mmchat.evals.base import ProcessGroup
+    from mmchat.evals.results import Run, RunSettings
     from mmchat.evals.runs import RunStore
 
 

@@ -20,8 +20,9 @@ from mmchat.evals.layout import ARROWS, info, number
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:
-    from mmchat.evals.base import Comparison, Exhibit, MetricInfo, Run, Score
+    from mmchat.evals.base import MetricInfo
     from mmchat.evals.layout import Section
+    from mmchat.evals.results import Comparison, Exhibit, Run, Score
 
 MAX_EXHIBIT_ROWS = 12
 INTERVALS = "95% intervals"

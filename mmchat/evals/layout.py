@@ -7,19 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmchat.errors import UsageError
-from mmchat.evals.base import (
-    Comparison,
-    DataFacts,
-    Direction,
-    Exhibit,
-    MetricInfo,
-    ModelFacts,
-    Run,
-    RunSettings,
-    Score,
-    TaskName,
-)
+from mmchat.evals.base import Direction, MetricInfo, TaskName
 from mmchat.evals.registry import metric_info
+from mmchat.evals.results import Comparison, DataFacts, Exhibit, ModelFacts, Run, RunSettings, Score
 
 ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "neither": ""}
 LANGUAGES = {

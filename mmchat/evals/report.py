@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from mmchat.errors import EvalError
 from mmchat.evals import layout, plots
-from mmchat.evals.base import Comparison, Exhibit, Run
 from mmchat.evals.layout import Section, number
+from mmchat.evals.results import Comparison, Exhibit, Run
 from mmchat.evals.runs import SavedOutcome
 from mmchat.evals.samples import SHOWN, SampleView, Yardstick, views, yardstick
 from mmchat.moments import local_minute

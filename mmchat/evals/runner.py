@@ -12,13 +12,14 @@ from typing import Any
 from mmchat import __version__
 from mmchat.engines.base import ScoringLanguageModel
 from mmchat.errors import EvalError, MmchatError
-from mmchat.evals.base import DataFacts, ModelFacts, Models, ProcessGroup, Progress, Run, RunSettings, Sample
+from mmchat.evals.base import Models, ProcessGroup, Sample
 from mmchat.evals.cautions import run_cautions
 from mmchat.evals.environment import loaded_libraries, machine_words
 from mmchat.evals.lockstep import agreed, together
 from mmchat.evals.pace import Pace
 from mmchat.evals.plain import from_plain, to_plain
 from mmchat.evals.plan import Plan, Work, is_explicit, make_plan
+from mmchat.evals.results import DataFacts, ModelFacts, Progress, Run, RunSettings
 from mmchat.evals.runs import RunStore, SavedOutcome, outcome_from_plain
 from mmchat.evals.scoring import scored
 

@@ -8,23 +8,12 @@ from typing import NamedTuple
 
 from mmchat.engines.base import TextEmbedder
 from mmchat.errors import EvalError
-from mmchat.evals.base import (
-    Comparison,
-    Exhibit,
-    Metric,
-    MetricContext,
-    Models,
-    Outcome,
-    RankOutcome,
-    Run,
-    Score,
-    Scorer,
-    TaskName,
-)
+from mmchat.evals.base import Metric, MetricContext, Models, Outcome, RankOutcome, Scorer, TaskName
 from mmchat.evals.cautions import few_groups
 from mmchat.evals.environment import loaded_libraries
 from mmchat.evals.exhibits import exhibits_of
 from mmchat.evals.registry import expand_metrics, load_metric, needs_embedder
+from mmchat.evals.results import Comparison, Exhibit, Run, Score
 from mmchat.evals.runs import RunStore, SavedOutcome
 from mmchat.evals.stats import paired_difference, score_with_interval
 from mmchat.evals.verdicts import differences_besides, sentences, verdict

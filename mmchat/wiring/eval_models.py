@@ -11,7 +11,7 @@ from mmchat.chat.told import Listener, told_history
 from mmchat.domain import GenerateOptions, Heard, LoadState, Message, ModelKind, Seen
 from mmchat.engines.hear import hear
 from mmchat.errors import ModelNotFound
-from mmchat.evals.base import ModelFacts, RunSettings
+from mmchat.evals.results import ModelFacts, RunSettings
 from mmchat.wiring.eval_choice import Choice, adapter_checksum, choose, this_machine, weights_checksum
 from mmchat.wiring.hub import EngineHub, HubOptions
 

@@ -19,7 +19,7 @@ from mmchat.cli.eval_job import progress_view, run_in_thread
 from mmchat.cli.eval_view import show_run
 from mmchat.domain import LoadState
 from mmchat.errors import EvalError
-from mmchat.evals.base import Progress, Run
+from mmchat.evals.results import Progress, Run
 from tests.cli.conftest import Run as Command
 from tests.fake_runs import BLEU, fake_run, label_run
 from tests.virtual_mic import wait_until

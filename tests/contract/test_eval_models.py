@@ -21,10 +21,10 @@ from mmchat.evals.base import (
     RankOutcome,
     RecallOutcome,
     ReplyOutcome,
-    RunSettings,
     TaskName,
     TaskOptions,
 )
+from mmchat.evals.results import RunSettings
 from mmchat.evals.tasks import load_task
 from mmchat.rows.reader import read_rows
 from mmchat.wiring import open_eval_models

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mmchat.evals.base import Run
+from mmchat.evals.results import Run
 from mmchat.evals.runs import RunStore
 from mmchat.paths import evals_dir
 from tests.eval_bench import talks, write_all_kinds, write_lines, write_models

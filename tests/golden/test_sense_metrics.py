@@ -16,15 +16,7 @@ from hypothesis import strategies as st
 
 from mmchat.errors import EvalError
 from mmchat.evals import stats
-from mmchat.evals.base import (
-    LabelOutcome,
-    Metric,
-    MetricContext,
-    Outcome,
-    RankOutcome,
-    RecallOutcome,
-    ReplyOutcome,
-)
+from mmchat.evals.base import LabelOutcome, Metric, MetricContext, Outcome, RankOutcome, RecallOutcome, ReplyOutcome
 from mmchat.evals.metrics import labels, memory, retrieval, speech
 from mmchat.script import UNSPACED_LANGUAGES
 

@@ -10,8 +10,8 @@ from threading import Event
 import pytest
 
 from mmchat.errors import DataError, EvalError, MmchatError, ModelNotFound, UsageError
-from mmchat.evals.base import Progress, Run, RunSettings
 from mmchat.evals.compare import compare_runs
+from mmchat.evals.results import Progress, Run, RunSettings
 from mmchat.evals.runner import evaluate
 from mmchat.evals.runs import RunStore
 from mmchat.evals.scoring import rescore, scored

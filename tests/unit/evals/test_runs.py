@@ -13,21 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmchat.errors import EvalError
-from mmchat.evals.base import (
-    DataFacts,
-    Exhibit,
-    LabelOutcome,
-    LikelihoodOutcome,
-    ModelFacts,
-    Outcome,
-    RankOutcome,
-    RecallOutcome,
-    ReplyOutcome,
-    Run,
-    RunSettings,
-    Score,
-)
+from mmchat.evals.base import LabelOutcome, LikelihoodOutcome, Outcome, RankOutcome, RecallOutcome, ReplyOutcome
 from mmchat.evals.plain import from_plain, to_plain
+from mmchat.evals.results import DataFacts, Exhibit, ModelFacts, Run, RunSettings, Score
 from mmchat.evals.runs import OUTCOME_TYPES, RunStore, SavedOutcome, outcome_from_plain
 
 DRAFT = Run(

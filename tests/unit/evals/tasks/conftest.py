@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmchat.evals.base import RunSettings
+from mmchat.evals.results import RunSettings
 from mmchat.paths import user_models_path
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import RowFile

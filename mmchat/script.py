@@ -21,6 +21,10 @@ CJK_PUNCTUATION: Ranges = ((0x3000, 0x303F), (0xFF00, 0xFF60))
 CJK_WORDS: Ranges = (*HAN_MARKS, *KANA, *HAN, *HANGUL)
 """What is written without spaces, or is searched as if it were."""
 
+CHINESE_LANGUAGES = frozenset({"zh", "yue"})
+UNSPACED_LANGUAGES = CHINESE_LANGUAGES | {"ja", "th", "lo", "km", "my", "bo"}
+"""Written without spaces between words (ISO 639), so that characters are counted instead."""
+
 _CHINESE: Ranges = (*HAN, *CJK_PUNCTUATION)
 # Japanese has far more (about half of its letters), Chinese none but a の or so in a name.
 _KANA_SHARE = 0.1

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mmchat.evals.base import (
-    Comparison,
-    DataFacts,
-    Direction,
-    Exhibit,
-    LabelOutcome,
-    ModelFacts,
-    RankOutcome,
-    ReplyOutcome,
-    Run,
-    RunSettings,
-    Score,
-)
+from mmchat.evals.base import Direction, LabelOutcome, RankOutcome, ReplyOutcome
+from mmchat.evals.results import Comparison, DataFacts, Exhibit, ModelFacts, Run, RunSettings, Score
 from mmchat.evals.runs import SavedOutcome
 
 CHRF = "nrefs:1|case:mixed|eff:yes|nc:6|nw:2|space:no|version:2.6.0"

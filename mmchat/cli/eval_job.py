@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from mmchat.cli.output import StatusLine, has_colour
 from mmchat.domain import LoadState
-from mmchat.evals.base import Progress, Run
 from mmchat.evals.layout import duration
+from mmchat.evals.results import Progress, Run
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run_in_thread(work: Callable[[threading.Event], Run], view: View) -> Run:
         KeyboardInterrupt: the second Ctrl+C; the batch at work was not waited for.
         MmchatError: the work's own.
     """
-    cancel = threading.Event()
+    cancel, ended = threading.Event(), threading.Event()
     done: list[Run] = []
     failure: list[BaseException] = []
 
@@ -53,17 +54,21 @@ def run_in_thread(work: Callable[[threading.Event], Run], view: View) -> Run:
             done.append(work(cancel))
         except BaseException as error:  # handed to the main thread, which raises it
             failure.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=body, name="eval", daemon=True)
-    thread.start()
-    while thread.is_alive():
+    threading.Thread(target=body, name="eval", daemon=True).start()
+    while True:
         try:
-            thread.join(POLL_S)
+            # Not Thread.join: Ctrl+C in it makes Python 3.11 take the thread for ended (bpo-45274).
+            while not ended.wait(POLL_S):
+                pass
+            break
         except KeyboardInterrupt:
             if cancel.is_set():
                 raise
             cancel.set()
-            view.say("stopping after this batch; Ctrl+C again leaves at once")
+            view.say("stopping … Ctrl+C again leaves at once")
     if failure:
         raise failure[0]
     return done[0]
@@ -84,13 +89,18 @@ def progress_view() -> Iterator[View]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
     columns = (
-        TextColumn("{task.fields[what]}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.fields[numbers]}", markup=False, style="dim"),
+        TextColumn(
+            "{task.fields[what]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)
+        ),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+        TextColumn("{task.fields[numbers]}", markup=False, style="dim", table_column=Column(no_wrap=True)),
     )
-    console = Console(stderr=True, highlight=False)
+    # The terminal writes "^C" behind the bar; on a full line that would wrap and leave the line behind.
+    width = shutil.get_terminal_size().columns - len("^C^C")
+    console = Console(stderr=True, highlight=False, width=width)
     with Progress(*columns, console=console, refresh_per_second=8, transient=True, expand=True) as bar:
         yield _Bar(bar)
 

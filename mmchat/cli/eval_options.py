@@ -9,8 +9,8 @@ from typing import Any
 
 from mmchat.config.problems import did_you_mean
 from mmchat.errors import UsageError
-from mmchat.evals.base import RunSettings
 from mmchat.evals.registry import expand_metrics
+from mmchat.evals.results import RunSettings
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 REPORT_ENDINGS = (".html", ".htm")

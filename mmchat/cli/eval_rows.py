@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mmchat.errors import EvalError
-from mmchat.evals.base import Comparison, MetricInfo, Run, Score, TaskName
+from mmchat.evals.base import MetricInfo, TaskName
 from mmchat.evals.layout import info, number
 from mmchat.evals.plain import to_plain
+from mmchat.evals.results import Comparison, Run, Score
 from mmchat.evals.runs import RUN_NAME, RunStore
 from mmchat.moments import local_minute
 
@@ -117,10 +118,12 @@ def run_row(run: Run) -> tuple[str, ...]:
 
 def headline(run: Run) -> Score | None:
     """The score that stands for a run."""
-    for score in run.scores:
-        if score.metric in HEADLINES[score.task]:
-            return score
-    return run.scores[0] if run.scores else None
+    if not run.scores:
+        return None
+    first = run.scores[0]
+    wanted = HEADLINES[first.task]
+    alike = [s for s in run.scores if (s.dataset, s.task, s.model) == (first.dataset, first.task, first.model)]
+    return next((score for name in wanted for score in alike if score.metric == name), first)
 
 
 def model_names(run: Run) -> list[str]:

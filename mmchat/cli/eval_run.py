@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,11 +15,13 @@ import typer
 from mmchat import paths
 from mmchat.cli.eval_job import View, progress_view, run_in_thread
 from mmchat.cli.eval_options import EvalChoice
+from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.output import narrate, print_json, print_table, warn
 from mmchat.native_noise import native_noise_to
 
 if TYPE_CHECKING:
-    from mmchat.evals.base import ProcessGroup, Run, RunSettings
+    from mmchat.evals.base import ProcessGroup
+    from mmchat.evals.results import Run, RunSettings
     from mmchat.evals.runs import RunStore
 
 
@@ -44,7 +47,9 @@ def perform(choice: EvalChoice) -> None:
     except KeyboardInterrupt:
         begun = [resumed.id] if resumed is not None else [run.id for run in store.list() if run.id not in known]
         warn("Interrupted." + (f" Go on with: mmchat eval --resume {begun[0]}" if begun else " Nothing was saved yet."))
-        raise typer.Exit(130) from None
+        sys.stdout.flush()
+        # The thread is in the middle of native code: an interpreter that took itself down around it would abort.
+        os._exit(EXIT_INTERRUPTED)
     if not is_first:
         return
     present(run, store, as_json=choice.as_json, report=choice.report)
@@ -52,7 +57,7 @@ def perform(choice: EvalChoice) -> None:
         warn(f"Saved as run {run.id} in {store.folder / run.id}")
     if run.status == "interrupted" and not choice.rescore:
         warn(f"Interrupted; the scores are of what was done. Go on with: mmchat eval --resume {run.id}")
-        raise typer.Exit(130)
+        raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def _work(

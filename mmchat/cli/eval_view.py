@@ -20,8 +20,9 @@ from mmchat.evals.layout import ARROWS, info, number
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:
-    from mmchat.evals.base import Comparison, Exhibit, MetricInfo, Run, Score
+    from mmchat.evals.base import MetricInfo
     from mmchat.evals.layout import Section
+    from mmchat.evals.results import Comparison, Exhibit, Run, Score
 
 MAX_EXHIBIT_ROWS = 12
 INTERVALS = "95% intervals"
@@ -70,20 +71,16 @@ def show_comparison(
 
 
 def metrics_table(infos: Sequence[MetricInfo]) -> Table:
-    """`--list`: what each metric says, with its range, direction and source."""
-    table = _table()
-    table.add_column(Text("metric", style="dim"), no_wrap=True)
-    table.add_column(Text("what it says", style="dim"), ratio=1)
-    table.add_column(Text("range", style="dim"), no_wrap=True)
+    """`--list`: what each metric says, its range and direction, its source."""
+    table = _table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
     for tasks in dict.fromkeys(each.tasks for each in infos):
-        table.add_row(_bold(" and ".join(tasks)), "", "")
-        for each in infos:
-            if each.tasks == tasks:
-                words = Text(plain_line(each.description)).append(f" ({plain_line(each.source)})", style="dim")
-                table.add_row(
-                    Text(each.name), words, Text(f"{each.range} {ARROWS[each.direction]}".rstrip(), style="dim")
-                )
-        table.add_section()
+        table.add_row(_bold(f"{' and '.join(tasks)}"), "")
+        for each in (each for each in infos if each.tasks == tasks):
+            facts = f"{each.range} {ARROWS[each.direction]}".rstrip() + f" · {each.source}"
+            table.add_row(Text(f"  {each.name}"), Text(plain_line(each.description)))
+            table.add_row("", Text(plain_line(facts), style="dim"))
     return table
 
 
@@ -99,7 +96,7 @@ def scores_table(section: Section, width: int) -> Table:
     first = max(len(INTERVALS), *map(_width, names))
     is_wide = first + sum(widths) + 3 * len(widths) + (8 if counts else 0) <= width
     table = _table()
-    table.add_column(Text(INTERVALS, style="dim"), no_wrap=True)
+    table.add_column(Text(INTERVALS if section.has_intervals else "", style="dim"), no_wrap=True)
     for heading in section.models if is_wide else ("", ""):
         table.add_column(_bold(heading), overflow="fold")
     if counts:
@@ -240,8 +237,8 @@ def _bold(text: str) -> Text:
     return Text(plain_line(text), style="bold")
 
 
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+def _table(*, show_header: bool = True) -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, show_header=show_header)
 
 
 def _width(text: Text) -> int:

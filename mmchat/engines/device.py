@@ -26,6 +26,8 @@ _CUDA_LIBRARIES = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
 def usable_threads() -> int:
     """Threads worth starting: the smaller of CPU affinity and the container's quota, at least 1.
 
+    Processes that torchrun has started on this machine share them.
+
     Libraries count the machine's processors instead, and with more threads than a quota allows they run
     tens of times slower. `MMCHAT_THREADS` overrides it.
 
@@ -43,6 +45,9 @@ def usable_threads() -> int:
     affinity = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     quota = cgroup_cpu_quota(Path("/sys/fs/cgroup"), _own_cgroups(Path("/proc/self/cgroup")))
     threads = affinity if quota is None else max(1, min(affinity, int(quota)))
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if processes.isdecimal() and int(processes) > 1:
+        threads = max(1, threads // int(processes))
     log.info("threads: %d (affinity %d, quota %s)", threads, affinity, "none" if quota is None else f"{quota:g}")
     return threads
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from threading import Lock
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event, Lock
 
-from mmchat.domain import FinishReason, GenerationDone, Message
+from mmchat.domain import BatchReply, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.errors import EngineUnavailable, UsageError
+
+_POLL_S = 0.02
 
 
 def require_messages(messages: Sequence[Message]) -> None:
@@ -94,3 +98,66 @@ class ReplyClock:
             first_token_s=self._first - self._started,
             decode_s=self._last - self._first,
         )
+
+
+Stream = Callable[[Sequence[Message], GenerateOptions, Event], Iterator[TextDelta | GenerationDone]]
+"""A `LanguageModel.stream`."""
+
+
+def batch_by_streams(
+    stream: Stream,
+    prompts: Sequence[Sequence[Message]],
+    options: GenerateOptions,
+    cancel: Event,
+    *,
+    seeds: Sequence[int],
+    at_once: int = 1,
+) -> tuple[BatchReply, ...]:
+    """`BatchLanguageModel.reply_batch` for an engine that streams replies, one or several at a time.
+
+    When one fails, those not begun are left out, the others are cancelled, and its error is raised.
+    """
+    for messages in prompts:
+        require_messages(messages)
+    is_over = _Either(cancel)
+
+    def answer(messages: Sequence[Message], seed: int) -> BatchReply:
+        if is_over.is_set():
+            return BatchReply("", "cancelled", 0, 0)
+        try:
+            return _gathered(stream(messages, replace(options, seed=seed), is_over))
+        except BaseException:
+            is_over.set()
+            raise
+
+    with ThreadPoolExecutor(max(1, at_once), thread_name_prefix="replies") as pool:
+        try:
+            return tuple(pool.map(answer, prompts, seeds))
+        finally:
+            is_over.set()  # after an interrupt too, no thread goes on for nobody
+
+
+def _gathered(events: Iterator[TextDelta | GenerationDone]) -> BatchReply:
+    parts: list[str] = []
+    for event in events:
+        if isinstance(event, GenerationDone):
+            return BatchReply("".join(parts), event.finish_reason, event.prompt_tokens, event.reply_tokens)
+        parts.append(event.text)
+    raise AssertionError("a stream ended without GenerationDone")
+
+
+class _Either(Event):
+    """An event of its own that is also set when another is."""
+
+    def __init__(self, other: Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._other.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (end is None or time.monotonic() < end):
+            super().wait(_POLL_S if end is None else min(_POLL_S, max(0.0, end - time.monotonic())))
+        return self.is_set()

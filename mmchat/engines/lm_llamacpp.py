@@ -7,16 +7,25 @@ import logging
 import queue
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
 import xllamacpp
 
-from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.domain import BatchReply, EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.engines.device import usable_threads
 from mmchat.engines.llamacpp_control import ControlChannel
-from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
+from mmchat.engines.llamacpp_slots import Slots, slots_for
+from mmchat.engines.lm_base import (
+    ReplyClock,
+    TokenCounts,
+    batch_by_streams,
+    engine_closed,
+    prompt_too_long,
+    require_messages,
+)
 from mmchat.engines.reply_text import ReplyText
 from mmchat.errors import (
     ConfigError,
@@ -49,18 +58,21 @@ class LlamaCppModel:
     accepts_images = False
 
     def __init__(
-        self, name: str, server: Any, control: ControlChannel, context_tokens: int, device: str, template: object
+        self, name: str, server: Any, control: ControlChannel, slots: Slots, device: str, template: object
     ) -> None:
         self.name = name
+        self.preferred_batch = 4 * slots.count
+        self.is_batch_exact = slots.count == 1  # sums depend a little on how many are worked on at once
         self.device = device
-        self.context_tokens = context_tokens
+        self.context_tokens = slots.context_tokens
+        self._slots = slots
         self._server: Any | None = server
         self._control = control
         self._template_options = template
         self._counts = TokenCounts(self._count)
         self._lock = Lock()
         self._state_lock = Lock()  # held for moments only: a call begins, or no more calls begin
-        self._call: _Call | None = None
+        self._calls: set[_Call] = set()
         self._is_closing = Event()
         _loaded.add(self)
 
@@ -77,18 +89,38 @@ class LlamaCppModel:
     ) -> Iterator[TextDelta | GenerationDone]:
         require_messages(messages)
         with self._lock:
-            call = self._begin(self._prompt(messages) | _sampling(options), cancel)
-            try:
-                yield from self._read(call, options, cancel)
-            finally:
-                call.end()
+            yield from self._exchange(self._prompt(messages) | _sampling(options), options, cancel)
+
+    def reply_batch(
+        self, prompts: Sequence[Sequence[Message]], options: GenerateOptions, cancel: Event, *, seeds: Sequence[int]
+    ) -> tuple[BatchReply, ...]:
+        def answer(
+            messages: Sequence[Message], options: GenerateOptions, cancel: Event
+        ) -> Iterator[TextDelta | GenerationDone]:
+            # Prompts of a batch have little in common, and what they leave behind would push out a conversation.
+            request = self._prompt(messages) | _sampling(options) | {"cache_prompt": False}
+            return self._exchange(request, options, cancel)
+
+        with self._lock:
+            return batch_by_streams(answer, prompts, options, cancel, seeds=seeds, at_once=self._slots.count)
+
+    def _exchange(
+        self, request: Mapping[str, Any], options: GenerateOptions, cancel: Event
+    ) -> Iterator[TextDelta | GenerationDone]:
+        call = self._begin(request, cancel)
+        try:
+            yield from self._read(call, options, cancel)
+        finally:
+            call.end()
+            self._calls.discard(call)
 
     def _begin(self, request: Mapping[str, Any], cancel: Event) -> _Call:
         with self._state_lock:
             if self._server is None or self._is_closing.is_set():
                 raise engine_closed(self.name)
-            self._call = _Call(self._server, request, cancel, self._is_closing)
-            return self._call
+            call = _Call(self._server, request, cancel, self._is_closing)
+            self._calls.add(call)
+            return call
 
     def _read(self, call: _Call, options: GenerateOptions, cancel: Event) -> Iterator[TextDelta | GenerationDone]:
         reply = ReplyText(options.stop)
@@ -142,8 +174,8 @@ class LlamaCppModel:
         # Not under the calls' lock: a stream that is left half read keeps that one for ever.
         with self._state_lock:
             self._is_closing.set()
-            if self._call is not None:
-                self._call.end()
+            for call in list(self._calls):
+                call.end()
             self._control.close()
             self._server = None  # the last reference: llama.cpp stops its threads and frees the weights
 
@@ -222,9 +254,10 @@ def load(spec: EngineSpec) -> LlamaCppModel:
         ConfigError: the adapter is not in GGUF form.
     """
     path = _gguf_file(spec)
+    slots = slots_for(spec, path)
     control = ControlChannel()
     try:
-        server = xllamacpp.Server(_parameters(spec, path, control))
+        server = xllamacpp.Server(_parameters(spec, path, slots, control))
     except RuntimeError as error:
         control.close()
         raise _why_not_loaded(spec.name, path) from error
@@ -235,7 +268,7 @@ def load(spec: EngineSpec) -> LlamaCppModel:
         spec.name,
         server,
         control,
-        context_tokens,
+        replace(slots, context_tokens=context_tokens),
         _device(spec),
         {"enable_thinking": bool(spec.options.get("thinking", False))},
     )
@@ -243,13 +276,13 @@ def load(spec: EngineSpec) -> LlamaCppModel:
     return model
 
 
-def _parameters(spec: EngineSpec, path: Path, control: ControlChannel) -> Any:
+def _parameters(spec: EngineSpec, path: Path, slots: Slots, control: ControlChannel) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.verbosity = _SILENT
     parameters.offline = True
-    parameters.n_ctx = spec.context_tokens
-    parameters.n_parallel = 1
+    parameters.n_ctx = slots.context_tokens * slots.count  # llama.cpp shares it out evenly
+    parameters.n_parallel = slots.count
     parameters.n_batch = _BATCH_TOKENS
     parameters.cache_ram_mib = _CACHE_MIB
     parameters.warmup = False

@@ -12,8 +12,15 @@ from typing import Any
 
 import httpx
 
-from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
-from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
+from mmchat.domain import BatchReply, EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.engines.lm_base import (
+    ReplyClock,
+    TokenCounts,
+    batch_by_streams,
+    engine_closed,
+    prompt_too_long,
+    require_messages,
+)
 from mmchat.engines.openai_connection import EventStream, Server
 from mmchat.engines.reply_text import ReplyText
 from mmchat.errors import ConfigError, ImageError
@@ -29,15 +36,27 @@ class OpenAIModel:
 
     engine = "openai"
     device = "server"
+    is_batch_exact = False
+    """Nothing is known of how a server batches what it is sent."""
 
     def __init__(
-        self, name: str, server: Server, context_tokens: int, *, accepts_images: bool = False, is_strict: bool = False
+        self,
+        name: str,
+        server: Server,
+        context_tokens: int,
+        *,
+        accepts_images: bool = False,
+        is_strict: bool = False,
+        parallel: int = 1,
     ) -> None:
+        """`parallel`: requests of a batch on their way at once."""
         self.name = name
+        self.preferred_batch = 4 * parallel
         self.context_tokens = context_tokens
         self.accepts_images = accepts_images
         self._server = server
         self._is_strict = is_strict
+        self._parallel = parallel
         self._counter: int | None = None
         self._counts = TokenCounts(self._count)
         self._is_closed = False
@@ -83,13 +102,24 @@ class OpenAIModel:
     ) -> Iterator[TextDelta | GenerationDone]:
         require_messages(messages)
         with self._lock:
-            if self._is_closed:
-                raise engine_closed(self.name)
-            events = EventStream(self._server, self._request(messages, options))
-            try:
-                yield from self._read(events, messages, options, cancel)
-            finally:
-                events.end()
+            yield from self._exchange(messages, options, cancel)
+
+    def reply_batch(
+        self, prompts: Sequence[Sequence[Message]], options: GenerateOptions, cancel: Event, *, seeds: Sequence[int]
+    ) -> tuple[BatchReply, ...]:
+        with self._lock:
+            return batch_by_streams(self._exchange, prompts, options, cancel, seeds=seeds, at_once=self._parallel)
+
+    def _exchange(
+        self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
+    ) -> Iterator[TextDelta | GenerationDone]:
+        if self._is_closed:
+            raise engine_closed(self.name)
+        events = EventStream(self._server, self._request(messages, options))
+        try:
+            yield from self._read(events, messages, options, cancel)
+        finally:
+            events.end()
 
     def _read(
         self, events: EventStream, messages: Sequence[Message], options: GenerateOptions, cancel: Event
@@ -231,6 +261,7 @@ def load(spec: EngineSpec) -> OpenAIModel:
         context_tokens,
         accepts_images=bool(spec.options.get("accepts_images", False)),
         is_strict=bool(spec.options.get("strict", False)),
+        parallel=spec.parallel,
     )
 
 

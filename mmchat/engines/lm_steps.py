@@ -38,7 +38,7 @@ class DecoderSteps:
 
     def begin(self, prompt_ids: Sequence[int], *, may_reuse: bool) -> Iterator[torch.Tensor | None]:
         # The last token is always read anew: its logits are what the reply starts from.
-        self.cached_tokens = _common_prefix(self._held, prompt_ids[:-1]) if may_reuse else 0
+        self.cached_tokens = common_prefix(self._held, prompt_ids[:-1]) if may_reuse else 0
         if self.cached_tokens:
             self._cache.crop(self.cached_tokens - len(self._held))  # a negative number removes that many
             del self._held[self.cached_tokens :]
@@ -100,7 +100,8 @@ class Seq2SeqSteps:
         return logits
 
 
-def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many tokens two rows begin with alike."""
     for index, (one, other) in enumerate(zip(left, right, strict=False)):
         if one != other:
             return index

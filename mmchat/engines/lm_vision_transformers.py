@@ -26,13 +26,24 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from mmchat.domain import EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.domain import BatchReply, EngineSpec, GenerateOptions, GenerationDone, Likelihood, Message, TextDelta
 from mmchat.engines.lm_adapters import with_adapter
-from mmchat.engines.lm_base import ReplyClock, TokenCounts, engine_closed, prompt_too_long, require_messages
-from mmchat.engines.lm_prompts import TokenText
+from mmchat.engines.lm_base import (
+    ReplyClock,
+    TokenCounts,
+    batch_by_streams,
+    engine_closed,
+    exchange_too_long,
+    prompt_too_long,
+    require_messages,
+)
+from mmchat.engines.lm_batches import use_own_decoding
+from mmchat.engines.lm_prompts import end_marks, split_at_reply
+from mmchat.engines.lm_steps import common_prefix
 from mmchat.engines.lm_transformers import end_ids
-from mmchat.engines.reply_text import ReplyText, opens_thought
-from mmchat.engines.torch_memory import is_out_of_memory, out_of_memory
+from mmchat.engines.reply_text import opens_thought
+from mmchat.engines.token_reply import ReplyRules, TokenReply
+from mmchat.engines.torch_memory import is_out_of_memory, out_of_memory, translated_failures
 from mmchat.engines.torch_sampling import Sampler
 from mmchat.errors import ConfigError, DeviceError, ImageError, UsageError
 
@@ -45,6 +56,8 @@ class VisionLanguageModel:
 
     engine = "transformers"
     accepts_images = True
+    preferred_batch = 1
+    """Families pad pictures each in their own way; one at a time is right for all."""
 
     def __init__(
         self, name: str, model: Any, processor: Any, context_tokens: int, device: str, *, is_thinking: bool = False
@@ -55,8 +68,10 @@ class VisionLanguageModel:
         self._model: Any | None = model
         self._processor = processor
         self._is_thinking = is_thinking
-        self._opens_thought = opens_thought(self._render([Message("user", "Hello.")]))
-        self._end_ids = end_ids(model, processor.tokenizer)
+        self.is_batch_exact = bool(model.dtype == torch.float32)
+        is_open = opens_thought(self._render([Message("user", "Hello.")]))
+        self._rules = ReplyRules(processor.tokenizer, end_ids(model, processor.tokenizer), opens_thought=is_open)
+        use_own_decoding(model, self._rules.end_ids)
         self._counts = TokenCounts(lambda messages: int(self._encode(messages)["input_ids"].shape[1]))
         self._lock = Lock()
 
@@ -76,55 +91,87 @@ class VisionLanguageModel:
             if prompt_tokens >= self.context_tokens:
                 raise prompt_too_long(self.name, prompt_tokens, self.context_tokens)
             room = min(options.max_new_tokens, self.context_tokens - prompt_tokens)
-            if room < 1:
-                yield clock.done("length", prompt_tokens, 0)
+            reply = TokenReply(self._rules, options.stop, room)
+            if reply.reason is not None:
+                yield clock.done(reply.reason, prompt_tokens, 0)
                 return
             sampler = Sampler(options, inputs["input_ids"][0].tolist())
-            call = _Call(self._model, inputs, room, sampler, self._end_ids)
+            call = _Call(self._model, inputs, room, sampler)
             try:
-                yield from self._read(call, clock, prompt_tokens, options, cancel)
+                yield from self._read(call, reply, clock, cancel)
             finally:
                 call.end()
+            yield clock.done(reply.reason or "cancelled", prompt_tokens, 0)
 
-    def _read(
-        self, call: _Call, clock: ReplyClock, prompt_tokens: int, options: GenerateOptions, cancel: Event
-    ) -> Iterator[TextDelta | GenerationDone]:
-        text = TokenText(self._processor.tokenizer)
-        reply = ReplyText(options.stop, is_thinking=self._opens_thought)
-        reason: FinishReason = "length"
-        while True:
+    def _read(self, call: _Call, reply: TokenReply, clock: ReplyClock, cancel: Event) -> Iterator[TextDelta]:
+        while reply.reason is None:
             token = call.next(cancel)
-            if cancel.is_set():
-                reason = "cancelled"
+            if token is None or cancel.is_set():
                 break
             if isinstance(token, Exception):
                 if is_out_of_memory(token):
                     raise out_of_memory(self.name) from token
                 raise DeviceError(f"'{self.name}' failed while replying: {token}") from token
-            if token is None:
-                break
             clock.tick()
-            if token in self._end_ids:
-                reason = "stop"
-                break
-            if shown := reply.push(text.push(token)):
+            if shown := reply.take(token):
                 yield TextDelta(shown)
-            if reply.ended_by is not None:
-                reason = reply.ended_by
-                break
         if shown := reply.flush():
             yield TextDelta(shown)
-        yield clock.done(reason, prompt_tokens, 0)
+
+    def reply_batch(
+        self, prompts: Sequence[Sequence[Message]], options: GenerateOptions, cancel: Event, *, seeds: Sequence[int]
+    ) -> tuple[BatchReply, ...]:
+        return batch_by_streams(self.stream, prompts, options, cancel, seeds=seeds)
+
+    def likelihoods(
+        self, prompts: Sequence[Sequence[Message]], replies: Sequence[str], cancel: Event
+    ) -> tuple[Likelihood, ...]:
+        scored: list[Likelihood] = []
+        for messages, reply in zip(prompts, replies, strict=True):
+            if not messages:
+                raise UsageError(
+                    f"'{self.name}' takes pictures and words of a conversation, no text alone.",
+                    hint="Choose a model for words, such as smollm2-135m.",
+                )
+            if cancel.is_set():
+                break
+            with self._lock, translated_failures(self.name):
+                scored.append(self._likelihood(messages, reply))
+        return tuple(scored)
+
+    @torch.inference_mode()
+    def _likelihood(self, messages: Sequence[Message], reply: str) -> Likelihood:
+        """One pass over prompt, pictures and reply."""
+        if self._model is None:
+            raise engine_closed(self.name)
+        tokenizer = self._processor.tokenizer
+        whole = self._render([*messages, Message("assistant", reply.strip())], is_reply_next=False)
+        marks = end_marks(tokenizer, self._rules.end_ids)
+        context, written = split_at_reply(self._render(messages), whole, reply, marks)
+        images = _images(messages)
+        inputs = self._tensors(context + written, images)
+        ids = inputs["input_ids"]
+        # A token that reaches over the border counts as written.
+        first = common_prefix(self._tensors(context, images)["input_ids"][0].tolist(), ids[0].tolist())
+        if ids.shape[1] > self.context_tokens:
+            raise exchange_too_long(self.name, int(ids.shape[1]), self.context_tokens)
+        count = int(ids.shape[1]) - first
+        output = self._model(**inputs.to(self._model.device, dtype=self._model.dtype), logits_to_keep=count + 1)
+        logits = output.logits[0, -count - 1 : -1].float()
+        nats = torch.nn.functional.cross_entropy(logits, ids[0, first:].to(logits.device), reduction="sum")
+        return Likelihood(float(nats), count)
 
     def _encode(self, messages: Sequence[Message]) -> Any:
         """The processor's tensors for the whole prompt, pictures in their places before the words."""
-        images = [_read_image(path) for message in messages for path in message.image_paths]
+        return self._tensors(self._render(messages), _images(messages))
+
+    def _tensors(self, text: str, images: list[Image.Image]) -> Any:
         try:
-            return self._processor(text=[self._render(messages)], images=images or None, return_tensors="pt")
+            return self._processor(text=[text], images=images or None, return_tensors="pt")
         except ValueError as error:
             raise UsageError(f"'{self.name}' cannot take these messages: {error}") from error
 
-    def _render(self, messages: Sequence[Message]) -> str:
+    def _render(self, messages: Sequence[Message], *, is_reply_next: bool = True) -> str:
         turns = [
             {
                 "role": message.role,
@@ -134,7 +181,7 @@ class VisionLanguageModel:
         ]
         return str(
             self._processor.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True, enable_thinking=self._is_thinking
+                turns, tokenize=False, add_generation_prompt=is_reply_next, enable_thinking=self._is_thinking
             )
         )
 
@@ -146,7 +193,7 @@ class VisionLanguageModel:
 class _Call:
     """One run of `generate` in a thread; its tokens come out of `next`."""
 
-    def __init__(self, model: Any, inputs: Any, room: int, sampler: Sampler, ends: frozenset[int]) -> None:
+    def __init__(self, model: Any, inputs: Any, room: int, sampler: Sampler) -> None:
         self._tokens: queue.SimpleQueue[int | Exception | None] = queue.SimpleQueue()
         self._is_over = Event()
         chooser = _Chooser(sampler, self._tokens)
@@ -154,8 +201,6 @@ class _Call:
             **inputs.to(model.device, dtype=model.dtype),
             "max_new_tokens": room,
             "do_sample": False,
-            "eos_token_id": sorted(ends) or None,
-            "pad_token_id": min(ends, default=0),
             "logits_processor": LogitsProcessorList([chooser]),
             "stopping_criteria": StoppingCriteriaList([_Over(self._is_over)]),
         }
@@ -233,6 +278,10 @@ def load_vision_model(
     context = spec.context_tokens or getattr(text_config, "max_position_embeddings", 0) or _DEFAULT_CONTEXT_TOKENS
     is_thinking = bool(spec.options.get("thinking", False))
     return VisionLanguageModel(spec.name, model, processor, int(context), device, is_thinking=is_thinking)
+
+
+def _images(messages: Sequence[Message]) -> list[Image.Image]:
+    return [_read_image(path) for message in messages for path in message.image_paths]
 
 
 def _read_image(path: Path) -> Image.Image:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mmchat.evals.base import Comparison, ReplyOutcome, Run, Score
+from mmchat.evals.base import ReplyOutcome
+from mmchat.evals.results import Comparison, Run, Score
 from mmchat.evals.runs import SavedOutcome
 from mmchat.evals.stats import MIN_GROUPS
 

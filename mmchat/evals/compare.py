@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmchat.errors import EvalError
-from mmchat.evals.base import Comparison, DataFacts, MetricContext, ModelFacts, Outcome, Run, TaskName
+from mmchat.evals.base import MetricContext, Outcome, TaskName
 from mmchat.evals.cautions import few_groups
 from mmchat.evals.registry import load_metric, metric_infos, needs_embedder
+from mmchat.evals.results import Comparison, DataFacts, ModelFacts, Run
 from mmchat.evals.runs import RunStore
 from mmchat.evals.scoring import Slice, compare_outcomes, slice_outcomes
 from mmchat.evals.stats import RESAMPLES

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from mmchat.evals.base import Exhibit, LabelOutcome, Outcome, TaskName
+from mmchat.evals.base import LabelOutcome, Outcome, TaskName
 from mmchat.evals.metrics.labels import ECE_BINS, calibration_sums
+from mmchat.evals.results import Exhibit
 
 WHOLE_TABLE_CLASSES = 12
 """A confusion table of more classes is read by nobody: the pairs most often confused are shown instead."""

@@ -7,19 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmchat.errors import UsageError
-from mmchat.evals.base import (
-    Comparison,
-    DataFacts,
-    Direction,
-    Exhibit,
-    MetricInfo,
-    ModelFacts,
-    Run,
-    RunSettings,
-    Score,
-    TaskName,
-)
+from mmchat.evals.base import Direction, MetricInfo, TaskName
 from mmchat.evals.registry import metric_info
+from mmchat.evals.results import Comparison, DataFacts, Exhibit, ModelFacts, Run, RunSettings, Score
 
 ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "neither": ""}
 LANGUAGES = {
@@ -87,6 +77,11 @@ class Section:
             if metric not in names:
                 names.append(metric)
         return [(tuple(names), signature) for signature, names in found.items()]
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any score has one."""
+        return any(score.low is not None for score in self.cells.values())
 
     def counts(self, metric: str) -> str:
         """How many samples a metric counts; several numbers where models differ."""

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from mmchat.domain import ModelKind
 from mmchat.errors import DataError, UsageError
-from mmchat.evals.base import DataFacts, MetricInfo, Models, RunSettings, Sample, Task, TaskName, TaskOptions
+from mmchat.evals.base import MetricInfo, Models, Sample, Task, TaskName, TaskOptions
 from mmchat.evals.registry import ALL, expand_metrics, metric_info, metrics_for, needs_embedder
+from mmchat.evals.results import DataFacts, RunSettings
 from mmchat.evals.shipped import shipped_paths
 from mmchat.evals.tasks import ROW_TASKS, load_task
 from mmchat.rows.reader import find_row_files, read_rows

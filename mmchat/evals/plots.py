@@ -51,19 +51,20 @@ class Bar:
     high: float | None
 
 
-def forest(panels: Sequence[tuple[str, Sequence[Bar]]], models: Sequence[str]) -> str:
+def forest(panels: Sequence[tuple[str, Sequence[Bar]]], models: Sequence[str], *, key: str) -> str:
     """Scores with their intervals: a panel for each metric, a line for each model.
 
     Args:
         panels: (title, scores).
         models: all of them, from the top.
+        key: sets it apart from the page's other drawings.
 
     Returns:
         An `<svg>` element.
     """
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    with _styled("forest" + "".join(title for title, _ in panels)):
+    with _styled(f"forest {key}"):
         figure = Figure(figsize=(3.2 * columns, rows * (0.75 + 0.26 * len(models))), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for index, axis in enumerate(axes.flat):
@@ -91,12 +92,13 @@ def _panel(axis: Axes, title: str, bars: Sequence[Bar], models: Sequence[str], *
     axis.locator_params(axis="x", nbins=5)
 
 
-def histogram(title: str, values: Sequence[tuple[str, Sequence[float]]], *, is_counted: bool = False) -> str:
+def histogram(title: str, values: Sequence[tuple[str, Sequence[float]]], *, key: str, is_counted: bool = False) -> str:
     """How the samples' own scores are spread, a line for each model.
 
     Args:
         title: what is counted, for the axis.
         values: (model, its samples' scores), in the models' order.
+        key: sets it apart from the page's other drawings.
         is_counted: the scores are ranks: 1, 2, 3 and so on, drawn on a logarithmic axis.
 
     Returns:
@@ -104,7 +106,7 @@ def histogram(title: str, values: Sequence[tuple[str, Sequence[float]]], *, is_c
     """
     everything = [value for _, scores in values for value in scores]
     low, high = min(everything), max(everything)
-    with _styled("histogram" + title):
+    with _styled(f"histogram {key}"):
         figure = Figure(figsize=(6.4, 2.1), layout="constrained")
         axis = figure.subplots()
         for place, (model, scores) in enumerate(values):
@@ -125,7 +127,7 @@ def histogram(title: str, values: Sequence[tuple[str, Sequence[float]]], *, is_c
         axis.set_ylabel("samples")
         axis.locator_params(axis="y", nbins=4, integer=True)
         if len(values) > 1:
-            axis.legend()
+            figure.legend(loc="outside upper right", ncols=len(values))
         return _svg(figure, f"Samples by {title}")
 
 
@@ -160,5 +162,6 @@ def _svg(figure: Figure, label: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     text = text.replace(_INK, "currentColor")
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -14,8 +13,8 @@ from markupsafe import Markup
 
 from mmchat.errors import EvalError
 from mmchat.evals import layout, plots
-from mmchat.evals.base import Comparison, Exhibit, Run
 from mmchat.evals.layout import Section, number
+from mmchat.evals.results import Comparison, Exhibit, Run
 from mmchat.evals.runs import SavedOutcome
 from mmchat.evals.samples import SHOWN, SampleView, Yardstick, views, yardstick
 from mmchat.moments import local_minute
@@ -50,14 +49,12 @@ def write_report(path: Path, run: Run, outcomes: Iterable[SavedOutcome]) -> None
     """
     text = render_report(run, outcomes)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".report-", suffix=".part")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            partial.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise EvalError(
             f"The report cannot be written to {path}: {error.strerror or error}.",
@@ -136,11 +133,13 @@ def _page(section: Section, saved: Sequence[SavedOutcome]) -> SectionPage:
             for score in section.row(metric)
             if score is not None and score.score == score.score
         ]
-        if bars:
+        if len(bars) > 1 or any(bar.low is not None for bar in bars):  # a dot alone says nothing
             panels.append((f"{info.title} {layout.ARROWS[info.direction]}".rstrip(), bars))
     page = SectionPage(
         section,
-        forest=Markup(plots.forest(panels, section.models)) if panels else Markup(""),  # our own SVG, escaped within
+        forest=Markup(plots.forest(panels, section.models, key=section.heading))
+        if panels
+        else Markup(""),  # our own SVG, escaped within
         exhibits=section.exhibits,
     )
     found = {
@@ -165,7 +164,7 @@ def _page(section: Section, saved: Sequence[SavedOutcome]) -> SectionPage:
     shown = min(SHOWN, len(samples) // 2)  # no sample is among the worst and the best at once
     page = replace(
         page,
-        histogram=Markup(plots.histogram(measure.title, spread, is_counted=measure.is_rank)),
+        histogram=Markup(plots.histogram(measure.title, spread, key=section.heading, is_counted=measure.is_rank)),
         yardstick=measure,
         worst=worst_first[: shown or 1],
         best=worst_first[::-1][:shown],

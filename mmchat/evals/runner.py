@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib import metadata
 from threading import Event
 from typing import Any
 
 from mmchat import __version__
 from mmchat.engines.base import ScoringLanguageModel
-from mmchat.engines.device import usable_threads
 from mmchat.errors import EvalError, MmchatError
-from mmchat.evals.base import DataFacts, ModelFacts, Models, ProcessGroup, Progress, Run, RunSettings, Sample
+from mmchat.evals.base import Models, ProcessGroup, Sample
 from mmchat.evals.cautions import run_cautions
+from mmchat.evals.environment import loaded_libraries, machine_words
 from mmchat.evals.lockstep import agreed, together
 from mmchat.evals.pace import Pace
 from mmchat.evals.plain import from_plain, to_plain
 from mmchat.evals.plan import Plan, Work, is_explicit, make_plan
+from mmchat.evals.results import DataFacts, ModelFacts, Progress, Run, RunSettings
 from mmchat.evals.runs import RunStore, SavedOutcome, outcome_from_plain
 from mmchat.evals.scoring import scored
 
 SAVE_EVERY_S = 1.0
 """Within a batch: a batch may be a whole file of recordings."""
-_LIBRARIES = (
-    "accelerate",
-    "ctranslate2",
-    "faster-whisper",
-    "jiwer",
-    "numpy",
-    "open_clip_torch",
-    "openai-whisper",
-    "peft",
-    "rouge-score",
-    "sacrebleu",
-    "scikit-learn",
-    "tokenizers",
-    "torch",
-    "transformers",
-    "xllamacpp",
-)
-"""Packages that may bear on a score."""
-_MODULES = {
-    "open_clip_torch": "open_clip",
-    "openai-whisper": "whisper",
-    "scikit-learn": "sklearn",
-}
-"""Where the module's name is not the package's."""
 
 
 def evaluate(
@@ -150,7 +124,7 @@ class _Evaluation:
             status="interrupted",
             version=__version__,
             libraries={},
-            machine=_machine(),
+            machine=machine_words(),
             settings=settings,
             data=self._plan.data,
             models=(),
@@ -196,24 +170,26 @@ class _Evaluation:
         plan = self._plan
         outcomes = tuple(self._kept.values())
         embedder = None
+        known: tuple[str, ...] = ()
         facts = self._run.models
         if plan.embedder:
             embedder = self._models.embedder(plan.embedder)
+            known = self._models.languages(plan.embedder)
             facts = _with_facts(facts, self._models.facts(plan.embedder))
         run = replace(
             self._run,
             status="complete" if all(map(self._is_complete, plan.works)) else "interrupted",
             data=plan.data,
             models=facts,
-            libraries=_libraries(),
             elapsed_s=self._elapsed_s(),
             warnings=(),
         )
-        result = scored(run, outcomes, [metric.name for metric in plan.metrics], embedder)
+        result = scored(run, outcomes, [metric.name for metric in plan.metrics], embedder, known)
         unfinished = [_unfinished(work, len(self._done[work])) for work in plan.works]
         cautions = [*plan.warnings, *self._warnings, *filter(None, unfinished), *run_cautions(run, outcomes)]
         return replace(
             run,
+            libraries=loaded_libraries(),  # now that the metrics' own are among them
             scores=result.scores,
             comparisons=result.comparisons,
             exhibits=result.exhibits,
@@ -338,7 +314,7 @@ class _Evaluation:
         if self._is_first:
             self._runs.append(self._run.id, fresh)
         self._kept.update((each.key, each) for each in fresh)
-        done = {_sample_id(work, each.outcome.id) for each in fresh} - self._done[work]
+        done = {_sample_id(work, each.outcome.id) for each in outcomes} - self._done[work]
         self._done[work] |= done
         self._pace.advance(work.text, len(done))
         self._tell(work.text)
@@ -409,20 +385,6 @@ def _unfinished(work: Work, done: int) -> str:
         return ""
     if work.task.name == "retrieval" and not done:
         return f"{work.text}: interrupted; ranking needs all {total} candidates, so there is no score."
-    return f"{work.text}: interrupted; scores are over {done} of {total} samples."
-
-
-def _libraries() -> dict[str, str]:
-    """Of those that were loaded."""
-    loaded = [name for name in _LIBRARIES if _MODULES.get(name, name.replace("-", "_")) in sys.modules]
-    versions: dict[str, str] = {"python": platform.python_version()}
-    for name in loaded:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "unknown"  # built from source without its metadata
-    return versions
-
-
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {usable_threads()} threads"
+    # Not the first ones of the file: long prompts are asked first.
+    bias = ", the longest first" if work.kind == "lm" and done else ""
+    return f"{work.text}: interrupted; scores are over {done} of {total} samples{bias}."

@@ -20,10 +20,10 @@ from mmchat.evals.base import (
     RankOutcome,
     RecallOutcome,
     ReplyOutcome,
-    Run,
     TaskName,
 )
 from mmchat.evals.plain import NotPlain, from_plain, to_plain
+from mmchat.evals.results import Run
 from mmchat.paths import private_dir
 
 FORMAT = 1

@@ -19,14 +19,13 @@ from mmchat.evals.base import (
     ReplyOutcome,
 )
 from mmchat.evals.registry import load_metric
+from mmchat.script import UNSPACED_LANGUAGES
 
 SHOWN = 8
 """How many samples each list holds."""
 MAX_LETTERS = 1200
 _CHUNK = 256
 """Samples scored at once: bounds the memory of one weight for each pair of samples."""
-_UNSPACED = ("zh", "ja", "th")
-"""Languages whose words are not set apart: their transcripts are scored letter by letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def yardstick(outcome: Outcome) -> Yardstick:
     if isinstance(outcome, ReplyOutcome):
         if outcome.duration_s == 0:
             return Yardstick("sentence chrF++", is_higher_better=True)
-        unit = "character" if outcome.language in _UNSPACED else "word"
+        unit = "character" if outcome.language in UNSPACED_LANGUAGES else "word"
         return Yardstick(f"{unit} error rate, %", is_higher_better=False)
     if isinstance(outcome, LikelihoodOutcome):
         return Yardstick("perplexity per token", is_higher_better=False)
@@ -95,7 +94,7 @@ def sample_scores(outcomes: Sequence[Outcome]) -> list[float]:
         return [_own_score(each) for each in outcomes]
     name = "chrf++"
     if any(each.duration_s for each in replies):
-        name = "cer" if replies[0].language in _UNSPACED else "wer"
+        name = "cer" if replies[0].language in UNSPACED_LANGUAGES else "wer"
     try:
         scorer = load_metric(name).scorer(replies, MetricContext(replies[0].language))
     except EvalError:

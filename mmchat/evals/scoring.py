@@ -8,21 +8,12 @@ from typing import NamedTuple
 
 from mmchat.engines.base import TextEmbedder
 from mmchat.errors import EvalError
-from mmchat.evals.base import (
-    Comparison,
-    Exhibit,
-    Metric,
-    MetricContext,
-    Models,
-    Outcome,
-    Run,
-    Score,
-    Scorer,
-    TaskName,
-)
+from mmchat.evals.base import Metric, MetricContext, Models, Outcome, RankOutcome, Scorer, TaskName
 from mmchat.evals.cautions import few_groups
+from mmchat.evals.environment import loaded_libraries
 from mmchat.evals.exhibits import exhibits_of
 from mmchat.evals.registry import expand_metrics, load_metric, needs_embedder
+from mmchat.evals.results import Comparison, Exhibit, Run, Score
 from mmchat.evals.runs import RunStore, SavedOutcome
 from mmchat.evals.stats import paired_difference, score_with_interval
 from mmchat.evals.verdicts import differences_besides, sentences, verdict
@@ -55,7 +46,13 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def scored(run: Run, outcomes: Iterable[SavedOutcome], metrics: Sequence[str], embedder: TextEmbedder | None) -> Scored:
+def scored(
+    run: Run,
+    outcomes: Iterable[SavedOutcome],
+    metrics: Sequence[str],
+    embedder: TextEmbedder | None,
+    embedder_languages: tuple[str, ...] = (),
+) -> Scored:
     """Score a run's outcomes, each file, task and language by itself; compare its models with the first of each kind.
 
     The order of the outcomes does not matter.
@@ -65,13 +62,14 @@ def scored(run: Run, outcomes: Iterable[SavedOutcome], metrics: Sequence[str], e
         outcomes: of all its models.
         metrics: own names; those that do not fit a task are not computed there.
         embedder: for the metrics that compare meanings; None where none of them is asked for.
+        embedder_languages: see `MetricContext`.
     """
     slices = slice_outcomes(outcomes, [facts.name for facts in run.models])
     loaded = [load_metric(name) for name in metrics]
     findings = _Findings()
     for part, by_model in slices.items():
         fitting = [metric for metric in loaded if part.task in metric.info.tasks]
-        context = MetricContext(language=part.language, embedder=embedder)
+        context = MetricContext(part.language, embedder, embedder_languages)
         for metric in fitting:
             _score(part, by_model, metric, context, run.settings.resamples, findings)
         for model, of_model in by_model.items():
@@ -124,8 +122,8 @@ def compare_outcomes(
     Raises:
         EvalError: these outcomes cannot be scored so.
     """
-    of_base = {outcome.id: outcome for outcome in base[1]}
-    common = [(of_base[outcome.id], outcome) for outcome in other[1] if outcome.id in of_base]
+    of_base = {outcome.id: outcome for outcome in counted(metric, base[1])}
+    common = [(of_base[outcome.id], outcome) for outcome in counted(metric, other[1]) if outcome.id in of_base]
     if not common:
         return None
     scorers = [metric.scorer([pair[side] for pair in common], context) for side in (0, 1)]
@@ -147,6 +145,12 @@ def compare_outcomes(
     )
 
 
+def counted(metric: Metric, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those that a metric looks at: ranks of one direction only, for example."""
+    name = metric.info.name
+    return [each for each in outcomes if not isinstance(each, RankOutcome) or name.startswith(each.direction)]
+
+
 def _score(
     part: Slice,
     by_model: dict[str, list[Outcome]],
@@ -157,12 +161,13 @@ def _score(
 ) -> None:
     models = list(by_model)
     for model in models:
+        looked_at = counted(metric, by_model[model])
         try:
-            scorer = metric.scorer(by_model[model], context)
+            scorer = metric.scorer(looked_at, context)
         except EvalError as error:
             findings.warnings.append(f"{part.dataset}, {model}: no {metric.info.title}: {error.message}")
             continue
-        findings.scores.append(_one_score(part, model, by_model[model], metric, scorer, resamples))
+        findings.scores.append(_one_score(part, model, looked_at, metric, scorer, resamples))
     for other in models[1:]:
         base = models[0]
         try:
@@ -222,11 +227,12 @@ def rescore(run_id: str, metrics: Sequence[str], *, runs: RunStore, models: Mode
             )
         facts = run.models
         embedder = None
+        known: tuple[str, ...] = ()
         if any(map(needs_embedder, fitting)):
             name = next((each.name for each in facts if each.kind == "embed"), "") or models.default("embed")
-            embedder = models.embedder(name)
+            embedder, known = models.embedder(name), models.languages(name)
             facts = tuple({**{each.name: each for each in facts}, name: models.facts(name)}.values())
-        result = scored(run, outcomes, fitting, embedder)
+        result = scored(run, outcomes, fitting, embedder, known)
         merged = _merged(replace(run, models=facts), result, set(fitting))
         runs.save(merged)
     return merged
@@ -242,6 +248,7 @@ def _merged(run: Run, result: Scored, metrics: set[str]) -> Run:
         scores=tuple(sorted(scores, key=lambda each: (each.dataset, each.task, each.language))),
         comparisons=tuple(sorted(comparisons, key=lambda each: (each.dataset, each.task, each.language))),
         exhibits=result.exhibits,
+        libraries={**run.libraries, **loaded_libraries()},
         sentences=sentences(comparisons),
         warnings=tuple(dict.fromkeys([*run.warnings, *result.warnings])),
     )

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from mmchat.evals import layout
-from mmchat.evals.base import Comparison, MetricInfo, ModelFacts, TaskName
+from mmchat.evals.base import MetricInfo, TaskName
+from mmchat.evals.results import Comparison, ModelFacts
 from mmchat.evals.stats import MIN_GROUPS, MIN_GROUPS_FOR_INTERVAL, Estimate
 
 MANY_VERDICTS = 5

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmchat.config.models_file import ModelsFile
     from mmchat.config.settings import Settings
     from mmchat.engines.process_group import SoleProcess, TorchProcessGroup
-    from mmchat.evals.base import RunSettings
+    from mmchat.evals.results import RunSettings
     from mmchat.evals.runs import RunStore
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore

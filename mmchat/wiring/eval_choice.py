@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
     from mmchat.config.models_file import ModelsFile
     from mmchat.weights.store import WeightsStore
-
-log = logging.getLogger(__name__)
 
 _FLOAT32_GROWTH = {"gguf": 8.0}
 """Bytes in float32 for each byte of a file: 4-bit weights grow eightfold."""
@@ -40,7 +37,21 @@ class Choice:
     """For `HubOptions.dtype`: empty for the entry's own."""
 
 
-def choose(models: ModelsFile, name: str, *, device: str, dtype: str) -> Choice:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What models run on."""
+
+    has_gpu: bool
+    free_bytes: int
+    """Of memory; 0 where nobody knows."""
+
+
+def this_machine(device: str) -> Place:
+    """Where models run that are told auto | cpu | cuda | mps."""
+    return Place(has_gpu=device != "cpu" and has_gpu(), free_bytes=available_memory_bytes())
+
+
+def choose(models: ModelsFile, name: str, place: Place, *, dtype: str = "auto") -> Choice:
     """Choose the engine and the number format.
 
     A language model is scored on transformers, in float32 on a CPU: there a reply does not depend on what
@@ -50,35 +61,30 @@ def choose(models: ModelsFile, name: str, *, device: str, dtype: str) -> Choice:
     Args:
         models: models.toml.
         name: as the user typed it.
-        device: auto | cpu | cuda | mps.
+        place: the machine.
         dtype: the user's wish, or "auto".
 
     Raises:
         ModelNotFound, ConfigError: see `ModelsFile.resolve`.
     """
-    is_on_gpu = device != "cpu" and has_gpu()
-    entry, engine = models.resolve(name, has_gpu=is_on_gpu)
+    entry, engine = models.resolve(name, has_gpu=place.has_gpu)
     wished = "" if dtype == "auto" else dtype
     if entry.kind != "lm":
         return Choice(entry, name, engine, wished)
+    fits = _fits_as_float32(entry, place)
     if not name.endswith(f"@{engine}"):
-        can_convert = (entry.format, "transformers") in PREPARERS
-        if can_convert and (is_on_gpu or engine == "transformers" or _fits_as_float32(entry)):
+        if (entry.format, "transformers") in PREPARERS and (place.has_gpu or fits):
             engine = "transformers"
         name = f"{name}@{engine}"
-    is_float32 = engine == "transformers" and not is_on_gpu and entry.dtype == "auto" and _fits_as_float32(entry)
+    is_float32 = engine == "transformers" and not place.has_gpu and entry.dtype == "auto" and fits
     return Choice(entry, name, engine, wished or ("float32" if is_float32 else ""))
 
 
-def _fits_as_float32(entry: ModelEntry) -> bool:
+def _fits_as_float32(entry: ModelEntry, place: Place) -> bool:
     here = local_manifest(entry) if is_local(entry) else None
     size = sum(file.size_bytes for file in here.files.values()) if here else entry.download_bytes
     needed = size * _FLOAT32_GROWTH.get(entry.format, _FLOAT32_GROWTH_OTHERWISE)
-    available = available_memory_bytes()
-    fits = not available or needed <= available
-    if not fits:
-        log.warning("%s would need %.1f GB in float32; %.1f GB are free", entry.name, needed / 1e9, available / 1e9)
-    return fits
+    return not place.free_bytes or needed <= place.free_bytes
 
 
 def weights_checksum(store: WeightsStore, entry: ModelEntry, engine: str) -> str:

@@ -11,8 +11,8 @@ from mmchat.chat.told import Listener, told_history
 from mmchat.domain import GenerateOptions, Heard, LoadState, Message, ModelKind, Seen
 from mmchat.engines.hear import hear
 from mmchat.errors import ModelNotFound
-from mmchat.evals.base import ModelFacts, RunSettings
-from mmchat.wiring.eval_choice import Choice, adapter_checksum, choose, weights_checksum
+from mmchat.evals.results import ModelFacts, RunSettings
+from mmchat.wiring.eval_choice import Choice, adapter_checksum, choose, this_machine, weights_checksum
 from mmchat.wiring.hub import EngineHub, HubOptions
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class EvalModels:
     def default(self, kind: ModelKind) -> str:
         return self._sources.defaults[kind]
 
+    def languages(self, name: str) -> tuple[str, ...]:
+        return self._sources.models.resolve(name)[0].languages
+
     # --- loaded models --------------------------------------------------------------------------
 
     def language_model(self, name: str) -> BatchLanguageModel:
@@ -115,12 +118,8 @@ class EvalModels:
     def _choice(self, name: str) -> Choice:
         # The wished number format is for the models under test, not for those that help to tell a picture.
         is_helper = name not in self._settings.models and self.kind(name) != "lm"
-        return choose(
-            self._sources.models,
-            name,
-            device=self._sources.hub.device,
-            dtype="auto" if is_helper else self._settings.dtype,
-        )
+        dtype = "auto" if is_helper else self._settings.dtype
+        return choose(self._sources.models, name, this_machine(self._sources.hub.device), dtype=dtype)
 
     # --- what identifies a model ----------------------------------------------------------------
 

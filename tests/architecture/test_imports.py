@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "transformers", "whisper", "open_clip", "faster_whisper", "xllamacpp", "ctranslate2", "timm", "av")
 
+SCORING = ("sacrebleu", "rouge_score", "jiwer", "sklearn", "scipy", "matplotlib", "jinja2")
+
 LIGHT_COMMANDS = [
     ["--help"],
     ["--version"],
@@ -20,8 +22,11 @@ LIGHT_COMMANDS = [
     ["doctor", "--no-listen", "--json"],
     ["models", "list"],
     ["models", "recommend"],
+    ["eval", "--help"],
+    ["eval", "--list"],
+    ["eval", "runs"],
 ]
-LIGHT_PACKAGES = ["mmchat.config", "mmchat.memory", "mmchat.chat", "mmchat.tui", "mmchat.wiring", "mmchat.cli"]
+LIGHT_PACKAGES = [f"mmchat.{name}" for name in ("config", "memory", "rows", "chat", "evals", "tui", "wiring", "cli")]
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
@@ -62,7 +67,7 @@ def test_the_layers_of_pyproject_hold() -> None:
 @pytest.mark.parametrize("command", LIGHT_COMMANDS, ids=" ".join)
 def test_quick_commands_load_nothing_heavy(command: list[str]) -> None:
     loaded = modules_after(RUN_COMMAND, *command)
-    assert not loaded & {*HEAVY, "textual"}
+    assert not loaded & {*HEAVY, *SCORING, "textual"}
 
 
 def test_help_loads_neither_the_database_nor_arrays() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from PIL import Image
 
 from mmchat.domain import EngineSpec, Likelihood, Message
 from mmchat.engines.base import ScoringLanguageModel
 from mmchat.engines.lm_prompts import ChatTemplateFormat
 from mmchat.engines.registry import load_engine
+from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.errors import UsageError
 from tests.contract import tiny_models
 
@@ -147,6 +149,42 @@ def test_a_cancel_gives_fewer(tmp_path: Path) -> None:
     cancel.set()
     assert load(tiny_models.decoder(tmp_path, "llama")).likelihoods(PROMPTS, REPLIES, cancel) == ()
     assert load(tiny_models.decoder(tmp_path, "llama")).likelihoods([], [], Event()) == ()
+
+
+@pytest.mark.parametrize("family", ["idefics3", "qwen2.5-vl"])
+def test_a_model_that_sees_scores_its_reply_to_a_picture(family: str, tmp_path: Path) -> None:
+    path = tiny_models.vision(tmp_path / "model", family)
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (48, 48), "red").save(picture)
+    model = load(path)
+    seen = [Message("user", "what is it?", (picture,))]
+    shown, told = model.likelihoods([seen, [Message("user", "what is it?")]], ["the mat"] * 2, Event())
+    assert shown.tokens == told.tokens > 2
+    assert shown.nats != pytest.approx(told.nats, abs=TOLERANCE)
+
+    processor = transformers.AutoProcessor.from_pretrained(path)
+    naive = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=torch.float32)
+    turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what is it?"}]}]
+    prompt = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    with Image.open(picture) as image:
+        inputs = processor(text=[f"{prompt}the mat<|im_end|>"], images=[image.convert("RGB")], return_tensors="pt")
+    labels = inputs["input_ids"].clone()
+    labels[:, : -shown.tokens] = -100
+    with torch.no_grad():
+        loss = naive(**inputs, labels=labels).loss
+    assert shown.nats == pytest.approx(float(loss) * shown.tokens, abs=TOLERANCE)
+    with pytest.raises(UsageError, match="no text alone"):
+        model.likelihoods([[]], ["the cat"], Event())
+
+
+def test_the_scripted_model_finds_known_words_likelier() -> None:
+    model = ScriptedLanguageModel(context_tokens=60)
+    assert isinstance(model, ScoringLanguageModel)
+    prompts = [[Message("user", "the cat sat")], [Message("user", "the cat sat")], []]
+    outcomes = model.likelihoods(prompts, ["the cat", "a dog", "a dog a dog"], Event())
+    assert outcomes == (Likelihood(2.5, 3), Likelihood(8.5, 3), Likelihood(6.0, 3))
+    with pytest.raises(UsageError):
+        model.likelihoods(prompts[:1], ["word " * 60], Event())
 
 
 # --- where a reply begins and ends, under real models' templates -----------------------------------

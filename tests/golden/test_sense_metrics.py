@@ -16,16 +16,9 @@ from hypothesis import strategies as st
 
 from mmchat.errors import EvalError
 from mmchat.evals import stats
-from mmchat.evals.base import (
-    LabelOutcome,
-    Metric,
-    MetricContext,
-    Outcome,
-    RankOutcome,
-    RecallOutcome,
-    ReplyOutcome,
-)
+from mmchat.evals.base import LabelOutcome, Metric, MetricContext, Outcome, RankOutcome, RecallOutcome, ReplyOutcome
 from mmchat.evals.metrics import labels, memory, retrieval, speech
+from mmchat.script import UNSPACED_LANGUAGES
 
 ALL: dict[str, Metric] = {
     metric.info.name: metric for module in (speech, retrieval, labels, memory) for metric in module.METRICS
@@ -121,13 +114,12 @@ def test_speech_signatures_name_normaliser_unit_and_versions() -> None:
         f"unit:word|lang:en|norm:whisper-english|whisper:{version('openai-whisper')}|jiwer:{version('jiwer')}"
     )
     chinese = signature("cer", heard(CHINESE, "zh"), "zh")
-    assert "script:as-written(traditional≠simplified)" in chinese
-    assert "norm:nfkc-letters-digits" in chinese
+    assert "norm:nfkc-letters-digits|case:lc|spaces:no|script:as-written(traditional≠simplified)" in chinese
     assert "spaces count" in signature("cer", heard(ENGLISH))
     assert "norm:whisper-basic" in signature("wer", heard([("ja", "ja")], "de"), "de")
 
 
-@pytest.mark.parametrize("language", sorted(speech.UNSPACED_LANGUAGES))
+@pytest.mark.parametrize("language", sorted(UNSPACED_LANGUAGES))
 def test_word_errors_without_words_are_refused(language: str) -> None:
     with pytest.raises(EvalError, match="without spaces") as caught:
         score("wer", heard(CHINESE, language), language)
@@ -199,8 +191,19 @@ def test_retrieval_equals_a_full_sort_of_the_matrix() -> None:
 
 def test_retrieval_signature_tells_candidates_and_chance() -> None:
     outcomes = ranked(np.eye(20, 100), 5)
-    assert signature("text-to-image-r@5", outcomes) == "candidates:20|chance:25%(k/candidates)|ties:against"
-    assert signature("image-to-text-median-rank", outcomes) == "candidates:100|chance:50.5|ties:against"
+    assert signature("text-to-image-r@5", outcomes) == "candidates:20|chance:25%|ties:against"
+    # five captions of a hundred are right
+    assert signature("image-to-text-r@1", outcomes) == "candidates:100|chance:5%|ties:against"
+    assert signature("image-to-text-median-rank", outcomes) == "candidates:100|ties:against"
+    assert "chance:100%" in signature("text-to-image-r@10", ranked(np.eye(4, 8), 2))
+
+
+def test_chance_is_what_random_similarities_score() -> None:
+    random = np.random.default_rng(3)
+    scores = [score("image-to-text-r@10", ranked(random.normal(size=(20, 60)), 3)) for _ in range(100)]
+    told = signature("image-to-text-r@10", ranked(random.normal(size=(20, 60)), 3))
+    # 2,000 queries: a standard error of 1.1 points
+    assert np.mean(scores) == pytest.approx(float(told.partition("chance:")[2].partition("%")[0]), abs=3)
 
 
 def test_resampled_retrieval_draws_pictures_with_all_their_captions() -> None:
@@ -248,6 +251,21 @@ def test_resampled_macro_f1_is_that_of_the_repeated_rows(rows: list[tuple[str, s
             assert resampled == pytest.approx(score("macro-f1", chosen(repeated)))
         else:
             assert math.isnan(resampled)
+
+
+@pytest.mark.parametrize(("rows_a_class", "has_interval"), [(4, False), (29, False), (30, True)])
+def test_macro_f1_has_an_interval_only_where_classes_have_rows_enough(rows_a_class: int, has_interval: bool) -> None:
+    rows = [(f"c{number % 20}", f"c{number % 20 if number % 3 else 0}", 0.5) for number in range(20 * rows_a_class)]
+    assert ALL["macro-f1"].scorer(chosen(rows), MetricContext("en")).has_interval is has_interval
+
+
+def test_resampling_lowers_macro_f1_where_classes_have_few_rows() -> None:
+    random = np.random.default_rng(6)
+    truth = random.integers(40, size=160)
+    rows = [(f"c{each}", f"c{each if random.random() < 0.7 else random.integers(40)}", 0.5) for each in truth]
+    scorer = ALL["macro-f1"].scorer(chosen(rows), MetricContext("en"))
+    resampled = scorer.scores(next(stats.resample_weights([f"{number:03d}" for number in range(160)], 200)))
+    assert np.mean(resampled) < score("macro-f1", chosen(rows)) - 1
 
 
 def test_calibration_error_of_a_table_done_by_hand() -> None:
@@ -311,30 +329,22 @@ QUESTIONS: list[tuple[Sequence[str], Sequence[str]]] = [
 
 def test_memory_scores_of_a_table_done_by_hand() -> None:
     outcomes = asked(QUESTIONS)
-    assert score("recall@1", outcomes) == pytest.approx(100 * 1 / 7)
-    assert score("recall@5", outcomes) == pytest.approx(100 * (1 + 1 + 0 + 1) / 7)
-    assert score("recall@10", outcomes) == pytest.approx(100 * (1 + 2 + 0 + 1) / 7)
+    for depth, found in ((1, 1), (5, 1 + 1 + 0 + 1), (10, 1 + 2 + 0 + 1)):
+        assert score(f"recall@{depth}", outcomes) == pytest.approx(100 * found / 7)
     assert score("recall@10-any", outcomes) == 75
     assert score("recall@10-all", outcomes) == 25
     assert score("mrr", outcomes) == pytest.approx((1 + 1 / 3 + 0 + 1 / 4) / 4)
-    assert score("tokens-injected", outcomes) == 25
-    assert score("milliseconds", outcomes) == 2.5
+    assert (score("tokens-injected", outcomes), score("milliseconds", outcomes)) == (25, 2.5)
+    assert signature("recall@10", outcomes) == "k:10|average:micro(evidence turns)"
+    assert signature("mrr", outcomes) == "depth:10"
 
 
-def test_memory_signatures_tell_depth_and_average() -> None:
-    assert signature("recall@10", asked(QUESTIONS)) == "k:10|average:micro(evidence turns)"
-    assert signature("mrr", asked(QUESTIONS)) == "depth:10"
-
-
-def test_recall_deeper_than_the_run_asked_is_refused() -> None:
+def test_recall_deeper_than_the_run_asked_or_without_evidence_is_refused() -> None:
     shallow = asked([(["t1"], TEN[:5])])
     assert score("recall@5", shallow) == 100
     with pytest.raises(EvalError, match="at most 5") as caught:
         score("recall@10", shallow)
     assert "--recall-k 10" in caught.value.hint
-
-
-def test_a_question_without_evidence_is_named() -> None:
     with pytest.raises(EvalError, match="m.jsonl:2"):
         score("mrr", asked([(["t1"], TEN), ([], TEN)]))
 

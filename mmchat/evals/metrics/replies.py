@@ -10,18 +10,17 @@ from typing import Protocol
 from mmchat.errors import EvalError
 from mmchat.evals.base import MetricContext, Outcome, ReplyOutcome
 from mmchat.evals.metrics.additive import outcomes_of
-from mmchat.script import is_cjk, is_mostly_chinese
+from mmchat.script import HAN, HAN_MARKS, KANA, UNSPACED_LANGUAGES, Ranges, language_of
 
-CHINESE = frozenset({"zh", "yue"})
-UNSPACED = CHINESE | {"ja", "th", "lo", "km", "my", "bo"}
-"""Languages whose words are not set apart by spaces: counted by characters."""
-
-_UNSPACED_RANGES = (
+_UNSPACED_LETTERS: Ranges = (
+    *HAN,
+    *HAN_MARKS,
+    *KANA,
     (0x0E00, 0x109F),  # Thai, Lao, Tibetan, Burmese
     (0x1780, 0x17FF),  # Khmer
-    (0x3040, 0x30FF),  # kana
-    (0x31F0, 0x31FF),
 )
+_LANGUAGES_OF_CHARACTERS = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}
+"""That `language_of` tells by their letters, and the tokenisers for words at spaces do not know."""
 _ENGLISH_WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -29,8 +28,8 @@ def replies_of(outcomes: Sequence[Outcome], context: MetricContext, title: str) 
     """The replies that a metric over words can score.
 
     Raises:
-        EvalError: there are none, one has an empty reference, or they are Chinese but called another language:
-            cut at spaces, good and bad replies alike would score 0.
+        EvalError: there are none, one has an empty reference, or they are Chinese, Japanese or Korean but called
+            another language: cut at spaces, good and bad replies alike would score 0.
     """
     replies = outcomes_of(ReplyOutcome, outcomes, title)
     for reply in replies:
@@ -39,12 +38,12 @@ def replies_of(outcomes: Sequence[Outcome], context: MetricContext, title: str) 
                 f"“{reply.id}” has no reference, or an empty one, and cannot be scored by {title}.",
                 hint="Leave that row out, or give it a reference.",
             )
-    is_spaced = context.language not in UNSPACED and context.language != "ko"
-    if is_spaced and is_mostly_chinese("".join(reference for reply in replies for reference in reply.references)):
+    letters = language_of([reference for reply in replies for reference in reply.references])
+    if letters in _LANGUAGES_OF_CHARACTERS and context.language not in UNSPACED_LANGUAGES | {"ko"}:
         raise EvalError(
-            f"{title} would cut Chinese at its spaces, as if it were “{context.language}”, and the score would say "
-            "nothing.",
-            hint="Name the language of the rows: --language zh.",
+            f"{title} would cut {_LANGUAGES_OF_CHARACTERS[letters]} at its spaces, as if it were "
+            f"“{context.language}”, and the score would say nothing.",
+            hint=f"Name the language of the rows: --language {letters}.",
         )
     return replies
 
@@ -99,4 +98,4 @@ def tokenizer_for(language: str) -> Tokenizer:
 
 def _is_unspaced(character: str) -> bool:
     code = ord(character)
-    return is_cjk(character) or any(low <= code <= high for low, high in _UNSPACED_RANGES)
+    return any(low <= code <= high for low, high in _UNSPACED_LETTERS)

@@ -6,7 +6,9 @@ captions of one picture are not independent.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from math import comb
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -54,9 +56,16 @@ class RecallAtRank:
             EvalError: no query of this direction.
         """
         ranks, is_ours, candidates = _ranks(outcomes, self._direction, self.info.title)
-        chance = f"{100 * min(1.0, self._depth / candidates):.3g}"
-        signature = f"candidates:{candidates}|chance:{chance}%(k/candidates)|ties:against"
+        right = self._right_answers(outcomes_of(RankOutcome, outcomes, self.info.title))
+        chance = f"{100 * np.mean([_chance(number, candidates, self._depth) for number in right]):.3g}"
+        signature = f"candidates:{candidates}|chance:{chance}%|ties:against"
         return ratio_scorer(is_ours & (ranks <= self._depth), is_ours, signature, scale=100)
+
+    def _right_answers(self, queries: Sequence[RankOutcome]) -> list[int]:
+        """Of each query of this direction: a caption has one picture, a picture all captions that ask for it."""
+        captions = Counter(query.group for query in queries if query.direction == "text-to-image")
+        ours = [query for query in queries if query.direction == self._direction]
+        return [captions[query.group] or 1 if self._direction == "image-to-text" else 1 for query in ours]
 
 
 class MedianRank:
@@ -82,8 +91,7 @@ class MedianRank:
             EvalError: no query of this direction.
         """
         ranks, is_ours, candidates = _ranks(outcomes, self._direction, self.info.title)
-        chance = f"{(candidates + 1) / 2:g}"
-        signature = f"candidates:{candidates}|chance:{chance}|ties:against"
+        signature = f"candidates:{candidates}|ties:against"
         return MedianScorer(ranks, signature, is_scored=is_ours)
 
 
@@ -102,6 +110,11 @@ def _ranks(
             hint="Score the runs apart.",
         )
     return np.array([query.rank for query in queries], dtype=np.float64), is_ours, sizes.pop()
+
+
+def _chance(right: int, candidates: int, depth: int) -> float:
+    """How likely one of the right ones is among the first, in a random order."""
+    return 1 - comb(candidates - right, depth) / comb(candidates, depth) if depth < candidates else 1.0
 
 
 METRICS = tuple(

@@ -15,14 +15,10 @@ from typing import TYPE_CHECKING, Literal
 from mmchat.errors import EvalError
 from mmchat.evals.base import MetricContext, MetricInfo, Outcome, ReplyOutcome, Scorer
 from mmchat.evals.metrics.additive import outcomes_of, ratio_scorer
-from mmchat.script import is_mostly_chinese
+from mmchat.script import CHINESE_LANGUAGES, UNSPACED_LANGUAGES, is_mostly_chinese
 
 if TYPE_CHECKING:
     from jiwer import CharacterOutput, WordOutput
-
-UNSPACED_LANGUAGES = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my"})
-"""Written without spaces between words, so that there are no words to count."""
-CHINESE_LANGUAGES = frozenset({"zh", "yue"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ kin were trained with (sentence-transformers' MultipleNegativesRankingLoss)."""
 RUNNERS_UP = 4
 TEXTS_AT_ONCE = 128
 IMAGES_AT_ONCE = 16
+TIE = 1e-6
+"""Probabilities this near are equal."""
 _MIN_PROBABILITY = 1e-12
 _SHOWN_LABELS = 10
 
@@ -50,8 +52,8 @@ class LabelTask:
     """Chosen classes. Keeps `evals.base.Task`.
 
     Untrained, a text goes by its cosine with the labels' names, a picture by the vision model's `tag`, and a
-    row with both by the product of the two distributions. With training rows a linear head decides, over the
-    classes of those rows.
+    row with both by the product of the two distributions; ties count against the model. With training rows a
+    linear head decides, over the classes of those rows.
     """
 
     name: TaskName = "label"
@@ -236,8 +238,8 @@ def _embedder_name(model: str, models: Models) -> str:
 
 
 def _outcome(sample: LabelSample, classes: Sequence[str], probabilities: NDArray[np.float64]) -> LabelOutcome:
-    order = np.argsort(-probabilities, kind="stable")
-    best = int(order[0])
+    order = _order(probabilities, classes, sample.label)
+    best = order[0]
     return LabelOutcome(
         id=sample.id,
         group=sample.group,
@@ -246,8 +248,20 @@ def _outcome(sample: LabelSample, classes: Sequence[str], probabilities: NDArray
         label=sample.label,
         predicted=classes[best],
         confidence=min(1.0, float(probabilities[best])),
-        runners_up=tuple((classes[int(at)], float(probabilities[at])) for at in order[1 : 1 + RUNNERS_UP]),
+        runners_up=tuple((classes[at], float(probabilities[at])) for at in order[1 : 1 + RUNNERS_UP]),
     )
+
+
+def _order(probabilities: NDArray[np.float64], classes: Sequence[str], label: str) -> list[int]:
+    """Places in `classes` from the likeliest on; of equally likely ones the right one comes last.
+
+    An encoder that does not know a script gives many labels one vector, and must not be right by the alphabet.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    best = probabilities[order[0]]
+    tied = [int(at) for at in order if probabilities[at] >= best - TIE]
+    wrong_first = sorted(tied, key=lambda at: classes[at] == label)
+    return [*wrong_first, *(int(at) for at in order[len(tied) :])]
 
 
 def _file_name(sample: LabelSample) -> str:

@@ -73,31 +73,21 @@ class LikelihoodTask:
     ) -> Iterator[Outcome]:
         language_model = _scoring(model, models)
         texts = cast(Sequence[LikelihoodSample], batch)
-        prompts: list[tuple[Message, ...]] = []
-        pieces: list[str] = []
-        owners: list[int] = []
-        for index, sample in enumerate(texts):
-            prompt = _prompt(sample, model, models, language_model)
-            for piece in (sample.text,) if prompt else _pieces(sample.text, language_model):
-                prompts.append(prompt)
-                pieces.append(piece)
-                owners.append(index)
-        found = language_model.likelihoods(prompts, pieces, cancel)
-        for index, sample in enumerate(texts):
-            own = [at for at, owner in enumerate(owners) if owner == index]
-            if own[-1] < len(found):  # a cancelled batch holds fewer; only whole texts count
-                yield _outcome(sample, [found[at] for at in own])
+        prompts = [_prompt(sample, model, models, language_model) for sample in texts]
+        found = language_model.likelihoods(prompts, [sample.text for sample in texts], cancel)
+        for sample, each in zip(texts, found, strict=False):  # a cancelled batch holds fewer
+            yield _outcome(sample, each)
 
 
-def _outcome(sample: LikelihoodSample, found: Sequence[Likelihood]) -> LikelihoodOutcome:
+def _outcome(sample: LikelihoodSample, found: Likelihood) -> LikelihoodOutcome:
     return LikelihoodOutcome(
         id=sample.id,
         group=sample.group,
         language=sample.language,
         question=sample.question,
         text=sample.text,
-        nats=sum(each.nats for each in found),
-        tokens=sum(each.tokens for each in found),
+        nats=found.nats,
+        tokens=found.tokens,
         bytes=len(sample.text.encode()),
     )
 
@@ -145,14 +135,3 @@ def _prompt(
 def _reply_tokens(sample: LikelihoodSample, language_model: ScoringLanguageModel) -> int:
     """At least as many tokens as the text has: the template's own are counted with it."""
     return language_model.count_tokens((Message("user", sample.text),)) + SPARE_TOKENS
-
-
-def _pieces(text: str, language_model: ScoringLanguageModel) -> list[str]:
-    """A plain text in as few halves of halves as fit the context, cut at blanks; each is read by itself."""
-    tokens = language_model.count_tokens((Message("user", text),)) + SPARE_TOKENS
-    if tokens <= language_model.context_tokens or len(text) < 2:
-        return [text]
-    middle = len(text) // 2
-    blank = max(text.rfind(" ", 0, middle), text.rfind("\n", 0, middle))
-    cut = blank if blank > 0 and text[:blank].strip() else middle
-    return [*_pieces(text[:cut], language_model), *_pieces(text[cut:], language_model)]

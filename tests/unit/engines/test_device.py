@@ -48,6 +48,11 @@ def test_there_is_at_least_one_thread() -> None:
     assert device.usable_threads() >= 1
 
 
+def test_processes_of_torchrun_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "100000")
+    assert device.usable_threads() == 1
+
+
 def test_the_variable_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(device.THREADS_VARIABLE, "3")
     assert device.usable_threads() == 3

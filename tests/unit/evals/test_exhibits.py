@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from mmchat.evals.base import Exhibit, LabelOutcome, RecallOutcome
+from mmchat.evals.base import LabelOutcome, RecallOutcome
 from mmchat.evals.exhibits import SHOWN_CLASSES, SHOWN_PAIRS, exhibits_of
+from mmchat.evals.results import Exhibit
 
 
 def tables(rows: Sequence[tuple[str, str, float]]) -> tuple[Exhibit, ...]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmchat.evals.base import Comparison, ModelFacts
 from mmchat.evals.registry import metric_info
+from mmchat.evals.results import Comparison, ModelFacts
 from mmchat.evals.stats import MIN_GROUPS, Estimate
 from mmchat.evals.verdicts import MANY_VERDICTS, differences_besides, sentences, verdict
 

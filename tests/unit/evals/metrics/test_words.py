@@ -24,6 +24,7 @@ from mmchat.evals.metrics.bleu import bleu_tokenizer
 from mmchat.evals.metrics.overlap import exact_match, token_f1
 from mmchat.evals.metrics.replies import EnglishWords, WordsAndCharacters
 from mmchat.evals.registry import load_metric, metrics_for
+from mmchat.script import language_of
 from mmchat.weights.store import WeightsStore
 
 NAMES = tuple(info.name for info in metrics_for("dialogue"))
@@ -43,7 +44,7 @@ def replies(rows: Sequence[tuple[str, Sequence[str]]], language: str = "en") -> 
 
 
 def context(language: str = "en") -> MetricContext:
-    return MetricContext(language, ScriptedEmbedder(), ("en",))
+    return MetricContext(language, ScriptedEmbedder(), ("en", "zh", "ja", "ko"))
 
 
 def whole(name: str, rows: Sequence[tuple[str, Sequence[str]]], language: str = "en") -> float:
@@ -64,6 +65,15 @@ def test_order_does_not_matter_and_scores_stay_in_range(
     if name.startswith("dist") and math.isnan(score):
         return  # no reply is long enough
     assert (-1 if name == "embedding" else 0) <= score <= RANGES.get(name, 100 + 1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40)
+@given(reply=st.text(max_size=30), reference=st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip())))
+def test_any_characters_at_all_are_scored_or_refused_in_words(name: str, reply: str, reference: str) -> None:
+    language = language_of([reference]) or "en"
+    score = whole(name, [(reply, [reference])], language)
+    assert score >= -1 or (name.startswith("dist") and math.isnan(score))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("dist")])
@@ -107,6 +117,22 @@ def test_what_cannot_be_scored_is_said(name: str) -> None:
         metric.scorer(replies([("a", ["b"]), ("a", ["b", " "])]), context())
     with pytest.raises(EvalError, match="another kind of outcome"):
         metric.scorer([LikelihoodOutcome("x", "x", "en", "", "text", 1.0, 1, 4)], context())
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "word"),
+    [
+        ("明日は映画を見に行きます。", "ja", "Japanese"),
+        ("내일 영화를 보러 갑니다.", "ko", "Korean"),
+        ("明天去看电影。", "zh", "Chinese"),
+    ],
+)
+def test_languages_of_characters_are_not_cut_at_spaces(text: str, language: str, word: str) -> None:
+    with pytest.raises(EvalError, match=f"would cut {word} at its spaces") as caught:
+        whole("bleu", [(text, [text])], "en")
+    assert f"--language {language}" in caught.value.hint
+    assert whole("bleu", [(text, [text])], language) == pytest.approx(100)
+    assert whole("rouge-1", [(text, [text])], language) == 100
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from mmchat.engines.process_group import SoleProcess, open_process_group
+from mmchat.errors import UsageError
+
+ALL = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+
+
+@pytest.mark.parametrize("variables", [{}, {"RANK": "3"}, {"WORLD_SIZE": "4"}, {"RANK": "0", "WORLD_SIZE": "1"}])
+def test_one_process_is_alone(variables: dict[str, str]) -> None:
+    group = open_process_group(variables)
+    assert isinstance(group, SoleProcess)
+    assert (group.rank, group.size) == (0, 1)
+    assert group.share("hello") == ("hello",)
+    group.close()
+
+
+@pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("-1", "2"), ("x", "2"), ("0", ""), ("0", "0")])
+def test_variables_that_contradict_each_other_are_named(rank: str, size: str) -> None:
+    with pytest.raises(UsageError, match=f"RANK={rank} and WORLD_SIZE={size} do not name a process"):
+        open_process_group({**ALL, "RANK": rank, "WORLD_SIZE": size})
+
+
+@pytest.mark.parametrize("name", ["MASTER_ADDR", "MASTER_PORT"])
+def test_variables_that_are_missing_are_named(name: str) -> None:
+    with pytest.raises(UsageError, match=f"but {name} is not set"):
+        open_process_group({key: value for key, value in ALL.items() if key != name})
+
+
+def test_one_process_needs_no_torch() -> None:
+    code = "import sys, mmchat.engines.process_group as p; p.open_process_group({}); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -16,6 +16,7 @@ TurnStatus = Literal["complete", "streaming", "stopped", "failed"]
 AttachmentKind = Literal["image", "audio"]
 ModelKind = Literal["lm", "asr", "vision", "embed"]
 FinishReason = Literal["stop", "length", "cancelled", "repetition"]
+Mark = Literal["good", "bad"]
 
 
 # --- what a language model reads and writes -----------------------------------------------------
@@ -208,6 +209,15 @@ class Recalled:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """What the user thinks of a reply; at least one of the fields says something."""
+
+    mark: Mark | None = None
+    better: str = ""
+    """What the reply should have been; empty where the user did not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One message of a conversation, as stored."""
 
@@ -226,6 +236,7 @@ class Turn:
     recalled: tuple[Recalled, ...] = ()
     notice: str = ""
     """Why a reply ended early, in words; empty when it ended by itself."""
+    rating: Rating | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from mmchat.chat.worth import is_small_talk, worth_telling
 from mmchat.domain import (
     AttachmentRead,
     GenerateOptions,
+    Mark,
     Notice,
     PromptReady,
+    Rating,
     Recalled,
     ReplyEnded,
     ReplyEvent,
@@ -63,6 +65,8 @@ class SessionSettings:
     should_recall: bool = True
     window_tokens: int = 0
     """The most tokens a prompt may take; 0: what the model's context leaves."""
+    is_temporary: bool = False
+    """Whether the store goes with the program, so that nothing of it can be used later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,67 @@ class ChatSession:
             raise UsageError("There is no message to regenerate.", hint="Send one first.")
         self._regenerations += 1
         yield from self._answer(turns[asked], cancel, replaced=[turn.id for turn in turns[asked + 1 :]])
+
+    # --- rating ---------------------------------------------------------------------------------
+
+    def rate(self, mark: Mark) -> Turn:
+        """Mark the last reply; the same mark again takes it back, the other one replaces it.
+
+        Returns:
+            The reply, with its rating as it is now.
+
+        Raises:
+            UsageError: there is no reply that can be rated, or the conversation is not kept.
+        """
+        reply = self._rateable_reply()
+        rating = reply.rating or Rating()
+        return self._set_rating(reply, replace(rating, mark=None if rating.mark == mark else mark))
+
+    def improve(self, text: str) -> Turn:
+        """Say what the last reply should have been. It is kept beside the reply, which stays as it is.
+
+        Raises:
+            UsageError: as for `rate`; or the text is empty or the reply's own.
+        """
+        reply, better = self._rateable_reply(), text.strip()
+        if not better:
+            raise UsageError("There is no better text.", hint="Say what the reply should have been: /better TEXT")
+        if better == reply.text.strip():
+            raise UsageError("These are the reply's own words.", hint="/good says that they are right.")
+        return self._set_rating(reply, replace(reply.rating or Rating(), better=better))
+
+    def unrate(self) -> Turn:
+        """Take back all that was said of the last reply.
+
+        Raises:
+            UsageError: as for `rate`; or nothing was said of it.
+        """
+        reply = self._rateable_reply()
+        if reply.rating is None:
+            raise UsageError("The last reply is not rated.")
+        return self._set_rating(reply, Rating())
+
+    def last_reply(self) -> Turn | None:
+        """The newest reply that stands in the conversation."""
+        return next((turn for turn in reversed(self.turns()) if turn.role == "assistant"), None)
+
+    def _rateable_reply(self) -> Turn:
+        if self._settings.is_temporary:
+            raise UsageError(
+                "This conversation is not kept, so a rating would be lost with it.",
+                hint="Talk without --no-log to rate replies.",
+            )
+        reply = self.last_reply()
+        if reply is None:
+            raise UsageError("There is no reply to rate yet.")
+        if reply.status == "streaming":
+            raise UsageError("The reply is still being written.", hint="Rate it when it has ended.")
+        if not reply.text.strip():
+            raise UsageError("The last reply has no words, so there is nothing to rate.")
+        return reply
+
+    def _set_rating(self, reply: Turn, rating: Rating) -> Turn:
+        return self._store.rate_reply(reply.id, rating if rating != Rating() else None)
 
     # --- the steps of a turn --------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
 from mmchat.chat.session import UserInput
+from mmchat.cli import plain_ratings
 from mmchat.cli.output import print_error, print_error_text, print_text
 from mmchat.cli.replies import read_turn, shorten
 from mmchat.errors import MmchatError, UsageError
@@ -109,6 +110,8 @@ class PlainChat:
             self.say(f"Going on with {_title(session)} ({session.turn_count} messages).")
             for turn in self.conversation.turns()[-2:]:
                 self.say((YOU if turn.role == "user" else MODEL) + turn.text)
+                if turn.rating is not None:
+                    self.say(f"(rated: {plain_ratings.rating_words(turn.rating)})")
         self.say("Type a message and press Enter. /help lists the commands, /quit leaves.")
         for path in self._files:
             self.say(f"Attached {path.name} to your first message.")
@@ -233,7 +236,8 @@ class PlainChat:
     # --- commands -------------------------------------------------------------------------------
 
     def _run_command(self, message: str) -> None:
-        word, _, argument = message.strip().removeprefix("/").partition(" ")
+        word, *rest = message.strip().removeprefix("/").split(maxsplit=1)
+        argument = rest[0] if rest else ""
         command = COMMANDS.get(_ALIASES.get(word.lower(), word.lower()))
         if command is None:
             raise UsageError(f"Unknown command '/{plain_line(word)}'.", hint="/help lists the commands.")
@@ -321,7 +325,7 @@ class PlainChat:
 
     def explain(self, _argument: str) -> None:
         """`/why`."""
-        reply = next((turn for turn in reversed(self.conversation.turns()) if turn.role == "assistant"), None)
+        reply = self.conversation.last_reply()
         if reply is None:
             raise UsageError("There is no reply to explain yet.")
         if window := reply.window:
@@ -345,6 +349,10 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("image", "PATH", "Attach a picture to the next message", PlainChat.attach),
         PlainCommand("audio", "PATH", "Attach a sound file to the next message", PlainChat.attach),
         PlainCommand("regen", "", "Draw the last reply anew", PlainChat.regenerate),
+        PlainCommand("good", "", "Mark the last reply as good; again takes it back", plain_ratings.mark_good),
+        PlainCommand("bad", "", "Mark the last reply as bad; again takes it back", plain_ratings.mark_bad),
+        PlainCommand("better", "TEXT", "Say what the last reply should have been", plain_ratings.give_better),
+        PlainCommand("unrate", "", "Take back all you said of the last reply", plain_ratings.take_back),
         PlainCommand("why", "", "What the last reply was drawn from, and what it cost", PlainChat.explain),
         PlainCommand("model", "[NAME]", "List the language models, or switch", PlainChat.switch_model),
         PlainCommand("new", "", "Start a new conversation", PlainChat.start_new),

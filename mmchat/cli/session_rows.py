@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,18 +131,36 @@ def write_export(
         row = dialogue_row(session, turns, path_of)
         skipped += len(turns) - len(row["messages"])
         if row["messages"]:
-            texts.append(json.dumps(row, ensure_ascii=False) + "\n")
+            texts.append(_line(row))
     text = ("\n" if file_format == "md" else "").join(texts)
-    if output is None:
-        print_text(_escaped(text) if file_format == "jsonl" else text, end="")
-    else:
-        try:
-            output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise MemoryStoreError(
-                f"{output} could not be written: {error.strerror or error}.", hint="Check the folder."
-            ) from error
+    _write(_escaped(text) if file_format == "jsonl" and output is None else text, output)
     narrate(f"Exported {len(texts)} conversations" + (f", without {skipped} empty turns." if skipped else "."))
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], output: Path | None) -> None:
+    """Write rows as JSON Lines to a file or stdout.
+
+    Raises:
+        MemoryStoreError: the file cannot be written.
+    """
+    text = "".join(_line(row) for row in rows)
+    _write(_escaped(text) if output is None else text, output)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        print_text(text, end="")
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MemoryStoreError(
+            f"{output} could not be written: {error.strerror or error}.", hint="Check the folder."
+        ) from error
 
 
 def _escaped(lines: str) -> str:

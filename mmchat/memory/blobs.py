@@ -92,6 +92,15 @@ class BlobFolder:
         """Delete a blob; one that is already gone is fine."""
         self.path(file).unlink(missing_ok=True)
 
+    def problems(self, file: str, size_bytes: int) -> list[str]:
+        """What is wrong with a blob, in words."""
+        path = self.path(file)
+        if not path.is_file():
+            return [f"the kept file {path} is missing"]
+        if path.stat().st_size != size_bytes:
+            return [f"the kept file {path} does not have its {size_bytes} bytes"]
+        return []
+
     def _copy(self, opened: BinaryIO, media_type: str) -> Blob:
         private_dir(self.folder)
         temporary = self.folder / f".{new_id()}.part"

@@ -23,18 +23,24 @@ def dialogue_row(session: Session, turns: Sequence[Turn], path_of: PathOf) -> di
         turns: oldest first.
         path_of: how an attachment's file is named in the row.
     """
-    row: dict[str, Any] = {"messages": []}
+    row: dict[str, Any] = {"messages": messages_of(turns, path_of)}
     if session.title:
         row["title"] = session.title
     if session.persona:
         row["persona"] = session.persona
+    return row
+
+
+def messages_of(turns: Sequence[Turn], path_of: PathOf) -> list[dict[str, Any]]:
+    """Turns as the messages of a row; those without words and files are left out."""
+    messages: list[dict[str, Any]] = []
     for turn in turns:
         parts: list[dict[str, str]] = [{"type": each.kind, each.kind: path_of(each)} for each in turn.attachments]
         if turn.text and parts:
             parts.append({"type": "text", "text": turn.text})
         if turn.text or parts:
-            row["messages"].append({"role": turn.role, "content": parts or turn.text})
-    return row
+            messages.append({"role": turn.role, "content": parts or turn.text})
+    return messages
 
 
 def markdown(session: Session, turns: Sequence[Turn], path_of: PathOf) -> str:
@@ -58,6 +64,10 @@ def markdown(session: Session, turns: Sequence[Turn], path_of: PathOf) -> str:
         lines.append(turn.text)
         if turn.status != "complete":
             lines += ["", f"*({turn.notice or turn.status})*"]
+        if turn.rating is not None and turn.rating.mark:
+            lines += ["", f"*(rated {turn.rating.mark})*"]
+        if turn.rating is not None and turn.rating.better:
+            lines += ["", "*(better:)*", "", *(f"> {line}".rstrip() for line in turn.rating.better.splitlines())]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mmchat.domain import Attachment, Heard, Recalled, Seen, Segment, Session, Tag, Turn, Usage, Window
+from mmchat.domain import Attachment, Heard, Mark, Rating, Recalled, Seen, Segment, Session, Tag, Turn, Usage, Window
 from mmchat.memory.database import Row
 
 BlobPath = Callable[[str], Path]
+
+_MARKS: dict[int, Mark] = {1: "good", -1: "bad"}
+"""The column `rating`; 0 where there is only a better text, in `note`."""
 
 
 def to_json(value: Heard | Seen | Usage | Window | None) -> str | None:
@@ -71,7 +74,7 @@ def attachment_from_row(row: Row, blob_path: BlobPath) -> Attachment:
 
 
 def turn_from_row(row: Row, attachments: Sequence[Attachment], recallable: Mapping[str, Recalled]) -> Turn:
-    """Needs the columns of `turns`; `recallable` holds the turns its `recalled` may refer to."""
+    """Needs the columns of `turns` and `ratings`; `recallable` holds the turns its `recalled` may refer to."""
     return Turn(
         id=row["id"],
         session_id=row["session_id"],
@@ -87,7 +90,18 @@ def turn_from_row(row: Row, attachments: Sequence[Attachment], recallable: Mappi
         window=Window(**json.loads(row["context"])) if row["context"] else None,
         recalled=_recalled_from_json(row["recalled"], recallable),
         notice=row["notice"],
+        rating=rating_from_row(row),
     )
+
+
+def rating_from_row(row: Row) -> Rating | None:
+    """Needs the columns of `ratings`, all NULL where nothing was said of the turn."""
+    return None if row["rating"] is None else Rating(_MARKS.get(row["rating"]), row["note"])
+
+
+def rating_to_number(mark: Mark | None) -> int:
+    """A mark as the column `rating` has it."""
+    return next((number for number, each in _MARKS.items() if each == mark), 0)
 
 
 def recalled_from_row(row: Row, attachments: Sequence[Attachment], score: float) -> Recalled:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database
 
-from mmchat.domain import Turn
+from mmchat.domain import Rating, Turn
 from mmchat.errors import UsageError
 from mmchat.memory import rows as convert
 from mmchat.memory.blobs import Blob, BlobFolder, NewAttachment
@@ -122,8 +122,23 @@ def copy_turns(db: Database, kept: Iterable[Turn], fork_id: str) -> None:
             " SELECT owner_kind, ?, model, vector FROM embeddings WHERE owner_kind = 'turn' AND owner = ?",
             [copied, number],
         )
+        db.execute(
+            "INSERT INTO ratings (turn_id, rating, note, created_at)"
+            " SELECT ?, rating, note, created_at FROM ratings WHERE turn_id = ?",
+            [copy_id, turn.id],
+        )
         index_turn(db, copy_id)
         parent_id = copy_id
+
+
+def write_rating(db: Database, turn_id: str, rating: Rating | None) -> None:
+    """Put a rating in the place of the one before; none for a turn that was deleted meanwhile."""
+    db.execute("DELETE FROM ratings WHERE turn_id = ?", [turn_id])
+    if rating is not None:
+        db.execute(
+            "INSERT INTO ratings (turn_id, rating, note, created_at) SELECT id, ?, ?, ? FROM turns WHERE id = ?",
+            [convert.rating_to_number(rating.mark), storable(rating.better), now_text(), turn_id],
+        )
 
 
 def blobs_of_session(db: Database, session_id: str) -> list[tuple[str, str]]:

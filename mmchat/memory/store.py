@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmchat.domain import (
-    Attachment,
-    Heard,
-    Recalled,
-    Role,
-    Seen,
-    Session,
-    Turn,
-    TurnStatus,
-    Usage,
-    Window,
-)
+from mmchat.domain import Attachment, Heard, Rating, Recalled, Role, Seen, Session, Turn, TurnStatus, Usage, Window
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory import rows as convert
 from mmchat.memory.blobs import BlobFolder, NewAttachment
@@ -31,6 +20,7 @@ from mmchat.memory.statements import (
     insert_session,
     insert_turn,
     session_filter,
+    write_rating,
 )
 from mmchat.memory.text_search import storable
 from mmchat.memory.writers import Writers
@@ -41,6 +31,7 @@ _SESSIONS = """
 SELECT s.*, (SELECT count(*) FROM turns t WHERE t.session_id = s.id AND NOT t.is_retired) AS turn_count
 FROM sessions s
 """
+_TURNS = "SELECT t.*, r.rating, r.note FROM turns t LEFT JOIN ratings r ON r.turn_id = t.id"
 _ATTACHMENTS = "SELECT a.*, b.size_bytes, b.media_type, b.file FROM attachments a JOIN blobs b USING (sha256)"
 
 
@@ -278,13 +269,19 @@ class MemoryStore:
         with self.file.write() as db:
             db.execute("UPDATE turns SET is_retired = 1 WHERE id = ?", [turn_id])
 
+    def rate_reply(self, turn_id: str, rating: Rating | None) -> Turn:
+        """Keep a rating in the place of the one before; None takes it back."""
+        with self.file.write() as db:
+            write_rating(db, turn_id, rating)
+        return self.get_turn(turn_id)
+
     def turns(self, session_id: str) -> tuple[Turn, ...]:
         """The conversation, oldest first; replies that a dead process left `streaming` come back `stopped`."""
         where = "t.session_id = ? AND NOT t.is_retired"
-        found = self.file.rows(f"SELECT t.* FROM turns t WHERE {where} ORDER BY t.position", (session_id,))
+        found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", (session_id,))
         if any(row["status"] == "streaming" and not self._writers.is_alive(row["writer"]) for row in found):
             self._stop_orphans()
-            found = self.file.rows(f"SELECT t.* FROM turns t WHERE {where} ORDER BY t.position", (session_id,))
+            found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", (session_id,))
         return self._turns_from_rows(found, where, (session_id,))
 
     def get_turn(self, turn_id: str) -> Turn:
@@ -293,7 +290,7 @@ class MemoryStore:
         Raises:
             UsageError: no such turn.
         """
-        found = self.file.rows("SELECT t.* FROM turns t WHERE t.id = ?", (turn_id,))
+        found = self.file.rows(f"{_TURNS} WHERE t.id = ?", (turn_id,))
         if not found:
             raise UsageError(f"No turn '{turn_id}'.", hint="It may have been deleted with its conversation.")
         return self._turns_from_rows(found, "t.id = ?", (turn_id,))[0]
@@ -323,11 +320,7 @@ class MemoryStore:
         problems = self.file.check_integrity()
         if not problems:
             for row in self.file.rows("SELECT file, size_bytes FROM blobs"):
-                path = self.blobs.path(row["file"])
-                if not path.is_file():
-                    problems.append(f"the kept file {path} is missing")
-                elif path.stat().st_size != row["size_bytes"]:
-                    problems.append(f"the kept file {path} does not have its {row['size_bytes']} bytes")
+                problems += self.blobs.problems(row["file"], row["size_bytes"])
         return problems
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from mmchat.tui.text import clean, one_line, plural
 from mmchat.tui.widgets.turns import ErrorView
 
 if TYPE_CHECKING:
+    from mmchat.chat.session import ChatSession
+    from mmchat.domain import Turn
     from mmchat.tui.app import MmchatApp
     from mmchat.tui.screens.chat import ChatScreen
 
@@ -26,6 +29,8 @@ class Actions:
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:
         """Carry out a command; an error is shown in the transcript."""
         try:
+            if draft is not None and name == "better":
+                argument = "".join(draft.words.split(maxsplit=1)[1:])  # a folded paste in full
             if name in ("image", "audio", "attach"):
                 await self._attach(name, argument, draft)
             else:
@@ -74,6 +79,46 @@ class Actions:
         else:
             self._chat.watch_models()
             self._chat.flow.regenerate()
+
+    async def do_good(self, argument: str) -> None:
+        """Mark the last reply as good."""
+        self._rate(lambda session: session.rate("good"))
+
+    async def do_bad(self, argument: str) -> None:
+        """Mark the last reply as bad."""
+        self._rate(lambda session: session.rate("bad"))
+
+    async def do_unrate(self, argument: str) -> None:
+        """Take the rating back."""
+        self._rate(lambda session: session.unrate())
+
+    async def do_better(self, argument: str) -> None:
+        """Keep a better text beside the last reply; without one, open the reply in the box to be mended."""
+        view = self._chat.transcript.last_reply()
+        if argument or self._chat.flow.is_busy or view is None or not view.text.strip():
+            self._rate(lambda session: session.improve(argument))
+            return
+        begun = view.rating.better if view.rating is not None and view.rating.better else view.text.strip()
+        if not self._chat.composer.draft.is_empty:
+            self._chat.composer.remember(self._chat.composer.draft)
+        self._chat.composer.draft = Draft(f"/better {clean(begun)}")
+        self._chat.composer.focus()
+        self._chat.activity.set_hint("Mend the words; Enter keeps them as the better reply.")
+
+    def _rate(self, change: Callable[[ChatSession], Turn]) -> None:
+        if self._chat.flow.is_busy:
+            self._chat.activity.set_hint("A reply is running. Rate it when it has ended.")
+            return
+        try:
+            reply = change(self._chat.session)
+        except UsageError as error:  # nothing to rate, or no way to: an answer, no failure
+            self._chat.activity.set_hint(f"{error.message} {error.hint}".rstrip())
+            return
+        self._chat.transcript.show_rating(reply)
+        if reply.rating is None:
+            self._chat.activity.set_hint("The reply is not rated any more.")
+        else:
+            self._chat.activity.set_hint("Kept for finetuning: mmchat sessions export --rated")
 
     async def do_stop(self, argument: str) -> None:
         """Stop the reply."""

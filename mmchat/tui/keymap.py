@@ -15,6 +15,8 @@ DEFAULT_KEYS: Mapping[str, str] = {
     "attach": "ctrl+o",
     "voice": "ctrl+t,f2",
     "regen": "ctrl+r",
+    "good": "f3",
+    "bad": "f4",
     "latest": "ctrl+end",
     "palette": "ctrl+p",
     "quit": "ctrl+q",

@@ -21,6 +21,7 @@ from mmchat.domain import (
     Message,
     ModelSummary,
     PromptReady,
+    Rating,
     ReplyDelta,
     ReplyEnded,
     ReplyEvent,
@@ -70,6 +71,25 @@ class FakeSession:
         self.info = replace(self.info, title=title)
         self.desk.infos[self.info.id] = self.info
         return self.info
+
+    def rate(self, mark: Any) -> Turn:
+        rating = self.last().rating or Rating()
+        return self._keep(replace(rating, mark=None if rating.mark == mark else mark))
+
+    def improve(self, text: str) -> Turn:
+        return self._keep(replace(self.last().rating or Rating(), better=text))
+
+    def unrate(self) -> Turn:
+        return self._keep(Rating())
+
+    def last(self) -> Turn:
+        if not self.stored or self.stored[-1].role != "assistant":
+            raise UsageError("There is no reply to rate yet.")
+        return self.stored[-1]
+
+    def _keep(self, rating: Rating) -> Turn:
+        self.stored[-1] = replace(self.last(), rating=rating if rating != Rating() else None)
+        return self.stored[-1]
 
     def reply(self, user_input: UserInput, cancel: Event) -> Iterator[ReplyEvent]:
         self.sent.append(user_input)

@@ -68,7 +68,7 @@ class ChatScreen(Screen[None]):
         Binding(DEFAULT_KEYS["latest"], "to_end", "Latest", show=False, id="latest"),
         *(
             Binding(DEFAULT_KEYS[name], f"app.command('{name}')", name.capitalize(), show=False, id=name)
-            for name in ("new", "sessions", "help", "regen", "voice", "attach")
+            for name in ("new", "sessions", "help", "regen", "good", "bad", "voice", "attach")
         ),
     ]
 

@@ -100,6 +100,13 @@ class Transcript(Vertical):
         views = [view for view in self._turn_views() if isinstance(view, ReplyView)]
         return views[-1] if views else None
 
+    def show_rating(self, reply: Turn) -> None:
+        """Show what the user thinks of a reply now."""
+        self._turns = tuple(reply if turn.id == reply.id else turn for turn in self._turns)
+        for view in self._turn_views():
+            if isinstance(view, ReplyView) and view.turn_id == reply.id:
+                view.set_rating(reply.rating)
+
     def _turn_views(self) -> list[TurnView]:
         return [child for child in self._scroll.children if isinstance(child, UserTurnView | ReplyView)]
 

@@ -13,13 +13,15 @@ from textual.content import Content
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
-from mmchat.domain import Attachment, Recalled, Turn
+from mmchat.domain import Attachment, Rating, Recalled, Turn
 from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
 
 if TYPE_CHECKING:
     from mmchat.tui.app import MmchatApp
 
+MAX_SHOWN_BETTER = 200
+"""Columns of a better text; /better opens it whole."""
 MAX_SHOWN_LINES = 40
 """A user's turn longer than this is folded in the transcript; a click unfolds it."""
 
@@ -135,6 +137,26 @@ class RecalledLine(Static):
         self.update(Content("\n".join(lines)))
 
 
+class RatingLine(Static):
+    """What the user thinks of a reply, in words as well as in colour."""
+
+    def __init__(self, rating: Rating) -> None:
+        super().__init__(classes="rating", markup=False)
+        self.say(rating)
+
+    def say(self, rating: Rating) -> None:
+        """Show another rating."""
+        parts: list[Content] = []
+        if rating.mark == "good":
+            parts.append(Content.styled("▲ good", "$text-success"))
+        elif rating.mark == "bad":
+            parts.append(Content.styled("▼ bad", "$text-error"))
+        if rating.better:
+            better = elide(one_line(" ".join(rating.better.split())), MAX_SHOWN_BETTER)
+            parts.append(Content.assemble(("◆ better: ", "$accent"), (better, MUTED)))
+        self.update(Content("  ").join(parts))
+
+
 class ReplyView(Vertical):
     """A reply, growing or stored, with what was recalled for it and how it ended."""
 
@@ -149,6 +171,8 @@ class ReplyView(Vertical):
         self._ending = Static(classes="ending", markup=False)
         self._stream: MarkdownStream | None = None
         self.text = turn.text if turn else ""
+        self.rating = turn.rating if turn else None
+        self._rating_line: RatingLine | None = None
 
     def compose(self) -> ComposeResult:
         """Recalled notes, words, ending."""
@@ -156,6 +180,9 @@ class ReplyView(Vertical):
             yield RecalledLine(self._recalled)
         yield self._markdown
         yield self._ending
+        if self.rating is not None:
+            self._rating_line = RatingLine(self.rating)
+            yield self._rating_line
         self._show_ending(self._turn)
 
     async def append(self, text: str) -> None:
@@ -176,6 +203,19 @@ class ReplyView(Vertical):
                 await self._markdown.update(clean(turn.text))
             self.text = turn.text
         self._show_ending(turn, failed=failed, should_show_notice=should_show_notice)
+
+    def set_rating(self, rating: Rating | None) -> None:
+        """Show what the user thinks of the reply; nothing for None."""
+        self.rating = rating
+        if rating is None:
+            if self._rating_line is not None:
+                self._rating_line.remove()
+                self._rating_line = None
+        elif self._rating_line is not None:
+            self._rating_line.say(rating)
+        else:
+            self._rating_line = RatingLine(rating)
+            self.mount(self._rating_line)
 
     def _show_ending(self, turn: Turn | None, *, failed: bool = False, should_show_notice: bool = True) -> None:
         parts = []

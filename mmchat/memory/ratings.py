@@ -1,0 +1,47 @@
+"""The replies that the user rated, whether they still stand in their conversation or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmchat.domain import Session, Turn
+from mmchat.memory.store import MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class RatedReply:
+    """A reply with a rating, and what it answers."""
+
+    session: Session
+    history: tuple[Turn, ...]
+    """The conversation up to and including what is answered, oldest first."""
+    reply: Turn
+    is_variant: bool
+    """Whether another reply has taken its place."""
+
+
+def rated_replies(store: MemoryStore, sessions: Sequence[Session]) -> tuple[RatedReply, ...]:
+    """All rated replies of these conversations, variants included, in the order in which they were said."""
+    ids: dict[str, list[str]] = {}
+    for row in store.file.rows(
+        "SELECT t.id, t.session_id FROM turns t JOIN ratings r ON r.turn_id = t.id"
+        " WHERE t.role = 'assistant' ORDER BY t.position"
+    ):
+        ids.setdefault(row["session_id"], []).append(row["id"])
+    found = []
+    for session in sessions:
+        if session.id in ids:
+            turns = store.turns(session.id)
+            standing = {turn.id for turn in turns}
+            for turn_id in ids[session.id]:
+                reply = store.get_turn(turn_id)
+                found.append(RatedReply(session, _history(turns, reply), reply, reply.id not in standing))
+    return tuple(found)
+
+
+def _history(turns: Sequence[Turn], reply: Turn) -> tuple[Turn, ...]:
+    ids = [turn.id for turn in turns]
+    if reply.parent_id in ids:
+        return tuple(turns[: ids.index(reply.parent_id) + 1])
+    return tuple(turns[: ids.index(reply.id)]) if reply.id in ids else ()

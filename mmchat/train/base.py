@@ -56,6 +56,8 @@ class TrainSettings:
     """Rows between two steps of the optimiser, over all processes and accumulations."""
     micro_batch: int = 0
     """Rows at once on one device; 0: chosen by memory."""
+    is_checkpointed: bool = False
+    """Whether activations are calculated twice instead of being kept; chosen by memory."""
     learning_rate: float | None = None
     warmup_share: float = 0.05
     weight_decay: float = 0.01

@@ -1,0 +1,141 @@
+"""TRL's supervised trainer for examples whose tokens and labels are ready-made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import SFTTrainer
+
+from mmchat.train.loop import FixedOrder
+from mmchat.train.samples import IGNORED, Example
+
+Batch = dict[str, torch.Tensor]
+
+
+class Collator:
+    """Fills rows up on the right, where no token that counts looks."""
+
+    def __init__(self, pad_id: int) -> None:
+        self._pad_id = pad_id
+
+    def __call__(self, rows: Sequence[Mapping[str, Sequence[int]]]) -> Batch:
+        """Rows of `input_ids` and `labels` → (B, T) int64 each, with an `attention_mask`."""
+        ids = [row["input_ids"] for row in rows]
+        return {
+            "input_ids": _padded(ids, self._pad_id),
+            "attention_mask": _padded([[1] * len(row) for row in ids], 0),
+            "labels": _padded([row["labels"] for row in rows], IGNORED),
+        }
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
+
+
+def dataset_of(examples: Sequence[Example]) -> Dataset:
+    """Examples as the trainer takes them."""
+    return Dataset.from_dict(
+        {"input_ids": [list(each.ids) for each in examples], "labels": [list(each.labels) for each in examples]}
+    )
+
+
+class DialogueSft(FixedOrder, SFTTrainer):  # type: ignore[misc]
+    """Learns dialogue. Validation loss is in nats per supervised token, however the batches are spread."""
+
+    held_out: Mapping[str, Sequence[Example]]
+    """Name of the loss → examples; "loss" is what early stopping looks at."""
+
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """The mean loss of the supervised tokens of a whole step.
+
+        On a CPU, TRL projects every token to the vocabulary: a fifth of SmolLM2's work, most of it for labels that are
+        ignored. Here only supervised positions are. On a GPU, TRL's own fused kernel does as much.
+        """
+        if self.args.device.type != "cpu" and not self.model.config.is_encoder_decoder:
+            loss: torch.Tensor = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+            return loss + self._adalora_penalty()
+        nats, tokens = supervised_nats(model, inputs)
+        loss = nats / (tokens if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # whose gradients are averaged, not summed
+        return loss + self._adalora_penalty()
+
+    def _adalora_penalty(self) -> torch.Tensor | float:
+        """AdaLoRA's orthogonality, which PEFT only adds to a loss that the model itself computes. Source: its paper."""
+        config = getattr(self.model, "peft_config", {}).get("default")
+        if not self.model.training or config is None or config.peft_type != "ADALORA":
+            return 0.0
+        penalties = []
+        for name, weight in self.model.named_parameters():
+            if "lora_A." in name or "lora_B." in name:
+                squared = weight @ weight.T if "lora_A." in name else weight.T @ weight
+                penalties.append(torch.linalg.norm(squared - torch.eye(len(squared), device=weight.device)))
+        penalty: torch.Tensor = config.orth_reg_weight * torch.stack(penalties).mean()
+        return penalty / self.current_gradient_accumulation_steps
+
+    def evaluate(self, *_args: Any, **_options: Any) -> dict[str, float]:
+        """Score all that is held out."""
+        metrics = {f"eval_{name}": self._mean_nats(examples) for name, examples in self.held_out.items()}
+        self.model.eval()
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    @torch.no_grad()
+    def _mean_nats(self, examples: Sequence[Example]) -> float:
+        own = sorted(examples, key=lambda each: -each.tokens)[self.args.process_index :: self.args.world_size]
+        rows = [{"input_ids": each.ids, "labels": each.labels} for each in own]
+        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        self.model.eval()
+        size = self.args.per_device_eval_batch_size
+        for start in range(0, len(rows), size):
+            batch = self._prepare_inputs(self.data_collator(rows[start : start + size]))
+            with self.compute_loss_context_manager():
+                nats, tokens = supervised_nats(self.model, batch)
+            sums += torch.tensor([float(nats), float(tokens)], dtype=torch.float64, device=sums.device)
+        nats, tokens = self.accelerator.reduce(sums, "sum").tolist()
+        return float(nats / tokens)
+
+
+def supervised_nats(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The summed negative log-likelihood of the supervised tokens of a batch, and how many they are."""
+    labels = inputs["labels"]
+    core = getattr(model, "module", model)  # inside DistributedDataParallel
+    more: dict[str, torch.Tensor] = {}
+    if core.config.is_encoder_decoder:
+        more["decoder_input_ids"] = core.prepare_decoder_input_ids_from_labels(labels=labels)
+        is_wanted = labels != IGNORED
+        targets = labels[is_wanted]
+    else:
+        # What is said at a position shows in the logits of the one before it.
+        is_wanted = torch.cat([labels[:, 1:] != IGNORED, torch.zeros_like(labels[:, :1], dtype=torch.bool)], dim=1)
+        targets = labels[:, 1:][labels[:, 1:] != IGNORED]
+    with _only(core.get_output_embeddings(), is_wanted):
+        logits = model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False, **more
+        ).logits
+    nats = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
+    return nats, is_wanted.sum()
+
+
+@contextmanager
+def _only(head: torch.nn.Module, is_wanted: torch.Tensor) -> Iterator[None]:
+    """Let the head see the wanted positions alone: its logits are (N, V), N of them.
+
+    Args:
+        head: takes (B, T, D), where T may begin with virtual tokens.
+        is_wanted: (B, T) bool.
+    """
+    hook: Callable[..., Any] = lambda _, given: (given[0][:, -is_wanted.shape[1] :][is_wanted],)  # noqa: E731
+    handle = head.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -23,6 +23,7 @@ from typing import Any
 from mmchat import __version__, paths
 from mmchat.adapter_files import CONFIG_NAME, adapter_kind, changes_prompt
 from mmchat.config.model_entries import ModelEntry
+from mmchat.rows.values import RowFile
 from mmchat.train.base import Preparation, TrainResult
 
 ADAPTER = "adapter"
@@ -30,22 +31,11 @@ WEIGHTS = "weights"
 SETTINGS_NAME = "settings.json"
 CARD_NAME = "README.md"
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "open_clip_torch")
-_TABLE_BEGINS = "<!-- before and after -->"
-_TABLE_ENDS = "<!-- end -->"
 
 
 def results_dir() -> Path:
     """Where results lie, a folder each."""
     return paths.data_dir() / "models"
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A file that was trained on."""
-
-    path: Path
-    sha256: str
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ class Origin:
     base: ModelEntry
     base_revision: str = ""
     """The hub commit of the base, or the checksum of its files."""
-    data: tuple[DataFile, ...] = ()
+    data: tuple[RowFile, ...] = ()
 
 
 # --- the entry ------------------------------------------------------------------------------------
@@ -117,7 +107,7 @@ def write_settings(folder: Path, origin: Origin, preparation: Preparation, resul
                 "task": preparation.task,
                 "method": preparation.method,
                 "settings": asdict(preparation.settings),
-                "data": [{"path": str(d.path), "sha256": d.sha256, "rows": d.rows} for d in origin.data],
+                "data": [{"path": str(d.path), "sha256": d.sha256, "rows": len(d.rows)} for d in origin.data],
                 "train_rows": preparation.train_rows,
                 "validation_rows": preparation.validation_rows,
                 "trainable_parameters": result.trainable_parameters,
@@ -167,7 +157,7 @@ def write_card(
         ("time", f"{result.elapsed_s:.0f} s, {result.seconds_per_step:.2f} s a step"),
         ("software", ", ".join(f"{package} {number}" for package, number in _packages().items())),
     ]
-    data = [("file", "rows", "SHA-256"), *((d.path.name, str(d.rows), f"`{d.sha256}`") for d in origin.data)]
+    data = [("file", "rows", "SHA-256"), *((d.path.name, str(len(d.rows)), f"`{d.sha256}`") for d in origin.data)]
     parts = [
         _front_matter(origin),
         f"# {name}",
@@ -176,12 +166,21 @@ def write_card(
         "says so. What the rows may be used for is for whoever brought them to know.",
         "## Data\n\n" + _markdown(data),
         "## Training\n\n" + _markdown([("", ""), *training]),
-        f"## Before and after\n\n{_TABLE_BEGINS}\n{_comparison(table, sentences)}\n{_TABLE_ENDS}",
-        f"## Use\n\n```\nmmchat talk -m {name}\nmmchat models info {name}\nmmchat models export {name} --to gguf\n```\n\n"
-        f"Everything it was trained with is in `{SETTINGS_NAME}`.",
-        f"## Remove\n\n```\nmmchat models remove {name}\n```\n\nThis deletes this folder, and the entry in models.toml.",
+        f"## Before and after\n\n{_comparison(table, sentences)}",
+        _how_to(name, base.kind),
     ]
     _write(folder / CARD_NAME, "\n\n".join(parts) + "\n")
+
+
+def _how_to(name: str, kind: str) -> str:
+    commands = [f"mmchat models info {name}", f"mmchat models remove {name}"]
+    if kind == "lm":
+        commands = [f"mmchat talk -m {name}", f"mmchat models export {name} --to gguf", *commands]
+    lines = "\n".join(commands)
+    return (
+        f"## Use, and removal\n\n```\n{lines}\n```\n\nRemoving deletes this folder and the entry in models.toml. "
+        f"Everything it was trained with is in `{SETTINGS_NAME}`."
+    )
 
 
 def _front_matter(origin: Origin) -> str:

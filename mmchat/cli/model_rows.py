@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmchat.errors import ConfigError, ModelNotFound, WeightsError
+from mmchat.weights.manifest import tree_bytes
 from mmchat.weights.progress import format_bytes
 
 if TYPE_CHECKING:
@@ -27,19 +29,29 @@ def _notes(entry: ModelEntry, models: ModelsFile) -> list[str]:
     notes = ["default"] if _default_of(entry, models) else []
     notes += ["unpinned"] if not entry.is_pinned else []
     notes += ["gated"] if entry.is_gated else []
+    notes += [f"on {entry.base}"] if entry.base else []
     notes += ["adapter"] if entry.adapter else []
     return notes
+
+
+def _own_bytes(entry: ModelEntry, store: WeightsStore) -> int:
+    """What this model adds to the disk: an adapter, or a folder of weights beside mmchat's."""
+    places = [Path(entry.adapter)] if entry.adapter else [Path(s.target) for s in entry.sources if s.scheme == "dir"]
+    return store.size_on_disk(entry) + sum(tree_bytes(path) for path in places)
 
 
 def _here(entry: ModelEntry, store: WeightsStore) -> str:
     if not entry.needs_weights:
         return "served"
+    if entry.adapter and not Path(entry.adapter).exists():
+        return "no adapter"
     return "yes" if store.is_installed(entry) else "-"
 
 
 def list_row(entry: ModelEntry, models: ModelsFile, store: WeightsStore) -> tuple[str, ...]:
     """A line of `models list`."""
-    size = format_bytes(entry.download_bytes) if entry.download_bytes else "-"
+    own_bytes = _own_bytes(entry, store) if entry.adapter or not entry.download_bytes else entry.download_bytes
+    size = format_bytes(own_bytes) if own_bytes else "-"
     notes = ", ".join(_notes(entry, models)) or "-"
     return (entry.name, entry.kind, _here(entry, store), size, entry.license, notes, entry.description)
 
@@ -76,7 +88,7 @@ def model_object(
             "installed_revision": store.revision(entry),
             "path": str(store.path(entry)) if is_placed else None,
             "prepared_for": list(store.prepared_engines(entry)) if is_placed else [],
-            "size_on_disk_bytes": store.size_on_disk(entry),
+            "size_on_disk_bytes": _own_bytes(entry, store),
         }
     return result
 
@@ -99,8 +111,9 @@ def info_lines(entry: ModelEntry, models: ModelsFile, store: WeightsStore, engin
         ("context", f"{item['context_tokens']} tokens" if item["context_tokens"] else ""),
         ("format", entry.format if entry.needs_weights else ""),
         ("server", getattr(entry, "base_url", None) or ""),
-        *(("source", source) for source in sources),
+        ("base", entry.base or ""),
         ("adapter", entry.adapter or ""),
+        *(("source", source) for source in sources),
         ("download", format_bytes(entry.download_bytes) if entry.download_bytes else ""),
         ("here", _here(entry, store)),
         ("path", item["path"] or ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -113,21 +114,49 @@ def remove(
     is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete models from this machine. Files used where they lie, outside mmchat's folder, stay."""
+    from mmchat.cli.model_removal import Removal
     from mmchat.weights.progress import format_bytes
 
     models, store = _open()
-    entries = [models.resolve(name)[0] for name in names]
-    for entry in entries:
-        if entry.base and entry.weights_name == entry.base:
-            raise UsageError(f"'{entry.name}' has no weights of its own.", hint=f"mmchat models remove {entry.base}")
-    size = sum(store.size_on_disk(entry) for entry in entries)
-    if size == 0:
+    removals = [Removal(models.resolve(name)[0], store) for name in names]
+    for removal in removals:
+        removal.check()
+    size = sum(removal.size_bytes for removal in removals)
+    if not any(removal.is_anything for removal in removals):
         raise ModelNotFound(f"Nothing of {', '.join(names)} is on this machine.", hint="mmchat models list --installed")
     if not is_sure and not confirm(f"Delete {', '.join(names)} ({format_bytes(size)})?"):
         narrate("Nothing was deleted.")
         return
-    freed = sum(store.remove(entry) for entry in entries)
+    freed = sum(removal.run() for removal in removals)
     narrate(f"Freed {format_bytes(freed)}.")
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    form: Annotated[str, typer.Option("--to", metavar="FORM", help="safetensors, gguf or adapter.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File or folder; absent: in this one.")] = None,
+    quant: Annotated[str, typer.Option(help="q8_0, f16 or bf16, for finetuned models.", show_default=False)] = "",
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Replace what is there, without asking.")] = False,
+) -> None:
+    """Write a model's files for other programs: merged safetensors, a GGUF for llama.cpp, or the adapter alone."""
+    from mmchat.cli.pull_view import pull_view
+    from mmchat.weights.exporting import FORMS, QUANTS, Export, export_model, require_replaceable
+
+    if form not in FORMS:
+        raise UsageError(f"'{form}' is no form to export to.", hint=f"One of: {', '.join(FORMS)}.")
+    if quant and quant not in QUANTS:
+        raise UsageError(f"'{quant}' is no format of numbers.", hint=f"One of: {', '.join(QUANTS)}.")
+    models, store = _open()
+    wanted = Export(models.resolve(name)[0], form, quant)
+    target = wanted.target(output)
+    require_replaceable(target)
+    if target.exists() and not is_sure and not confirm(f"Replace {target}?"):
+        narrate("Nothing was written.")
+        return
+    with pull_view() as show:
+        export_model(store, wanted, target, show)
+    print_text(str(target))
 
 
 @app.command()

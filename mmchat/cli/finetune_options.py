@@ -10,7 +10,8 @@ from typing import Any, get_args, get_type_hints
 from mmchat.config.problems import did_you_mean
 from mmchat.errors import UsageError
 from mmchat.train.base import METHODS, TrainSettings
-from mmchat.wiring.finetune import Request, finetunes_dir, interrupted_names, load_request
+from mmchat.train.results import results_dir
+from mmchat.wiring.finetune import Request, interrupted_names, load_request
 
 _FLAGS = {
     "learning_rate": "--lr",
@@ -92,7 +93,7 @@ def _resumed(given: Mapping[str, Any]) -> Request:
         if given.get(name):
             raise UsageError(f"--resume and {_flag(name)} exclude each other: {why}.", hint="Leave one of them out.")
     name = _meant(given)
-    saved = load_request(finetunes_dir() / name)
+    saved = load_request(results_dir() / name)
     now = _request({**given, "data": given.get("data", ())}) if "data" in given or len(given) > 1 else saved
     for field in sorted(given.keys() - _RESUMABLE):
         before = saved.eval_data if field == "eval_data" else getattr(saved.settings, field)
@@ -118,7 +119,7 @@ def _meant(given: Mapping[str, Any]) -> str:
         return str(given["data"][0])
     names = interrupted_names()
     if paths := set(_paths(given)):
-        names = tuple(name for name in names if paths == set(load_request(finetunes_dir() / name).settings.data))
+        names = tuple(name for name in names if paths == set(load_request(results_dir() / name).settings.data))
     if not names:
         raise UsageError("There is no interrupted finetune to go on with.", hint="Leave out --resume to begin.")
     if len(names) > 1:

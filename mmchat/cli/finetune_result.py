@@ -14,7 +14,7 @@ from mmchat.evals.plain import to_plain
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:
-    from mmchat.evals.base import Comparison
+    from mmchat.evals.results import Comparison
     from mmchat.train.base import TaskName, TrainResult
     from mmchat.wiring.before_after import BeforeAfter
     from mmchat.wiring.finetune import Finished

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from mmchat import paths
 from mmchat.cli.background import run_in_thread
+from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.finetune_options import FinetuneChoice
 from mmchat.cli.finetune_view import View, finetune_view
 from mmchat.cli.output import confirm, warn
@@ -47,7 +48,7 @@ def perform(choice: FinetuneChoice) -> None:
     except KeyboardInterrupt:
         if is_first:
             warn("Interrupted. Nothing was trained.")
-        raise typer.Exit(130) from None
+        _leave_now()
     if choice.is_dry:
         _show_dry(job, choice)
     else:
@@ -63,6 +64,12 @@ def _prepare(job: Finetune, choice: FinetuneChoice, view: View, cancel: Event) -
 def _leave() -> None:
     """Before training there is nothing to save, so the first Ctrl+C leaves."""
     raise KeyboardInterrupt
+
+
+def _leave_now() -> NoReturn:
+    """The thread is in the middle of native code: an interpreter that took itself down around it would abort."""
+    sys.stdout.flush()
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _show_dry(job: Finetune, choice: FinetuneChoice) -> None:
@@ -96,15 +103,15 @@ def _train(job: Finetune, choice: FinetuneChoice, *, is_first: bool) -> None:
     except KeyboardInterrupt:
         if is_first:
             warn(f"Left at once; the last checkpoint is kept. {go_on}")
-        raise typer.Exit(130) from None
+        _leave_now()
     if not is_first:
         if finished.result.status == "interrupted":
-            raise typer.Exit(130)
+            raise typer.Exit(EXIT_INTERRUPTED)
         return
     _present(finished, choice)
     if finished.result.status == "interrupted":
         warn(f"Interrupted after step {finished.result.steps}; all of it is saved. {go_on}")
-        raise typer.Exit(130)
+        raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def _tell_what(job: Finetune) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from mmchat.cli.output import warn
 from mmchat.domain import LoadState, PullProgress
-from mmchat.evals.base import Progress
 from mmchat.evals.layout import duration
+from mmchat.evals.results import Progress
 from mmchat.sanitize import plain_line
 from mmchat.train.base import TrainEvent, TrainNotice, TrainStepped, TrainValidated
 
@@ -62,7 +63,9 @@ def finetune_view(title: str, *, is_silent: bool = False) -> Iterator[View]:
         from rich.live import Live
 
         screen = Screen(title)
-        console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        # The terminal writes "^C" behind what stands there; on a full line that would wrap and leave the line behind.
+        width = shutil.get_terminal_size().columns - len("^C^C")
+        console = Console(stderr=True, highlight=False, markup=False, emoji=False, width=width)
         with Live(screen, console=console, refresh_per_second=8, transient=True, vertical_overflow="crop") as live:
             screen.keep = lambda text: live.console.print(text, style="yellow")
             yield screen

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mmchat.domain import LoadState
 from mmchat.engines.device import has_gpu
 from mmchat.engines.process_group import SoleProcess
-from mmchat.evals.base import Comparison, Progress, Run, RunSettings, Score
+from mmchat.evals.results import Comparison, Progress, Run, RunSettings, Score
 from mmchat.evals.runner import evaluate
 from mmchat.evals.shipped import shipped_paths
 from mmchat.rows.values import (

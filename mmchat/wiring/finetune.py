@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from mmchat import paths
 from mmchat.domain import LoadState, PullProgress
 from mmchat.errors import DataError, MmchatError, UsageError
-from mmchat.evals.base import Progress
 from mmchat.evals.plain import NotPlain, from_plain, to_plain
+from mmchat.evals.results import Progress
 from mmchat.rows.reader import find_row_files, read_rows
 from mmchat.rows.values import RowFile, RowKind, RowProblem
 from mmchat.train.base import (
@@ -29,6 +29,7 @@ from mmchat.train.base import (
     TrainValidated,
 )
 from mmchat.train.registry import load_trainer
+from mmchat.train.results import results_dir
 from mmchat.wiring.finetune_base import FinetuneSources, check_name, choose_base, default_name, fetch_base
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 REQUEST_NAME = "request.json"
 RESULT_NAME = "result.json"
+CHECKPOINTS = "checkpoints"
 BEFORE_AFTER_NAME = "before_after.json"
 
 
@@ -80,11 +82,6 @@ class Finished:
     """Why there is no comparison, though it was asked for; the model is kept all the same."""
 
 
-def finetunes_dir() -> Path:
-    """Results, a folder each."""
-    return paths.data_dir() / "finetunes"
-
-
 class Finetune:
     """One finetune. `check`, then `prepare`, then `train`; each may raise what is wrong.
 
@@ -115,7 +112,7 @@ class Finetune:
     @property
     def folder(self) -> Path:
         """Of the result."""
-        return finetunes_dir() / self.request.settings.name
+        return results_dir() / self.request.settings.name
 
     # --- before training --------------------------------------------------------------------------
 
@@ -322,12 +319,14 @@ def folder_state(folder: Path) -> str:
     """Whether a finetune left something: "none", "interrupted" or "complete"."""
     if (folder / RESULT_NAME).is_file():
         return "complete"
-    return "interrupted" if (folder / REQUEST_NAME).is_file() else "none"
+    # One that ended before its first checkpoint left nothing to go on from.
+    has_checkpoint = any((folder / CHECKPOINTS).glob("checkpoint-*"))
+    return "interrupted" if (folder / REQUEST_NAME).is_file() and has_checkpoint else "none"
 
 
 def interrupted_names() -> tuple[str, ...]:
     """Finetunes that can be gone on with, the latest first."""
-    folders = [path.parent for path in finetunes_dir().glob(f"*/{REQUEST_NAME}")]
+    folders = [path.parent for path in results_dir().glob(f"*/{REQUEST_NAME}")]
     folders.sort(key=lambda folder: (folder / REQUEST_NAME).stat().st_mtime, reverse=True)
     return tuple(folder.name for folder in folders if folder_state(folder) == "interrupted")
 

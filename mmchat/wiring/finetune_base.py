@@ -13,7 +13,7 @@ from mmchat.chat.told import Listener, told_history
 from mmchat.config.model_entries import LmEntry, is_model_name
 from mmchat.domain import Message, ModelKind, PullProgress
 from mmchat.errors import UsageError
-from mmchat.evals.base import RunSettings
+from mmchat.evals.results import RunSettings
 from mmchat.rows.values import RowKind, RowMessage
 from mmchat.train.base import BaseModel
 from mmchat.wiring.eval_models import EvalModels, EvalSources

@@ -14,7 +14,6 @@ from mmchat.evals.plain import to_plain
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:
-    from mmchat.evals.results import Comparison
     from mmchat.train.base import TaskName, TrainResult
     from mmchat.wiring.before_after import BeforeAfter
     from mmchat.wiring.finetune import Finished
@@ -44,7 +43,7 @@ def show(finished: Finished, *, as_json: bool) -> None:
     else:
         compared = finished.before_after
         if compared is not None:
-            print_table(COLUMNS, [_row(each, compared) for each in compared.comparisons])
+            print_table(COLUMNS, [(each.dataset, each.metric, *compared.line(each)) for each in compared.comparisons])
     _say_trouble(finished)
     if finished.result.status == "interrupted" or as_json:
         return
@@ -146,31 +145,12 @@ def _table(compared: BeforeAfter) -> Any:
         size = layout.count_words(task, chosen[0].samples, chosen[0].groups)
         table.add_row(Text(plain_line(f"{dataset}, {size}"), style="bold"))
         for each in chosen:
-            _, _, before, after, difference, low, high, verdict = _row(each, compared)
+            before, after, difference, low, high, verdict = compared.line(each)
             words = Text(verdict, style=VERDICT_STYLES.get(each.verdict, ""))
             name = layout.info(each.metric).title + " " + layout.ARROWS[layout.info(each.metric).direction]
             interval = Text(f"{low} to {high}" if low else "", style="dim")
             table.add_row(Text(f"  {name}"), before, after, difference, interval, words)
     return table
-
-
-def _row(each: Comparison, compared: BeforeAfter) -> tuple[str, ...]:
-    decimals = layout.info(each.metric).decimals
-    before, after = (
-        next(
-            (
-                layout.number(score.score, decimals)
-                for score in compared.scores
-                if (score.model, score.dataset, score.task, score.language, score.metric)
-                == (model, each.dataset, each.task, each.language, each.metric)
-            ),
-            "–",
-        )
-        for model in (each.base, each.other)
-    )
-    bounds = [layout.number(value, decimals, sign=True) if value is not None else "" for value in (each.low, each.high)]
-    difference = layout.number(each.difference, decimals, sign=True)
-    return (each.dataset, each.metric, before, after, difference, *bounds, layout.verdict_words(each))
 
 
 def _words(compared: BeforeAfter | None) -> Iterator[str]:

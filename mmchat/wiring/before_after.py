@@ -8,11 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmchat.domain import LoadState
 from mmchat.engines.device import has_gpu
 from mmchat.engines.process_group import SoleProcess
+from mmchat.evals import layout
 from mmchat.evals.results import Comparison, Progress, Run, RunSettings, Score
 from mmchat.evals.runner import evaluate
 from mmchat.evals.shipped import shipped_paths
@@ -97,6 +98,49 @@ class BeforeAfter:
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the scores must know."""
         return tuple(dict.fromkeys(warning for run in self.runs for warning in run.warnings))
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Rows of texts under a row of headings, for the model card."""
+        heads = ("rows", "metric", "before", "after", "difference", "95% interval", "verdict")
+        rows = []
+        for each in self.comparisons:
+            line = self.line(each)
+            interval = f"{line.low} to {line.high}" if line.low else ""
+            title = layout.info(each.metric).title
+            rows.append((each.dataset, title, line.before, line.after, line.difference, interval, line.verdict))
+        return [heads, *rows]
+
+    def line(self, each: Comparison) -> Line:
+        """A comparison as a table shows it."""
+        decimals = layout.info(each.metric).decimals
+        wanted = (each.dataset, each.task, each.language, each.metric)
+        found = {
+            score.model: score.score
+            for score in self.scores
+            if (score.dataset, score.task, score.language, score.metric) == wanted
+        }
+        low, high = (
+            "" if value is None else layout.number(value, decimals, sign=True) for value in (each.low, each.high)
+        )
+        return Line(
+            layout.number(found.get(each.base), decimals),
+            layout.number(found.get(each.other), decimals),
+            layout.number(each.difference, decimals, sign=True),
+            low,
+            high,
+            layout.verdict_words(each),
+        )
+
+
+class Line(NamedTuple):
+    """Texts of a table; low and high are empty where there is no interval."""
+
+    before: str
+    after: str
+    difference: str
+    low: str
+    high: str
+    verdict: str
 
 
 def compare(

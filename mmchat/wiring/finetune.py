@@ -12,6 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from mmchat import paths
+from mmchat.config import user_models
 from mmchat.domain import LoadState, PullProgress
 from mmchat.errors import DataError, MmchatError, UsageError
 from mmchat.evals.plain import NotPlain, from_plain, to_plain
@@ -29,10 +30,17 @@ from mmchat.train.base import (
     TrainValidated,
 )
 from mmchat.train.registry import load_trainer
-from mmchat.train.results import results_dir
-from mmchat.wiring.finetune_base import FinetuneSources, check_name, choose_base, default_name, fetch_base
+from mmchat.train.results import (
+    Origin,
+    entry_fields,
+    results_dir,
+    write_card,
+    write_settings,
+)
+from mmchat.wiring.finetune_base import FinetuneSources, choose_base, default_name, fetch_base
 
 if TYPE_CHECKING:
+    from mmchat.config.model_entries import ModelEntry
     from mmchat.wiring.before_after import BeforeAfter
     from mmchat.wiring.eval_models import EvalSources
 
@@ -104,6 +112,7 @@ class Finetune:
         self._load = load
         self._trainer: Trainer
         self._files: tuple[RowFile, ...] = ()
+        self._entry: ModelEntry
         self._base: BaseModel
         self.preparation: Preparation
         self.problems: tuple[RowProblem, ...] = ()
@@ -149,7 +158,8 @@ class Finetune:
             settings=replace(settings, model=base, name=name, data=tuple(str(path.absolute()) for path in wanted)),
             checksums=tuple((str(file.path.absolute()), file.sha256) for file in files),
         )
-        check_name(name)
+        user_models.check_name(name)
+        self._entry = entry
         if not is_dry and is_first_process():
             self._check_folder()
 
@@ -163,6 +173,8 @@ class Finetune:
                 raise UsageError(f"'{name}' is finished.", hint=f"Use it: mmchat talk -m {name}")
             self._check_unchanged()
             return
+        if name in self._sources.models and state == "none":
+            raise UsageError(f"There is a model '{name}' already.", hint="Give this one another name with --name.")
         if self._is_forced:
             return
         if state == "complete":
@@ -176,8 +188,6 @@ class Finetune:
                 hint=f"Go on with it: mmchat finetune --resume {name}\n"
                 "Or give this one another name with --name, or begin anew with --force.",
             )
-        if name in self._sources.models:
-            raise UsageError(f"There is a model '{name}' already.", hint="Give this one another name with --name.")
 
     def _check_unchanged(self) -> None:
         before = dict(load_request(self.folder).checksums)
@@ -195,8 +205,7 @@ class Finetune:
         Raises:
             MmchatError: see `Trainer.prepare`; or the base could not be had.
         """
-        settings = self.request.settings
-        entry = choose_base(self._sources, settings.model, self._trainer.model_kind, self._files[0].kind)
+        settings, entry = self.request.settings, self._entry
         reports.on_phase(f"fetching {entry.name}")
         self._base = fetch_base(entry, self._trainer, FinetuneSources(self._sources, reports.on_pull), cancel)
         reports.on_phase("reading the rows as the model will")
@@ -253,8 +262,28 @@ class Finetune:
             raise _unwritable(self.folder, error) from error
 
     def _register(self, result: TrainResult) -> None:
-        """Write the entry into the user's models.toml, and beside the weights what they are."""
+        """Write beside the weights what they are, and the entry into the user's models.toml.
+
+        Raises:
+            ConfigError, DataError: something cannot be written; the weights are kept.
+        """
+        origin = self._origin()
+        try:
+            write_settings(self.folder, origin, self.preparation, result)
+            write_card(self.folder, origin, self.preparation, result)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        user_models.register(origin.name, entry_fields(origin, self.folder))
         _save(self.folder / RESULT_NAME, result)
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # complete: nothing goes on from them
+
+    def _origin(self) -> Origin:
+        return Origin(
+            name=self.request.settings.name,
+            base=self._entry,
+            base_revision=self._sources.weights.revision(self._entry) or "",
+            data=self._files,
+        )
 
     def _compare(self, finished: Finished, reports: Reports, cancel: Event) -> Finished:
         from mmchat.wiring import open_eval_models, open_runs
@@ -281,6 +310,8 @@ class Finetune:
         except MmchatError as error:
             return replace(finished, trouble=error)
         _save(self.folder / BEFORE_AFTER_NAME, before_after)
+        table, sentences = before_after.table(), before_after.sentences
+        write_card(self.folder, self._origin(), self.preparation, finished.result, table, sentences)
         return replace(finished, before_after=before_after)
 
 

@@ -10,7 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, cast
 
 from mmchat.chat.told import Listener, told_history
-from mmchat.config.model_entries import LmEntry, is_model_name
+from mmchat.config.model_entries import LmEntry
 from mmchat.domain import Message, ModelKind, PullProgress
 from mmchat.errors import UsageError
 from mmchat.evals.results import RunSettings
@@ -52,19 +52,6 @@ def default_name(base: str, data: Sequence[Path]) -> str:
     if "/" not in base and "\\" not in base:
         parts[0] = base.partition("@")[0]
     return "-".join(part for part in parts if part) + ("" if parts[1] else "-tuned")
-
-
-def check_name(name: str) -> None:
-    """Refuse what cannot be written into models.toml.
-
-    Raises:
-        UsageError: not a name.
-    """
-    if not is_model_name(name):
-        raise UsageError(
-            f"'{name}' cannot be a model's name.",
-            hint="--name takes letters, digits, '.', '_' and '-', the first of them a letter or a digit.",
-        )
 
 
 def choose_base(sources: EvalSources, name: str, kind: ModelKind, row_kind: RowKind) -> ModelEntry:

@@ -178,7 +178,11 @@ def _without_bad(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _rating(turn: Turn) -> tuple[str | None, str]:
-    return (None, "") if turn.rating is None else (turn.rating.mark, turn.rating.better.strip())
+    """The mark, and the better text where it says something else than the reply."""
+    if turn.rating is None:
+        return None, ""
+    better = turn.rating.better.strip()
+    return turn.rating.mark, better if better != turn.text.strip() else ""
 
 
 def _is_good(reply: Turn) -> bool:

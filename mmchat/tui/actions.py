@@ -103,7 +103,8 @@ class Actions:
             self._chat.composer.remember(self._chat.composer.draft)
         self._chat.composer.draft = Draft(f"/better {clean(begun)}")
         self._chat.composer.focus()
-        self._chat.activity.set_hint("Mend the words; Enter keeps them as the better reply.")
+        hint = "Mend the words; Enter keeps them as the better reply."
+        self._chat.activity.set_hint(hint, about=self._chat.composer.text)
 
     def _rate(self, change: Callable[[ChatSession], Turn]) -> None:
         if self._chat.flow.is_busy:

@@ -57,6 +57,19 @@ async def chinese(s: Stage) -> None:
     s.chat.composer.attach(Path("/sounds/录音.wav"), "audio")
 
 
+async def rated(s: Stage) -> None:
+    await welcome(s)
+    s.desk.script = answer("The capital of Italy is Rome.")
+    await s.say("What is the capital of Italy?")
+    await s.pilot.press("f3")
+    await s.until(lambda: "good" in s.text_of("RatingLine"), "it is marked as good")
+    s.desk.script = answer("上海是中国的首都。")
+    await s.say("中国的首都是哪里？")
+    await s.pilot.press("f4")
+    await s.send("/better 北京是中国的首都。")
+    await s.until(lambda: "better" in s.text_of("RatingLine"), "a better text stands beside it")
+
+
 async def error(s: Stage) -> None:
     await welcome(s)
     hint = 'Choose a smaller model with /model, or set device = "cpu".'
@@ -122,6 +135,8 @@ PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloa
         pytest.param(conversation, SMALL, "mmchat-light", id="conversation-light"),
         pytest.param(conversation, WIDE, "mmchat-dark", id="conversation-wide"),
         pytest.param(chinese, SMALL, "mmchat-dark", id="chinese"),
+        pytest.param(rated, SMALL, "mmchat-dark", id="rated"),
+        pytest.param(rated, SMALL, "mmchat-light", id="rated-light"),
         pytest.param(error, SMALL, "mmchat-dark", id="error"),
         pytest.param(out_of_view, SMALL, "mmchat-dark", id="out-of-view"),
         pytest.param(streaming, SMALL, "mmchat-dark", id="streaming"),

@@ -290,7 +290,7 @@ class ChatScreen(Screen[None]):
     @on(Composer.Changed, "#composer")
     def _edited(self) -> None:
         if self.composer.text:  # what empties the box has its own words for it
-            self.activity.set_hint("")
+            self.activity.drop_hint(self.composer.text)
             self._is_quit_armed = False
         senses = {_SENSES[chip.kind] for chip in self.composer.draft.chips if chip.kind in _SENSES}
         if senses - self._warmed:

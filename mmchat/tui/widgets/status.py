@@ -133,6 +133,7 @@ class ActivityLine(Static):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)
         self._hint = ""
+        self._hint_about: str | None = None
         self._work = ""
         self._can_stop = False
         self._loading = ""
@@ -147,10 +148,21 @@ class ActivityLine(Static):
             return " · ".join(part for part in parts if part)
         return self._loading
 
-    def set_hint(self, text: str) -> None:
-        """Answer the user; stays until the next key that changes something."""
+    def set_hint(self, text: str, *, about: str | None = None) -> None:
+        """Answer the user; stays until the next key that changes something.
+
+        Args:
+            text: the words; empty takes them away.
+            about: a draft that was put into the box: the words stay as long as it stands there as it is.
+        """
         self._hint = text
+        self._hint_about = about
         self._show()
+
+    def drop_hint(self, draft_text: str) -> None:
+        """The box changed, and holds these words now."""
+        if draft_text != self._hint_about:
+            self.set_hint("")
 
     def set_work(self, text: str, *, can_stop: bool = False) -> None:
         """Say what a running turn does, and whether Esc stops it."""

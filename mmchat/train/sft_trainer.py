@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from trl import SFTTrainer
 
+from mmchat.train.adalora import whole_adalora
 from mmchat.train.loop import FixedOrder
 from mmchat.train.samples import IGNORED, Example
 
@@ -80,6 +81,10 @@ class DialogueSft(FixedOrder, SFTTrainer):  # type: ignore[misc]
         penalty: torch.Tensor = config.orth_reg_weight * torch.stack(penalties).mean()
         return penalty / self.current_gradient_accumulation_steps
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        with whole_adalora(self.model):
+            super()._save(output_dir, state_dict)
+
     def evaluate(self, *_args: Any, **_options: Any) -> dict[str, float]:
         """Score all that is held out."""
         metrics = {f"eval_{name}": self._mean_nats(examples) for name, examples in self.held_out.items()}
@@ -110,7 +115,9 @@ def supervised_nats(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[tor
     core = getattr(model, "module", model)  # inside DistributedDataParallel
     more: dict[str, torch.Tensor] = {}
     if core.config.is_encoder_decoder:
-        more["decoder_input_ids"] = core.prepare_decoder_input_ids_from_labels(labels=labels)
+        start = torch.full_like(labels[:, :1], core.generation_config.decoder_start_token_id)
+        # What is fed behind the end of a reply is never scored; it need only be a token.
+        more["decoder_input_ids"] = torch.cat([start, labels[:, :-1].clamp(min=0)], dim=1)
         is_wanted = labels != IGNORED
         targets = labels[is_wanted]
     else:

@@ -149,7 +149,10 @@ def export_sessions(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="With --rated: print how many rows of each kind.")] = False,
 ) -> None:
-    """Write conversations as JSON Lines or Markdown, or rated replies as rows for finetuning."""
+    """Write conversations, or what was rated in them.
+
+    Conversations as JSON Lines or Markdown; with --rated, rated replies as rows for finetuning.
+    """
     from mmchat.cli.rated_export import write_rated
     from mmchat.cli.session_rows import chosen, write_export
     from mmchat.wiring import open_settings, open_store

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from mmchat.config.problems import did_you_mean
 from mmchat.errors import UsageError
+from mmchat.rows.reader import find_row_files
 from mmchat.train.base import METHODS, TrainSettings
 from mmchat.train.results import results_dir
 from mmchat.wiring.finetune import Request, interrupted_names, load_request
@@ -74,6 +75,7 @@ def _request(given: Mapping[str, Any]) -> Request:
         values.setdefault(name, "")
     if "validation" in values:
         values["validation"] = str(values["validation"].absolute())
+    values["chosen"] = tuple(sorted(name for name in given if name in _SETTINGS))
     return Request(
         TrainSettings(**values),
         tuple(str(path.absolute()) for path in given.get("eval_data", ())),
@@ -86,40 +88,51 @@ def _request(given: Mapping[str, Any]) -> Request:
 
 def _resumed(given: Mapping[str, Any]) -> Request:
     """The request of the finetune that is meant; what is typed beside must say the same."""
-    for name, why in (
-        ("is_forced", "one goes on, the other begins anew"),
-        ("is_dry", "nothing of it is left to check"),
-    ):
-        if given.get(name):
-            raise UsageError(f"--resume and {_flag(name)} exclude each other: {why}.", hint="Leave one of them out.")
-    name = _meant(given)
+    for mode, why in (("is_forced", "one goes on, the other begins anew"), ("is_dry", "its rows were checked")):
+        if given.get(mode):
+            raise UsageError(f"--resume and {_flag(mode)} exclude each other: {why}.", hint="Leave one of them out.")
+    names, data = _names_and_paths(given)
+    name = names[0] if names else _found(data)
     saved = load_request(results_dir() / name)
-    now = _request({**given, "data": given.get("data", ())}) if "data" in given or len(given) > 1 else saved
+    now = _request({**given, "data": data})
     for field in sorted(given.keys() - _RESUMABLE):
-        before = saved.eval_data if field == "eval_data" else getattr(saved.settings, field)
-        after = now.eval_data if field == "eval_data" else getattr(now.settings, field)
+        before, after = (_value(request, field) for request in (saved, now))
         if before != after:
             raise UsageError(
                 f"'{name}' was begun with {_flag(field)} {_shown(before)}, not {_shown(after)}.",
                 hint="Leave the option out to go on, or begin anew with --force.",
             )
-    if _paths(given) and set(_paths(given)) != set(saved.settings.data) and not _is_name(given):
+    if data and set(data) != set(saved.settings.data):
         raise UsageError(
-            f"'{name}' was begun with {_shown(saved.settings.data)}, not {_shown(_paths(given))}.",
+            f"'{name}' was begun with {_shown(saved.settings.data)}, not {_shown(data)}.",
             hint=f"Go on with: mmchat finetune --resume {name}",
         )
     return replace(saved, should_evaluate=saved.should_evaluate and not given.get("is_unevaluated", False))
 
 
-def _meant(given: Mapping[str, Any]) -> str:
-    """The name of the finetune to go on with: typed, or the only one that was begun with these rows, or the latest."""
-    if "name" in given:
-        return str(given["name"])
-    if _is_name(given):
-        return str(given["data"][0])
+def _names_and_paths(given: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What of the arguments names a finetune, and the files of rows among them.
+
+    Raises:
+        UsageError: several names.
+        DataError: a folder without rows.
+    """
+    typed = given.get("data", ())
+    names = [given["name"]] if "name" in given else []
+    names += [each for each in typed if not Path(each).exists()]
+    if len(names) > 1:
+        raise UsageError(
+            f"{' and '.join(names)}: one finetune goes on at a time.", hint=f"mmchat finetune --resume {names[0]}"
+        )
+    found = [Path(each) for each in typed if Path(each).exists()]
+    return tuple(names), tuple(str(path.absolute()) for path in find_row_files(found))
+
+
+def _found(data: Sequence[str]) -> str:
+    """The only interrupted finetune, or the only one that was begun with these rows."""
     names = interrupted_names()
-    if paths := set(_paths(given)):
-        names = tuple(name for name in names if paths == set(load_request(results_dir() / name).settings.data))
+    if data:
+        names = tuple(name for name in names if set(data) == set(load_request(results_dir() / name).settings.data))
     if not names:
         raise UsageError("There is no interrupted finetune to go on with.", hint="Leave out --resume to begin.")
     if len(names) > 1:
@@ -130,18 +143,8 @@ def _meant(given: Mapping[str, Any]) -> str:
     return names[0]
 
 
-def _is_name(given: Mapping[str, Any]) -> bool:
-    """Whether what stands in the place of the rows is a finetune's name."""
-    data = given.get("data", ())
-    return len(data) == 1 and not Path(data[0]).exists()
-
-
-def _paths(given: Mapping[str, Any]) -> tuple[str, ...]:
-    from mmchat.rows.reader import find_row_files
-
-    if not given.get("data") or _is_name(given):
-        return ()
-    return tuple(str(path.absolute()) for path in find_row_files([Path(path) for path in given["data"]]))
+def _value(request: Request, field: str) -> object:
+    return request.eval_data if field == "eval_data" else getattr(request.asked or request.settings, field)
 
 
 # --- values ---------------------------------------------------------------------------------------

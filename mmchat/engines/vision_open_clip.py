@@ -89,9 +89,7 @@ class OpenClipReader:
 
     def class_probabilities(self, image: Image) -> NDArray[np.float64]:
         """(K,) softmax over the classes of `vocabulary`, from which the tags are made."""
-        if self._prototypes is None:
-            self._prototypes = self._load_prototypes()
-        return softmax(self._prototypes.logits(self._encode_images([image])[0]))
+        return softmax(self.prototypes().logits(self._encode_images([image])[0]))
 
     def _rank(self, image: Image, labels: list[str]) -> tuple[Tag, ...]:
         if not labels:
@@ -106,6 +104,27 @@ class OpenClipReader:
         with self._lock:
             self._model = None
             self._prototypes = None
+
+    # --- for training -----------------------------------------------------------------------------
+
+    @property
+    def network(self) -> Any:
+        """The OpenCLIP model itself. Whoever changes it has this reader for himself."""
+        return self._loaded()
+
+    def pixels(self, images: Sequence[Image]) -> Tensor:
+        """(B, 3, H, W) as the image tower takes them."""
+        return torch.stack([self._transform(image.convert("RGB")) for image in images])
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """(B, T) int64 as the text tower takes them, without columns that are padding alone."""
+        return self._tokens(self._loaded(), list(texts))
+
+    def prototypes(self) -> Prototypes:
+        """What turns the feature of a picture into tags."""
+        if self._prototypes is None:
+            self._prototypes = self._load_prototypes()
+        return self._prototypes
 
     # --- the towers -------------------------------------------------------------------------------
 

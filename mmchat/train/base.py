@@ -7,7 +7,7 @@ trained: that is what `--dry-run` shows), then trains while it sends events, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from threading import Event
 from typing import Literal, Protocol
@@ -85,6 +85,14 @@ class TrainSettings:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     log_to: Literal["tensorboard", "trackio", "wandb", "none"] = "tensorboard"
     should_skip_bad: bool = False
+    chosen: tuple[str, ...] = ()
+    """Names of the settings that the user typed; a task may suit the others to itself (`suited`)."""
+
+    def suited(self, **values: float) -> TrainSettings:
+        """With these values where nobody chose others."""
+        own = {each.name: each.default for each in fields(self)}
+        free = {key: to for key, to in values.items() if key not in self.chosen and getattr(self, key) == own[key]}
+        return replace(self, **free)  # type: ignore[arg-type]
 
 
 # --- what a dry run shows -----------------------------------------------------------------------

@@ -44,6 +44,9 @@ _COPIED = frozenset({"rope_freqs.weight"})
 _LEAST_LIKENESS = 0.9
 """Cosine between a base's matrix and the same one in its GGUF: 0.996 for Q4_1, about 0 with rows in another order."""
 
+_BIAS_KEYS = {"self_attn": "attention_bias", "mlp": "mlp_bias"}
+"""Block of a layer → what a configuration says when its projections have biases."""
+
 
 class Tensors(Protocol):
     """The weights of a finetuned model by their transformers names."""
@@ -345,6 +348,7 @@ class AdaptedModel:
 
     def merged(self, dtype: torch.dtype, report: Report) -> Any:
         """The model itself, without a trace of the adapter, its weights in `dtype`."""
+        self._declare_biases()
         layers = self._tuned()
         for index, (_, layer) in enumerate(layers):
             if index % 10 == 0:
@@ -392,9 +396,25 @@ class AdaptedModel:
 
     def _give_bias(self, name: str, layer: Any) -> None:
         """An adapter of biases needs one to be merged into, which Llama's layers lack."""
-        if not hasattr(layer, "beft_bias"):
-            return
-        module = layer.get_base_layer()
-        if module.bias is None:
-            module.bias = torch.nn.Parameter(torch.zeros(module.out_features, dtype=torch.float32), requires_grad=False)
+        if hasattr(layer, "beft_bias") and layer.get_base_layer().bias is None:
+            _add_zero_bias(layer.get_base_layer())
             self._names.append(f"{name}.bias")
+
+    def _declare_biases(self) -> None:
+        """Say in the configuration that there are biases now: transformers drops what it does not expect."""
+        blocks = {name.rsplit(".", 2)[-2] for name, layer in self._tuned() if hasattr(layer, "beft_bias")}
+        for block in blocks:
+            key = _BIAS_KEYS.get(block)
+            if key is None or not hasattr(self._base.config, key):
+                raise WeightsError(
+                    f"The biases of '{self._name}' have no place in safetensors of its base.",
+                    hint="Export the adapter: --to adapter.",
+                )
+            setattr(self._base.config, key, True)
+            for name, module in self._base.named_modules():
+                if f".{block}." in name and type(module) is torch.nn.Linear and getattr(module, "bias", 0) is None:
+                    _add_zero_bias(module)
+
+
+def _add_zero_bias(module: torch.nn.Linear) -> None:
+    module.bias = torch.nn.Parameter(torch.zeros(module.out_features, dtype=torch.float32), requires_grad=False)

@@ -8,11 +8,12 @@ names. A string is a u16 length and that many bytes, a zero among them.
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -48,14 +49,7 @@ def for_openai_whisper(source_dir: Path, target_dir: Path, report: Callable[[str
     """
     say = report or (lambda _: None)
     say("reading the CTranslate2 weights")
-    variables = read_ctranslate2(source_dir / "model.bin")
-    try:
-        checkpoint = {"dims": _dims(variables), "model_state_dict": _state_dict(variables)}
-    except KeyError as error:
-        raise WeightsError(
-            f"'{source_dir}' is not a Whisper model that can be converted: {error} is missing.",
-            hint="Use the faster-whisper engine for it.",
-        ) from error
+    checkpoint = as_checkpoint(source_dir)
     say("writing the openai-whisper checkpoint")
     temporary: Path | None = None
     try:
@@ -75,15 +69,17 @@ def for_openai_whisper(source_dir: Path, target_dir: Path, report: Callable[[str
         ) from error
 
 
-def read_ctranslate2(path: Path) -> dict[str, NDArray[Any]]:
+def read_ctranslate2(path: Path, mode: Literal["r", "r+"] = "r") -> dict[str, NDArray[Any]]:
     """Every variable of a CTranslate2 Whisper `model.bin`, by name, without copying it into memory.
+
+    With the mode "r+", what is written into them is written into the file.
 
     Raises:
         WeightsError: missing, of another kind, or cut short.
     """
     try:
         with path.open("rb") as file:
-            return _read_variables(file, np.memmap(path, dtype=np.uint8, mode="r"))
+            return _read_variables(file, np.memmap(path, dtype=np.uint8, mode=mode))
     except (OSError, struct.error, ValueError) as error:
         raise WeightsError(
             f"'{path}' cannot be read as a CTranslate2 model: {error}.", hint="Remove the model and pull it again."
@@ -142,8 +138,60 @@ def _layer_count(variables: Variables, side: str) -> int:
     return len({name.split("/")[1] for name in variables if name.startswith(f"{side}/layer_") and name.count("/") > 2})
 
 
+def as_checkpoint(source_dir: Path) -> dict[str, Any]:
+    """A CTranslate2 Whisper folder as openai-whisper's `{"dims", "model_state_dict"}`.
+
+    Raises:
+        WeightsError: it holds no such weights, or quantised ones.
+    """
+    variables = read_ctranslate2(source_dir / "model.bin")
+    try:
+        return {"dims": _dims(variables), "model_state_dict": _state_dict(variables)}
+    except KeyError as error:
+        raise WeightsError(
+            f"'{source_dir}' is not a Whisper model that can be converted: {error} is missing.",
+            hint="Use the faster-whisper engine for it.",
+        ) from error
+
+
+def write_ctranslate2(state: Mapping[str, Tensor], source_dir: Path, target_dir: Path) -> None:
+    """Copy a CTranslate2 Whisper folder with other numbers in it.
+
+    Args:
+        state: openai-whisper's `model_state_dict`, of the same shapes.
+        source_dir: what is copied.
+        target_dir: must not be there yet; afterwards it is there whole.
+
+    Raises:
+        WeightsError: the folder holds no such weights, or the disk is full.
+    """
+    draft = target_dir.with_name(f".{target_dir.name}.{os.getpid()}")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(source_dir, draft)
+        variables = read_ctranslate2(draft / "model.bin", mode="r+")
+        for name, place in _places(variables).items():
+            place[...] = state[name].detach().to(torch.float32).cpu().numpy().astype(place.dtype)
+        for values in variables.values():
+            if isinstance(values.base, np.memmap):
+                values.base.flush()
+        draft.replace(target_dir)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise WeightsError(
+            f"The speech model could not be written to '{target_dir}': {error}.",
+            hint="Check the free space and the folder's permissions.",
+        ) from error
+
+
 def _state_dict(variables: Variables) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
+    """Copies of all numbers, by openai-whisper's names."""
+    return {name: torch.from_numpy(np.array(place)) for name, place in _places(variables).items()}
+
+
+def _places(variables: Variables) -> dict[str, NDArray[Any]]:
+    """Where the numbers of each of openai-whisper's parameters are: views of `variables`."""
+    places: dict[str, NDArray[Any]] = {}
 
     def put(name: str, values: NDArray[Any]) -> None:
         if not np.issubdtype(values.dtype, np.floating):
@@ -151,7 +199,7 @@ def _state_dict(variables: Variables) -> dict[str, Tensor]:
                 "The speech model is quantised, which openai-whisper cannot use.",
                 hint="Use the faster-whisper engine for it, or weights in float16.",
             )
-        state[name] = torch.from_numpy(np.array(values))
+        places[name] = values
 
     def linear(target: str, source: str) -> None:
         put(f"{target}.weight", variables[f"{source}/weight"])
@@ -198,4 +246,4 @@ def _state_dict(variables: Variables) -> dict[str, Tensor]:
     norm("encoder.ln_post", "encoder/layer_norm")
     norm("decoder.ln", "decoder/layer_norm")
     put("decoder.token_embedding.weight", variables["decoder/embeddings/weight"])
-    return state
+    return places

@@ -10,8 +10,6 @@ from mmchat.errors import UsageError
 if TYPE_CHECKING:
     from mmchat.cli.plain import PlainChat
 
-PURPOSE = "`mmchat sessions export --rated` gives it to finetuning."
-
 
 def mark_good(chat: PlainChat, _argument: str) -> None:
     """`/good`."""
@@ -30,7 +28,10 @@ def give_better(chat: PlainChat, text: str) -> None:
             "What should the reply have been?", hint='For example: /better Rome. Several lines: """/better … """'
         )
     chat.conversation.improve(text)
-    chat.say(f"Kept as the better reply; the conversation stays as it is. {PURPOSE}")
+    chat.say(
+        "Kept as the better reply; the conversation stays as it is. "
+        "`mmchat sessions export --rated` gives it to finetuning."
+    )
 
 
 def take_back(chat: PlainChat, _argument: str) -> None:
@@ -49,4 +50,4 @@ def _told(rating: Rating | None) -> str:
         return "The reply is not rated any more."
     if rating.mark is None:
         return "The mark is taken back; your better reply is kept."
-    return f"Marked as {rating.mark}. {PURPOSE}"
+    return f"Marked as {rating.mark}, for finetuning."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmchat.cli.output import narrate, print_json
+from mmchat.cli.output import narrate, print_json, warn
 from mmchat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from mmchat.memory.rated_rows import RatedRows
     from mmchat.memory.store import MemoryStore
 
+_LEFT_OUT = {
+    "preference": "they answer nothing",
+    "pairs": "nothing better or worse is known for the same question",
+    "thumbs": "they answer nothing",
+    "dialogue": "they are bad, or answer nothing",
+}
 _CHOICES = (
     "'preference' (better against worse, and single replies liked or not), 'pairs' (only better against worse), "
     "'thumbs' (only liked or not), 'dialogue' (what was good, to be learnt as it is)"
@@ -68,8 +74,9 @@ def write_rated(
     if as_json:
         print_json(counts)
     what = f"{counts['pairs']} pairs, {counts['good']} good, {counts['bad']} bad, {counts['dialogues']} dialogues"
-    left_out = f"; {made.left_out} rated replies are in no row" if made.left_out else ""
-    narrate(f"Wrote {len(made.rows)} rows ({what}){left_out}." + _next_step(output))
+    narrate(f"Wrote {len(made.rows)} rows ({what})." + _next_step(output))
+    if made.left_out:
+        warn(f"Of {len(rated)} rated replies, {made.left_out} are in no row: {_LEFT_OUT[rated_as]}.")
 
 
 def _counts(made: RatedRows, rated_as: str, output: Path | None) -> dict[str, object]:

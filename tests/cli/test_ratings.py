@@ -37,6 +37,7 @@ def test_ratings_in_a_pipe_become_rows_that_the_reader_takes(pipe: Run, tmp_path
     assert done.code == 0
     assert "Marked as good" in done.err
     assert "sessions export --rated" in done.err
+    assert "for finetuning" in done.err
     out = tmp_path / "rows.jsonl"
     done = pipe("sessions", "export", "--rated", "--to", str(out), "--json")
     assert json.loads(done.out) == {
@@ -63,6 +64,14 @@ def test_what_was_good_as_dialogues(pipe: Run, scripted_home: Path, tmp_path: Pa
     assert isinstance(row, DialogueRow)
     assert [message.text for message in row.messages[:3]] == ["Be kind.", "hello", "You said: hello"]
     assert row.messages[4].text == "巴黎。"
+
+
+def test_what_is_in_no_row_is_told_in_a_script_too(pipe: Run, tmp_path: Path) -> None:
+    pipe("talk", stdin="one\n/good\ntwo\n/bad\n/better three\n")
+    done = pipe("sessions", "export", "--rated", "--as", "pairs", "--to", str(tmp_path / "rows.jsonl"))
+    assert done.code == 0
+    assert "Of 2 rated replies, 1 are in no row" in done.err
+    assert pipe("sessions", "export", "--rated").err == ""
 
 
 def test_files_are_copied_beside_the_rows(pipe: Run, tmp_path: Path) -> None:
@@ -138,10 +147,10 @@ def test_a_person_is_told_what_became_of_a_rating(
     )
     for words in (
         "There is no reply to rate yet.",
-        "Marked as good.",
+        "Marked as good, for finetuning.",
         "The reply is not rated any more.",
         "What should the reply have been?",
-        "Marked as bad.",
+        "Marked as bad, for finetuning.",
         "Kept as the better reply; the conversation stays as it is.",
         "The mark is taken back; your better reply is kept.",
     ):

@@ -17,10 +17,11 @@ from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.finetune_options import FinetuneChoice
 from mmchat.cli.finetune_view import View, finetune_view
 from mmchat.cli.output import confirm, warn
-from mmchat.errors import DataError
+from mmchat.errors import DataError, MmchatError
 from mmchat.evals.layout import duration
 from mmchat.native_noise import native_noise_to
 from mmchat.sanitize import plain_line
+from mmchat.wiring.finetune import is_first_process
 
 if TYPE_CHECKING:
     from mmchat.wiring.finetune import Finetune, Finished, Reports
@@ -38,7 +39,6 @@ def perform(choice: FinetuneChoice) -> None:
         MmchatError: what is wrong. Once training has begun, what it has done is kept.
     """
     from mmchat.wiring import open_finetune
-    from mmchat.wiring.finetune import is_first_process
 
     job = open_finetune(choice.request, should_resume=choice.should_resume, is_forced=choice.is_forced)
     is_first = is_first_process()
@@ -57,7 +57,12 @@ def perform(choice: FinetuneChoice) -> None:
 
 def _prepare(job: Finetune, choice: FinetuneChoice, view: View, cancel: Event) -> None:
     view.phase("reading rows")
-    job.check(is_dry=choice.is_dry)
+    try:
+        job.check(is_dry=choice.is_dry)
+    except MmchatError as error:
+        if is_first_process():
+            raise
+        raise typer.Exit(error.exit_code) from error  # all processes find the same, and the first one says it
     job.prepare(_reports(view), cancel)
 
 

@@ -51,9 +51,8 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         return _read_dataclass(kind, value, place)
     if origin is typing.Literal:
         return _checked(value, value in typing.get_args(kind), place)
-    if origin in (types.UnionType, typing.Union):  # only "something or None" occurs
-        (inner,) = [arm for arm in typing.get_args(kind) if arm is not type(None)]
-        return None if value is None else _read(inner, value, place)
+    if origin in (types.UnionType, typing.Union):
+        return _read_union(typing.get_args(kind), value, place)
     if origin is tuple:
         return _read_tuple(typing.get_args(kind), value, place)
     if origin is not None and issubclass(origin, Mapping):
@@ -67,6 +66,19 @@ def _read(kind: Any, value: Any, place: str) -> Any:
     is_right = isinstance(value, _SCALARS[kind]) and (kind is bool or not isinstance(value, bool))
     _checked(value, is_right, place)
     return float(value) if kind is float else value
+
+
+def _read_union(arms: tuple[Any, ...], value: Any, place: str) -> Any:
+    """Something or None, or one of several sets of words."""
+    if value is None and type(None) in arms:
+        return None
+    *first, last = [arm for arm in arms if arm is not type(None)]
+    for arm in first:
+        try:
+            return _read(arm, value, place)
+        except NotPlain:
+            continue
+    return _read(last, value, place)
 
 
 def _read_dataclass(kind: Any, value: Any, place: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmchat.domain import LoadState
 from mmchat.engines.device import has_gpu
 from mmchat.engines.process_group import SoleProcess
+from mmchat.errors import DataError
 from mmchat.evals import layout
 from mmchat.evals.results import Comparison, Progress, Run, RunSettings, Score
 from mmchat.evals.runner import evaluate
 from mmchat.evals.shipped import shipped_paths
+from mmchat.rows.reader import read_rows
 from mmchat.rows.values import (
     CaptionRow,
     DialogueRow,
@@ -43,10 +45,21 @@ METRICS: dict[TaskName, tuple[tuple[str, ...], ...]] = {
 """What each evaluation scores: those that only read are apart from those that write, which take longer."""
 GENERAL_METRIC = "perplexity"
 _FORGETFUL: tuple[TaskName, ...] = ("dialogue", "preference")
-MAX_ROWS = 200
-MAX_WRITTEN_ROWS = 16
-"""Conversations that both models write the replies of, on a CPU: it is the slow part."""
-MAX_WRITTEN_ROWS_ON_GPU = 200
+GENERAL_NAME = "general.jsonl"
+GENERAL_ROWS = 32
+"""Of the shipped dialogues without pictures, spread over the file; from 30 conversations on there is a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many rows of a file are taken, so that comparing takes minutes where training does."""
+
+    read: int
+    written: int
+    """Conversations that both models write replies in: the slow part."""
+
+
+ON_CPU, ON_GPU = Limits(100, 30), Limits(400, 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,36 +190,51 @@ def compare(
 
 
 def evaluations(question: Question) -> tuple[RunSettings, ...]:
-    """What will be asked. Writes the held-out rows beside the result.
+    """What will be asked. Writes the rows beside the result.
 
-    Rows that the trainer kept apart are few enough; of a user's own file at most the first `MAX_ROWS` are taken.
+    Raises:
+        DataError: they cannot be written.
     """
-    data = question.data or _write_held_out(question)
+    data = question.data or _written(question.folder / HELD_OUT_NAME, question.held_out)
     if not data:
         return ()
+    limits = ON_GPU if has_gpu() else ON_CPU
     reading, *writing = METRICS[question.task]
-    general = tuple(str(path) for path in shipped_paths()[:1]) if question.task in _FORGETFUL else ()
     base = RunSettings(
         data=data,
         models=(question.base, question.name),
         metrics=reading,
-        limit=MAX_ROWS,
+        limit=limits.read,
         language=question.language,
         seed=question.seed,
     )
-    written = MAX_WRITTEN_ROWS_ON_GPU if has_gpu() else MAX_WRITTEN_ROWS
+    general = _general(question) if question.task in _FORGETFUL else ()
     return (
-        replace(base, data=(*data, *general)),
-        *(replace(base, metrics=metrics, limit=written) for metrics in writing),
+        base,
+        *(replace(base, metrics=metrics, limit=limits.written) for metrics in writing),
+        *([replace(base, data=general, metrics=(GENERAL_METRIC,), limit=0, language="")] if general else []),
     )
 
 
-def _write_held_out(question: Question) -> tuple[str, ...]:
-    rows = [plain for row in question.held_out if (plain := plain_row(row)) is not None]
-    if not rows:
+def _general(question: Question) -> tuple[str, ...]:
+    """Rows of the shipped English dialogues, which nothing is trained on: what the base could do before."""
+    (path,) = shipped_paths()[:1]
+    rows = [
+        row for row in read_rows(path).rows if isinstance(row, DialogueRow) and not any(m.files for m in row.messages)
+    ]
+    count = min(GENERAL_ROWS, len(rows))
+    return _written(question.folder / GENERAL_NAME, [rows[i * len(rows) // count] for i in range(count)])
+
+
+def _written(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Write rows to a file; none where there is nothing to write."""
+    plain = [each for row in rows if (each := plain_row(row)) is not None]
+    if not plain:
         return ()
-    path = question.folder / HELD_OUT_NAME
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    try:
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
     return (str(path),)
 
 

@@ -60,6 +60,8 @@ class Request:
     should_evaluate: bool = True
     checksums: tuple[tuple[str, str], ...] = ()
     """(path, SHA-256) of each file of rows, the validation file among them."""
+    asked: TrainSettings | None = None
+    """The settings as they were typed; in the saved request, `settings` are resolved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,9 @@ class Finetune:
             if self.folder.exists():
                 shutil.rmtree(self.folder)
             paths.private_dir(self.folder)
-            request = replace(self.request, settings=self.preparation.settings)
+            request = replace(
+                self.request, settings=self.preparation.settings, asked=self.request.asked or self.request.settings
+            )
             _save(self.folder / REQUEST_NAME, request)
         except OSError as error:
             raise _unwritable(self.folder, error) from error

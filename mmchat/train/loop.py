@@ -128,6 +128,7 @@ def training_arguments(kind: type[Arguments], plan: LoopPlan, batching: Batching
         "fp16": plan.precision == "float16",
         "use_cpu": plan.device == "cpu",
         "ddp_backend": "gloo" if plan.device == "cpu" and batching.processes > 1 else None,
+        "ddp_find_unused_parameters": False,
         "seed": settings.seed,
         "data_seed": settings.seed,
         "logging_steps": 1,

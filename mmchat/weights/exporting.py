@@ -123,7 +123,7 @@ def export_model(store: WeightsStore, wanted: Export, target: Path, on_progress:
         elif has_peft_adapter(entry):
             base_dir = store.prepared(entry, "transformers", on_progress)
             arguments = (entry.name, entry.adapter or "", wanted.quant or "bf16")
-            make(Recipe(TO_SAFETENSORS, base_dir, "", arguments), entry.name, partial, meter)
+            make(Recipe(TO_SAFETENSORS, base_dir, "", arguments), entry.name, partial, meter, phrase="merging")
         else:
             meter.report("unpacking", detail="copying")
             shutil.copytree(store.prepared(entry, "transformers", on_progress), partial)
@@ -144,7 +144,7 @@ def _write_gguf(
         return
     folder = partial.with_name(f"{partial.name}-made")
     try:
-        make(store.merging(entry, on_progress, format_name=wanted.quant), entry.name, folder, meter)
+        make(store.merging(entry, on_progress, format_name=wanted.quant), entry.name, folder, meter, phrase="merging")
         os.replace(_only_gguf(folder), partial)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

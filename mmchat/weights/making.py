@@ -32,9 +32,11 @@ class Recipe:
 
 
 def make(
-    recipe: Recipe, name: str, target_dir: Path, meter: Meter, cancel: Event | None = None
+    recipe: Recipe, name: str, target_dir: Path, meter: Meter, cancel: Event | None = None, phrase: str = ""
 ) -> dict[str, PlacedFile]:
     """Run a recipe into `target_dir`. The caller holds the model's lock.
+
+    Progress says `phrase` until the preparer says more; absent: for whom it is.
 
     Returns:
         The files made.
@@ -47,7 +49,7 @@ def make(
         shutil.rmtree(leftover, ignore_errors=True)
     partial = target_dir.with_name(f".{target_dir.name}-{os.getpid()}")
     partial.mkdir(parents=True)
-    phrase = f"for {target_dir.name}"
+    phrase = phrase or f"for {target_dir.name}"
     try:
         meter.report("preparing", detail=phrase)
         run_preparer(

@@ -197,7 +197,7 @@ def _thumb_arguments(plan: LoopPlan, batching: Batching, data: PreferenceData) -
     held_out = len(data.validation)
     # No row may be validated alone, without a neighbour.
     sizes = range(batching.micro_batch, max(batching.micro_batch, held_out) + 1)
-    eval_batch = next(size for size in sizes if held_out % size != 1)
+    eval_batch = next((size for size in sizes if held_out % size != 1), batching.micro_batch)
     return training_arguments(
         KTOConfig,
         plan,

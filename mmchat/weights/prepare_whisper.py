@@ -172,9 +172,6 @@ def write_ctranslate2(state: Mapping[str, Tensor], source_dir: Path, target_dir:
         variables = read_ctranslate2(draft / "model.bin", mode="r+")
         for name, place in _places(variables).items():
             place[...] = state[name].detach().to(torch.float32).cpu().numpy().astype(place.dtype)
-        for values in variables.values():
-            if isinstance(values.base, np.memmap):
-                values.base.flush()
         draft.replace(target_dir)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)

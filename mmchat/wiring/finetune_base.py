@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 
 TRAINING_ENGINES: dict[ModelKind, str] = {
     "lm": "transformers",
-    "asr": "openai-whisper",
+    "asr": "faster-whisper",  # whose folder is what both engines are made of
     "vision": "open_clip",
     "embed": "ctranslate2",
 }
 """Whose prepared weights are trained. A GGUF that llama.cpp runs is trained as what transformers reads of it."""
 
-KIND_WORDS: dict[ModelKind, str] = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "sentence"}
+KIND_WORDS: dict[ModelKind, str] = {
+    "lm": "language",
+    "asr": "speech",
+    "vision": "picture",
+    "embed": "sentence",
+    "head": "label",
+}
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _ALL_TOKENS = 1 << 30
 """More than any conversation has: a trainer cuts by its own limit."""

@@ -14,7 +14,7 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 TurnStatus = Literal["complete", "streaming", "stopped", "failed"]
 AttachmentKind = Literal["image", "audio"]
-ModelKind = Literal["lm", "asr", "vision", "embed"]
+ModelKind = Literal["lm", "asr", "vision", "embed", "head"]
 FinishReason = Literal["stop", "length", "cancelled", "repetition"]
 Mark = Literal["good", "bad"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 POLL_S = 0.1
-KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "sentence"}
+KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "sentence", "head": "label"}
 
 
 class View(Protocol):

@@ -27,7 +27,7 @@ app = typer.Typer(
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-KINDS = ("lm", "asr", "vision", "embed")
+KINDS = ("lm", "asr", "vision", "embed", "head")
 
 
 def _open() -> tuple[ModelsFile, WeightsStore]:

@@ -41,7 +41,13 @@ if TYPE_CHECKING:
 POLL_S = 0.1
 STOP_GRACE_S = 5.0
 """How long a reply that was stopped may take to be stored."""
-_KIND_WORDS = {"lm": "language model", "asr": "speech model", "vision": "picture model", "embed": "memory model"}
+_KIND_WORDS = {
+    "lm": "language model",
+    "asr": "speech model",
+    "vision": "picture model",
+    "embed": "memory model",
+    "head": "label model",
+}
 
 
 class Status(Protocol):

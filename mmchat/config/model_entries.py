@@ -18,6 +18,7 @@ ENGINE_NAMES: dict[ModelKind, tuple[str, ...]] = {
     "asr": ("faster-whisper", "openai-whisper", "scripted"),
     "vision": ("open_clip", "scripted"),
     "embed": ("ctranslate2", "scripted"),
+    "head": ("fused",),
 }
 """The same names as `engines.registry.LOADERS`, which this layer may not import; a test compares them."""
 
@@ -29,6 +30,7 @@ Format = Literal[
     "open_clip",
     "dual-encoder",
     "sentence-transformers",
+    "head",
     "none",
 ]
 
@@ -279,13 +281,24 @@ class EmbedEntry(Entry):
     kind: Literal["embed"]
 
 
-ModelEntry = Annotated[LmEntry | AsrEntry | VisionEntry | EmbedEntry, Field(discriminator="kind")]
+class HeadEntry(Entry):
+    """A trained classifier of texts, pictures or both, on top of other models' vectors."""
 
-ENTRY_CLASSES: dict[str, type[LmEntry | AsrEntry | VisionEntry | EmbedEntry]] = {
+    kind: Literal["head"]
+    embed: str = ""
+    """Name of the sentence encoder that it was trained on, where it reads texts; absent: the default one."""
+    vision: str = ""
+    """Name of the dual encoder that it was trained on, where it sees pictures; absent: the default one."""
+
+
+ModelEntry = Annotated[LmEntry | AsrEntry | VisionEntry | EmbedEntry | HeadEntry, Field(discriminator="kind")]
+
+ENTRY_CLASSES: dict[str, type[LmEntry | AsrEntry | VisionEntry | EmbedEntry | HeadEntry]] = {
     "lm": LmEntry,
     "asr": AsrEntry,
     "vision": VisionEntry,
     "embed": EmbedEntry,
+    "head": HeadEntry,
 }
 
 DERIVED_FIELDS = ("name", "weights_name")

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-KINDS: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
+KINDS: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed", "head")
 
 _INHERITED_FROM_BASE = ("engine", "gpu_engine", "license", "languages", "format", "sources", "join", "unzip",
                         "is_gated", "context_tokens", "task", "accepts_images", "dtype", "options", "decoding",

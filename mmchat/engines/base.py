@@ -185,3 +185,34 @@ class TextEmbedder(Protocol):
     def close(self) -> None:
         """Free the weights."""
         ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Tells which of its labels a text, a picture or both belong to."""
+
+    name: str
+    engine: str
+    device: str
+    labels: tuple[str, ...]
+    needs_text: bool
+    needs_image: bool
+
+    def classify(self, texts: Sequence[str], images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Probabilities of the labels.
+
+        Args:
+            texts: B of them; may be empty for one that needs none.
+            images: B of them, RGB and oriented; may be empty for one that needs none.
+
+        Returns:
+            (B, L) float32 in the order of `labels`, rows summing to 1.
+
+        Raises:
+            UsageError: a text or a picture that it needs is missing.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...

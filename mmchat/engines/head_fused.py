@@ -195,9 +195,7 @@ def load(spec: EngineSpec) -> FusedHead:
     try:
         tensors = load_file(spec.path / WEIGHTS_NAME)
         network = HeadNetwork(config.shape)
-        own = {
-            name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")
-        }
+        own = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
         network.load_state_dict(own)
         grams = None
         if config.shape.columns:
@@ -251,10 +249,10 @@ def encoder_checksum(folder: Path) -> str:
 def _probe(kind: Encoder, encoder: TextEmbedder | ImageReader) -> NDArray[np.float32]:
     """(D,) what an encoder says of a fixed text or a fixed picture."""
     if kind == "embed":
-        return _embedder({kind: encoder}).embed([PROBE_TEXT])[0]
+        return np.asarray(_embedder({kind: encoder}).embed([PROBE_TEXT])[0])
     bands = np.indices((96, 96)).sum(axis=0)
     picture = np.stack([bands % 256, (bands * 3) % 256, (bands * 7) % 256], axis=2).astype(np.uint8)
-    return _reader({kind: encoder}).embed_images([Image.fromarray(picture)])[0]
+    return np.asarray(_reader({kind: encoder}).embed_images([Image.fromarray(picture)])[0])
 
 
 def _embedder(encoders: Mapping[Encoder, TextEmbedder | ImageReader]) -> TextEmbedder:
@@ -267,5 +265,3 @@ def _reader(encoders: Mapping[Encoder, TextEmbedder | ImageReader]) -> ImageRead
     encoder = encoders["vision"]
     assert isinstance(encoder, ImageReader)
     return encoder
-
-

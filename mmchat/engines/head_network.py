@@ -162,7 +162,8 @@ class _Attention(nn.Module):
         )
 
     def forward(self, text: Tensor | None, image: Tensor | None) -> Tensor:
-        assert text is not None and image is not None
+        assert text is not None
+        assert image is not None
         query = self.norms[0](self.query(text))
         views = self.norms[1](self.view(image)) + self.place
         answer, _ = self.attention(query.unsqueeze(1), views, views, need_weights=False)

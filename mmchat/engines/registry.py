@@ -20,6 +20,7 @@ LOADERS: dict[tuple[ModelKind, str], str] = {
     ("vision", "scripted"): "mmchat.engines.scripted:load_vision",
     ("embed", "ctranslate2"): "mmchat.engines.embed_ctranslate2:load",
     ("embed", "scripted"): "mmchat.engines.scripted:load_embedder",
+    ("head", "fused"): "mmchat.engines.head_fused:load",
 }
 
 

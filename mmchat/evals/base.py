@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mmchat.engines.base import BatchLanguageModel, ImageReader, SpeechRecognizer, TextEmbedder
+    from mmchat.engines.base import BatchLanguageModel, Classifier, ImageReader, SpeechRecognizer, TextEmbedder
     from mmchat.evals.results import ModelFacts
 
 TaskName = Literal["dialogue", "likelihood", "speech", "retrieval", "label", "memory"]
@@ -218,6 +218,8 @@ class Models(Protocol):
     def recognizer(self, name: str) -> SpeechRecognizer: ...
 
     def image_reader(self, name: str) -> ImageReader: ...
+
+    def classifier(self, name: str) -> Classifier: ...
 
     def embedder(self, name: str = "") -> TextEmbedder:
         """The named sentence encoder, or the default one."""

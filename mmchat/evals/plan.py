@@ -21,7 +21,13 @@ from mmchat.rows.values import RowFile
 T = TypeVar("T")
 R = TypeVar("R")
 
-_KIND_WORDS: dict[ModelKind, str] = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "sentence"}
+_KIND_WORDS: dict[ModelKind, str] = {
+    "lm": "language",
+    "asr": "speech",
+    "vision": "picture",
+    "embed": "sentence",
+    "head": "label",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +120,13 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
     )
     parts, warnings = _parts(names, used, metrics, options)
     has_meanings = any(needs_embedder(metric.name) for metric in metrics)
-    chosen = _chosen_models(settings.models, {part.kind for part in parts}, models, has_meanings=has_meanings)
+    chosen = _chosen_models(settings.models, parts, models, has_meanings=has_meanings)
     works = [
-        Work(part.dataset, part.task, model, part.kind, part.samples)
+        Work(part.dataset, part.task, model, kind, part.samples)
         for kind, names_of_kind in chosen.items()
         for model in names_of_kind
         for part in parts
-        if part.kind == kind
+        if kind == part.kind or (kind == "head" and part.task.name == "label")
     ]
     embedder = chosen["embed"][0] if has_meanings else ""
     return Plan(data, tuple(works), metrics, options, embedder, tuple(warnings))
@@ -192,11 +198,18 @@ def _training_rows(settings: RunSettings, files: Sequence[RowFile]) -> RowFile |
 
 
 def _chosen_models(
-    wanted: Sequence[str], kinds: set[ModelKind], models: Models, *, has_meanings: bool
+    wanted: Sequence[str], parts: Sequence[_Part], models: Models, *, has_meanings: bool
 ) -> dict[ModelKind, tuple[str, ...]]:
-    """Models of each needed kind: those the user named, or the default."""
+    """Models of each needed kind: those the user named, or the default.
+
+    Where a trained head was named, no default is asked about labels beside it.
+    """
     named = [(name, models.kind(name)) for name in dict.fromkeys(wanted)]
-    needed = set(kinds)
+    has_labels = any(part.task.name == "label" for part in parts)
+    needed: set[ModelKind] = {part.kind for part in parts}
+    if has_labels and any(kind == "head" for _, kind in named):
+        others = {part.kind for part in parts if part.task.name != "label"}
+        needed = others | {kind for _, kind in named if kind in needed} | {"head"}
     if has_meanings:
         needed.add("embed")
     for name, kind in named:
@@ -206,7 +219,7 @@ def _chosen_models(
                 f"'{name}' is a {_KIND_WORDS[kind]} model; these rows and metrics are for a {words} model.",
                 hint=f"Leave out -m {name}, or give it rows that it can be asked about.",
             )
-    order: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
+    order: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed", "head")
     return {
         kind: tuple(name for name, each in named if each == kind) or (models.default(kind),)
         for kind in order

@@ -19,14 +19,14 @@ from safetensors.torch import load_file
 
 from mmchat.engines.device import resolve_device
 from mmchat.engines.image_io import open_image
-from mmchat.errors import DataError, UsageError
+from mmchat.errors import DataError, WeightsError
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import CaptionRow, RowFile
 from mmchat.train.base import BaseModel, MethodName, OnEvent, Preparation, Span, TrainNotice, TrainResult, TrainSettings
 from mmchat.train.bases import precision_of
 from mmchat.train.contrastive_trainer import ContrastiveTrainer, Draw, PictureCollator, Pictures, symmetric_loss
 from mmchat.train.features import FeatureCache, feature_key
-from mmchat.train.loop import LoopPlan, require_logger, run_loop, training_arguments
+from mmchat.train.loop import LoopPlan, last_checkpoint, require_logger, run_loop, training_arguments
 from mmchat.train.order import Batching, row_order
 from mmchat.train.record import WEIGHTS, require_same, write_settings
 from mmchat.train.splits import split_rows
@@ -124,7 +124,12 @@ class CaptionTrainer:
 
         # Every example is a draw of its own, read once and in order.
         outcome = run_loop(
-            build, replace(plan, order=tuple(range(len(draws)))), on_event, cancel, should_resume=should_resume
+            build,
+            replace(plan, order=tuple(range(len(draws)))),
+            on_event,
+            cancel,
+            # Cut off while the pictures were looked at, there is no step to go on from, but their features are there.
+            should_resume=should_resume and last_checkpoint(folder) is not None,
         )
         if outcome.status != "interrupted":
             for note in _save(outcome.best_checkpoint, plan, base, learnt):
@@ -203,8 +208,9 @@ def _notes(settings: TrainSettings) -> list[str]:
 
 def _projection_size(towers: Towers, settings: TrainSettings) -> int:
     head = getattr(getattr(towers.reader.network.visual, "head", None), "proj", None)
-    is_frozen = settings.method == "last-layers" and head is not None
-    return sum(each.numel() for each in head.parameters() if not each.requires_grad) if is_frozen else 0
+    if settings.method != "last-layers" or head is None:
+        return 0
+    return sum(each.numel() for each in head.parameters() if not each.requires_grad)
 
 
 def _measured(towers: Towers, data: _Data, settings: TrainSettings) -> float:
@@ -339,7 +345,7 @@ def _save(checkpoint: Path, plan: LoopPlan, base: BaseModel, learnt: Pictures) -
     state = load_file(checkpoint / "model.safetensors")
     missing, unknown = towers.load_state_dict(state, strict=False)
     if missing or unknown:
-        raise UsageError(
+        raise WeightsError(
             f"{checkpoint} does not fit the model: {', '.join((*missing, *unknown)[:3])}.",
             hint="Train again under another name.",
         )

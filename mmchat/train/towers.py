@@ -208,10 +208,11 @@ def text_layers(network: Any, count: int) -> list[nn.Module]:
     tower = _text_tower(network)
     if isinstance(tower, HFTextEncoder):
         encoder = getattr(tower.transformer, "encoder", tower.transformer)
-        layers = next((getattr(encoder, name) for name in ("layer", "block", "layers") if hasattr(encoder, name)), [])
+        names = ("layer", "block", "layers")
+        layers: list[nn.Module] = next((list(getattr(encoder, name)) for name in names if hasattr(encoder, name)), [])
     else:
-        layers = tower.transformer.resblocks
-    return list(layers)[-count:] if count > 0 else []
+        layers = list(tower.transformer.resblocks)
+    return layers[-count:] if count > 0 else []
 
 
 def _text_tower(network: Any) -> Any:
@@ -321,4 +322,3 @@ def embed_pictures(towers: Towers, pixels: Tensor, *, is_flipped: bool) -> NDArr
     with torch.inference_mode():
         turned = pixels.flip(3) if is_flipped else pixels
         return towers.trunk(turned.contiguous(memory_format=torch.channels_last)).cpu().numpy()
-

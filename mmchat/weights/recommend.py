@@ -23,11 +23,12 @@ CPU_WEIGHTS_LIMIT_BYTES: dict[ModelKind, int] = {
     "asr": 600_000_000,
     "vision": 1_500_000_000,
     "embed": 600_000_000,
+    "head": 600_000_000,
 }
 """Without a GPU every token reads all weights of a language model: 3 GB at 20 GB/s or so is the slowest that still
 feels like talk; a recogniser above Whisper small takes longer than the speech lasted."""
 _OPEN_LICENSES = ("apache-2.0", "mit")
-_KIND_ORDER: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed")
+_KIND_ORDER: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed", "head")
 
 
 @dataclass(frozen=True, slots=True)

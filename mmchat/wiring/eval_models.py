@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mmchat.config.models_file import ModelsFile
     from mmchat.engines.base import (
         BatchLanguageModel,
+        Classifier,
         ImageReader,
         SpeechRecognizer,
         TextEmbedder,
@@ -92,6 +93,10 @@ class EvalModels:
 
     def embedder(self, name: str = "") -> TextEmbedder:
         model: TextEmbedder = self._hold(name or self.default("embed"), "embed").engine
+        return model
+
+    def classifier(self, name: str) -> Classifier:
+        model: Classifier = self._hold(name, "head").engine
         return model
 
     def release(self, name: str) -> None:

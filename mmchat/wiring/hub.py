@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from mmchat.config.model_entries import HeadEntry
 from mmchat.domain import (
     EngineSpec,
     GenerateOptions,
@@ -20,6 +21,7 @@ from mmchat.domain import (
     PullProgress,
 )
 from mmchat.engines.device import has_gpu
+from mmchat.engines.head_files import read_config
 from mmchat.engines.registry import load_engine
 from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
 from mmchat.weights.finetuned import is_merged
@@ -34,7 +36,13 @@ log = logging.getLogger(__name__)
 
 _TELL_EVERY_S = 0.2
 
-_KIND_WORDS: dict[ModelKind, str] = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "memory"}
+_KIND_WORDS: dict[ModelKind, str] = {
+    "lm": "language",
+    "asr": "speech",
+    "vision": "picture",
+    "embed": "memory",
+    "head": "label",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +196,23 @@ class EngineHub:
         name, kind = slot.state.model, slot.state.kind
         entry, engine = self._resolve(name)
         path = self._weights_path(entry, engine, slot) if entry.needs_weights else None
+        spec = self._spec(entry, engine, path)
+        if isinstance(entry, HeadEntry):
+            spec = replace(spec, options={**spec.options, "encoders": self._encoders(entry, path, slot)})
         slot.report("loading", "loading", None)
-        return load_engine(kind, self._spec(entry, engine, path))
+        return load_engine(kind, spec)
+
+    def _encoders(self, entry: HeadEntry, path: Path | None, slot: _Slot) -> dict[str, EngineSpec]:
+        """The encoders that a head stands on, fetched where they are missing."""
+        chosen = {"embed": entry.embed, "vision": entry.vision}
+        specs: dict[str, EngineSpec] = {}
+        for kind in read_config(path, entry.name).encoders:
+            name = chosen[kind] or self._models.defaults.for_kind(kind)
+            self._check(kind, name)
+            encoder, engine = self._resolve(name)
+            weights = self._weights_path(encoder, engine, slot) if encoder.needs_weights else None
+            specs[kind] = self._spec(encoder, engine, weights)
+        return specs
 
     def _resolve(self, name: str) -> tuple[ModelEntry, str]:
         return self._models.resolve(name, has_gpu=self._options.device != "cpu" and has_gpu())

@@ -1,4 +1,4 @@
-"""Label: which class a text, a picture or both belong to, untrained or by a linear head."""
+"""Label: which class a text, a picture or both belong to: untrained, by a linear head, or by a finetuned one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mmchat.domain import ModelKind
-from mmchat.errors import DataError
+from mmchat.errors import DataError, UsageError
 from mmchat.evals.base import LabelOutcome, Models, Outcome, Sample, TaskName, TaskOptions
 from mmchat.evals.probe import LinearProbe
 from mmchat.evals.tasks.common import Languages, Problems, chunks, shortened
@@ -21,6 +21,8 @@ from mmchat.rows.values import LabelRow, RowFile, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mmchat.engines.base import Classifier
 
 TEXT_SCALE = 20.0
 """Cosines of text and label are multiplied by it before the softmax: the scale that all-MiniLM-L6-v2 and its
@@ -116,6 +118,11 @@ class LabelTask:
         self, batch: Sequence[Sample], model: str, models: Models, options: TaskOptions, cancel: Event
     ) -> Iterator[Outcome]:
         samples = cast(Sequence[LabelSample], batch)
+        if models.kind(model) == "head":
+            classifier = models.classifier(model)
+            for sample, row in zip(samples, _classified(samples, classifier), strict=True):
+                yield _outcome(sample, classifier.labels, row)
+            return
         if options.train is not None:
             probe = self._probe(options.train, model, models, cancel)
             if probe is None:
@@ -172,6 +179,26 @@ def readable_names(labels: Sequence[str]) -> list[str]:
     spaced = (re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ") for label in labels)
     names = [" ".join(name.split()) or label for name, label in zip(spaced, labels, strict=True)]
     return names if len(set(names)) == len(labels) else list(labels)
+
+
+def _classified(samples: Sequence[LabelSample], classifier: Classifier) -> NDArray[np.float64]:
+    """(N, K) as a trained head says.
+
+    Raises:
+        UsageError: it needs texts or pictures that the rows lack.
+    """
+    from mmchat.engines.image_io import open_image
+
+    texts = [sample.text for sample in samples if sample.text.strip()] if classifier.needs_text else []
+    paths = [sample.image_path for sample in samples] if classifier.needs_image else []
+    images = [open_image(path) for path in paths if path is not None]
+    for is_needed, found, what in ((classifier.needs_text, texts, "text"), (classifier.needs_image, images, "picture")):
+        if is_needed and len(found) < len(samples):
+            raise UsageError(
+                f"'{classifier.name}' was trained on rows with a {what}, and some of these have none.",
+                hint=f"Give every row a {what}, or leave out -m {classifier.name}.",
+            )
+    return np.asarray(classifier.classify(texts, images), dtype=np.float64)
 
 
 def _image_probabilities(sample: LabelSample, model: str, models: Models) -> NDArray[np.float64]:

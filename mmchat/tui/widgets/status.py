@@ -184,7 +184,7 @@ class ActivityLine(Static):
         self.update(Content.styled(elide(one_line(self.words), max(self.size.width - 2, 20)), style))
 
 
-_KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "sight", "embed": "memory"}
+_KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "sight", "embed": "memory", "head": "labels"}
 
 
 def loading_words(states: tuple[LoadState, ...]) -> str:

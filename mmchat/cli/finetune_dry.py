@@ -147,7 +147,7 @@ def _print_example(spans: Sequence[Span]) -> None:
     if not spans:
         return
     is_coloured = has_colour(sys.stdout)
-    how = "in colour" if is_coloured else f"between {_LEFT_MARK} and {_RIGHT_MARK}"
+    how = "in bold green" if is_coloured else f"between {_LEFT_MARK} and {_RIGHT_MARK}"
     print_text(f"One row as the model sees it; it learns to write what is {how}\n")
     if not is_coloured:
         print_text(marked(spans))

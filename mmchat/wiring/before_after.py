@@ -48,6 +48,8 @@ _FORGETFUL: tuple[TaskName, ...] = ("dialogue", "preference")
 GENERAL_NAME = "general.jsonl"
 GENERAL_ROWS = 32
 """Of the shipped dialogues without pictures, spread over the file; from 30 conversations on there is a verdict."""
+GENERAL_MESSAGES = 4
+"""Of each: long histories take long to read, and forgetting shows in the first replies too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,10 @@ def _general(question: Question) -> tuple[str, ...]:
         row for row in read_rows(path).rows if isinstance(row, DialogueRow) and not any(m.files for m in row.messages)
     ]
     count = min(GENERAL_ROWS, len(rows))
-    return _written(question.folder / GENERAL_NAME, [rows[i * len(rows) // count] for i in range(count)])
+    chosen = [rows[i * len(rows) // count] for i in range(count)]
+    return _written(
+        question.folder / GENERAL_NAME, [replace(row, messages=row.messages[:GENERAL_MESSAGES]) for row in chosen]
+    )
 
 
 def _written(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:

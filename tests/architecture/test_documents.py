@@ -32,9 +32,6 @@ def all_commands() -> list[tuple[str, Any]]:
     return found
 
 
-ANNOUNCED = {"finetune"}
-"""Commands that the README names as coming."""
-
 COMMAND_LIST = all_commands()
 
 
@@ -75,7 +72,7 @@ def test_the_readme_names_no_command_that_does_not_exist() -> None:
     named = re.findall(
         r"\bmmchat ([a-z]+)\b", " ".join(re.findall(r"`[^`]*`|```.*?```", (ROOT / "README.md").read_text(), re.DOTALL))
     )
-    assert set(named) <= set(COMMANDS) | ANNOUNCED
+    assert set(named) <= set(COMMANDS)
 
 
 def test_the_readme_prints_the_test_command_that_ci_runs() -> None:

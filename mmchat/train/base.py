@@ -76,7 +76,7 @@ class TrainSettings:
     patience: int = 3
     """Evaluations without a better validation loss before training stops; 0: never."""
     replay_share: float = 0.0
-    """Rows of the shipped general dialogues mixed in, as a share of all rows, against forgetting."""
+    """General answers of the base itself mixed in, as a share of all rows, against forgetting."""
     preference_beta: float = 0.1
     fusion: Literal["concat", "attention"] = "concat"
     """How text and picture are joined by a classification head."""

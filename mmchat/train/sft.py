@@ -14,7 +14,7 @@ from trl import SFTConfig
 
 from mmchat.engines.device import resolve_device, usable_threads
 from mmchat.engines.torch_memory import free_bytes
-from mmchat.errors import DataError
+from mmchat.errors import DataError, UsageError
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import DialogueRow, RowFile
 from mmchat.train.adalora import AdaLoraSteps
@@ -28,7 +28,8 @@ from mmchat.train.order import Batching, row_order, spread
 from mmchat.train.processes import is_main_process, process_count, smallest
 from mmchat.train.quiet import quiet
 from mmchat.train.record import keep_best, require_same, write_settings
-from mmchat.train.samples import DialogueEncoder, Examples, Tell, spans_of
+from mmchat.train.replay import replay_rows
+from mmchat.train.samples import DialogueEncoder, Example, Examples, Tell, spans_of
 from mmchat.train.sft_trainer import Collator, DialogueSft, dataset_of
 from mmchat.train.splits import split_rows
 
@@ -47,6 +48,8 @@ class _Data:
     validation: Examples
     train_rows: int
     held_out: tuple[DialogueRow, ...]
+    general: tuple[Example, ...] = ()
+    """General answers of the base that are held out: what their loss rises by was forgotten."""
 
     @property
     def lengths(self) -> list[int]:
@@ -115,7 +118,7 @@ class DialogueTrainer:
         if should_resume:
             require_same(folder, preparation, files, base)
         text = open_base(base)
-        data = _encoded(files, settings, text)
+        data = _with_replay(_encoded(files, settings, text), settings, text, folder)
         plan = _plan(folder, settings, data)
         if is_main_process():
             write_settings(folder, preparation, files, base)
@@ -156,6 +159,11 @@ def _with_method(settings: TrainSettings, text: TextBase) -> TrainSettings:
 def _with_steps(settings: TrainSettings, examples: int) -> TrainSettings:
     """How many steps, and how often to validate."""
     spread(settings.batch_size, 1, process_count())  # complains where the processes cannot share a batch
+    if not 0 <= settings.replay_share < 1:
+        raise UsageError(
+            f"A share of {settings.replay_share} of general rows leaves none of your own.", hint="Give 0.1 or so."
+        )
+    examples = round(examples / (1 - settings.replay_share))
     steps = settings.max_steps or max(1, math.ceil(settings.epochs * examples / settings.batch_size))
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     return replace(settings, max_steps=steps, evaluate_every=every)
@@ -177,6 +185,23 @@ def _encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) 
     if not train:
         raise DataError("There are no rows of dialogue to learn from.")
     return _Data(encoder.rows(train), encoder.rows(held_out), len(train), tuple(held_out))
+
+
+def _with_replay(data: _Data, settings: TrainSettings, text: TextBase, folder: Path) -> _Data:
+    """The base's own general answers mixed in, as many as the share says and there are."""
+    if not settings.replay_share:
+        return data
+    precision = precision_of(settings.dtype, resolve_device("auto"))
+    use_threads("cpu")
+    if is_main_process():
+        replay_rows(folder, text, precision, settings.seed)
+    smallest(0)  # the others wait for the file
+    train, held_out = replay_rows(folder, text, precision, settings.seed)
+    own = len(data.train.examples)
+    wanted = min(len(train), round(own * settings.replay_share / (1 - settings.replay_share)))
+    encoder = DialogueEncoder(text.prompt_format, settings.max_length, is_seq2seq=text.is_seq2seq)
+    data.train.examples += encoder.rows(train[:wanted]).examples
+    return replace(data, general=tuple(encoder.rows(held_out).examples))
 
 
 def _validation_rows(settings: TrainSettings) -> list[DialogueRow]:
@@ -304,6 +329,8 @@ def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: _Data) ->
         processing_class=text.tokenizer,
     )
     trainer.held_out = {"loss": data.validation.examples} if data.validation.examples else {}
+    if trainer.held_out and data.general:
+        trainer.held_out = {**trainer.held_out, "general_loss": data.general}
     if method == "adalora":
         trainer.add_callback(AdaLoraSteps())
     return trainer

@@ -334,3 +334,21 @@ def test_settings_are_enough_to_know_what_was_done(llama: Path, rows: Path, tmp_
 def test_nothing_is_printed(llama: Path, rows: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     train(read_rows(rows), settings_for(rows, max_steps=4), llama, tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_replay_learns_the_bases_own_answers_and_measures_forgetting(llama: Path, rows: Path, tmp_path: Path) -> None:
+    log = Log(cancel_after=5)
+    settings = settings_for(rows, replay_share=0.5)
+    train(read_rows(rows), settings, llama, tmp_path, log)
+    first = log.of(TrainValidated)[0]
+    # The base says greedily what it is surest of: less surprising than the rows.
+    assert first.metrics["general_loss"] < first.loss
+    answers = (tmp_path / "replay.jsonl").read_text(encoding="utf-8")
+    resumed = train(read_rows(rows), settings, llama, tmp_path, resume=True)
+    assert resumed.status == "complete"
+    assert (tmp_path / "replay.jsonl").read_text(encoding="utf-8") == answers
+
+
+def test_replay_needs_rows_of_ones_own(llama: Path, rows: Path) -> None:
+    with pytest.raises(UsageError, match="leaves none of your own"):
+        DialogueTrainer().prepare([read_rows(rows)], settings_for(rows, replay_share=1.0), base_at(llama))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from whisper.model import ModelDimensions, Whisper
 
 from mmchat.errors import WeightsError
-from mmchat.weights.prepare_whisper import for_openai_whisper
+from mmchat.weights.prepare_whisper import as_checkpoint, for_openai_whisper, write_ctranslate2
 
 DIMS = ModelDimensions(
     n_mels=80,
@@ -44,12 +44,12 @@ def write_model_bin(path: Path, variables: dict[str, NDArray[Any]], spec: str = 
     path.write_bytes(out + struct.pack("<I", 0))
 
 
-def as_ctranslate2(state: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
+def as_ctranslate2(state: dict[str, torch.Tensor], dims: ModelDimensions = DIMS) -> dict[str, NDArray[Any]]:
     """The fused layout, written independently of the code under test: from the checkpoint's names to CTranslate2's."""
     arrays = {name: tensor.numpy().astype(np.float16) for name, tensor in state.items()}
     out: dict[str, NDArray[Any]] = {
-        "encoder/num_heads": np.array(DIMS.n_audio_head, dtype=np.int16),
-        "decoder/num_heads": np.array(DIMS.n_text_head, dtype=np.int16),
+        "encoder/num_heads": np.array(dims.n_audio_head, dtype=np.int16),
+        "decoder/num_heads": np.array(dims.n_text_head, dtype=np.int16),
         "decoder/pre_norm": np.array(1, dtype=np.int8),
         "decoder/embeddings/weight": arrays["decoder.token_embedding.weight"],
     }
@@ -59,11 +59,11 @@ def as_ctranslate2(state: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
         for name, kind in zip(names, ("weight", "bias"), strict=True):
             out[f"{target}/{name}"] = arrays[f"{source}.{kind}"]
 
-    for side, layers in (("encoder", DIMS.n_audio_layer), ("decoder", DIMS.n_text_layer)):
+    for side, layers in (("encoder", dims.n_audio_layer), ("decoder", dims.n_text_layer)):
         out[f"{side}/position_encodings/encodings"] = arrays[f"{side}.positional_embedding"]
         for layer in range(layers):
             here, there = f"{side}/layer_{layer}", f"{side}.blocks.{layer}"
-            zero = np.zeros(8, dtype=np.float16)
+            zero = np.zeros(dims.n_text_state, dtype=np.float16)
             attn = [arrays[f"{there}.attn.{part}.weight"] for part in ("query", "key", "value")]
             out[f"{here}/self_attention/linear_0/weight"] = np.concatenate(attn)
             out[f"{here}/self_attention/linear_0/bias"] = np.concatenate(
@@ -113,6 +113,26 @@ def test_every_tensor_arrives(state: dict[str, torch.Tensor], tmp_path: Path) ->
         assert torch.equal(loaded[name], tensor), name
     assert phrases
     assert [path.name for path in target.iterdir()] == ["model.pt"]
+
+
+def test_other_numbers_are_written_into_a_copy(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    write_model_bin(source / "model.bin", as_ctranslate2(state))
+    (source / "tokenizer.json").write_text("{}")
+    before = (source / "model.bin").read_bytes()
+    other = {name: -tensor for name, tensor in state.items()}
+
+    write_ctranslate2(other, source, target)
+
+    loaded = as_checkpoint(target)["model_state_dict"]
+    assert loaded.keys() == other.keys()
+    for name, tensor in other.items():
+        assert torch.equal(loaded[name].float(), tensor), name
+    write_model_bin(tmp_path / "expected.bin", as_ctranslate2(other))
+    assert (target / "model.bin").read_bytes() == (tmp_path / "expected.bin").read_bytes()
+    assert sorted(path.name for path in target.iterdir()) == ["model.bin", "tokenizer.json"]
+    assert (source / "model.bin").read_bytes() == before
 
 
 def test_weights_that_do_not_fit_are_refused(state: dict[str, torch.Tensor], tmp_path: Path) -> None:

@@ -363,7 +363,13 @@ def test_a_few_steps_make_smollm2_prefer_what_was_chosen(weights_dir: Path, tmp_
         for line, question in enumerate(questions, start=1)
     ]
     told = Told()
-    changes = {"max_steps": 5, "evaluate_every": 5, "dtype": "auto", "validation_share": 0.0, "learning_rate": 2e-4}
+    changes: dict[str, Any] = {
+        "max_steps": 5,
+        "evaluate_every": 5,
+        "dtype": "auto",
+        "validation_share": 0.0,
+        "learning_rate": 2e-4,
+    }
     result = trained(rows, base, tmp_path, told, **changes)
     assert result.losses[-1] < result.losses[0] - 0.1
     text = open_base(base)

@@ -228,7 +228,7 @@ def test_a_resumed_training_has_the_losses_of_an_unbroken_one(
 
 
 def test_smaller_micro_batches_give_the_same_losses(rows: list[SpeechRow], base: BaseModel, tmp_path: Path) -> None:
-    plain = {"dropout": 0.0, "max_steps": 2}
+    plain: dict[str, Any] = {"dropout": 0.0, "max_steps": 2}
     by_one = trained(rows, base, tmp_path / "one", Told(), micro_batch=1, **plain)
     at_once = trained(rows, base, tmp_path / "two", Told(), micro_batch=2, **plain)
     assert by_one.losses == pytest.approx(at_once.losses, abs=1e-4)
@@ -253,7 +253,13 @@ def test_both_engines_hear_an_invented_word_after_a_few_steps(
     path = WeightsStore(weights_dir).prepared(load_models_file()[name], "faster-whisper")
     assert not any("Zorblix" in text for text in transcripts("faster-whisper", path, rows))
     base = BaseModel(name, "asr", path)
-    changes = {"max_steps": 5, "batch_size": 3, "micro_batch": 3, "validation_share": 0.0, "learning_rate": 1e-3}
+    changes: dict[str, Any] = {
+        "max_steps": 5,
+        "batch_size": 3,
+        "micro_batch": 3,
+        "validation_share": 0.0,
+        "learning_rate": 1e-3,
+    }
     result = trained(rows, base, tmp_path, Told(), dtype="auto", **changes)
     assert result.losses[-1] < result.losses[0] / 4
     assert transcripts("faster-whisper", tmp_path / "weights", rows) == list(SENTENCES)

@@ -63,7 +63,7 @@ def probe(model: Any, batch: Mapping[str, torch.Tensor], precision: str, device:
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
         nats, _ = supervised_nats(model, {name: tensor.to(device) for name, tensor in batch.items()})
-    nats.backward()
+    torch.autograd.backward(nats)
     if device == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from threading import Event
@@ -276,21 +277,18 @@ def log_callbacks(plan: LoopPlan) -> list[transformers.TrainerCallback]:
     if log_to == "tensorboard":
         # Deferred: tensorboard takes a second to import.
         from torch.utils.tensorboard import SummaryWriter
-        from transformers.integrations import TensorBoardCallback
+        from transformers.integrations.integration_utils import TensorBoardCallback
 
         return [TensorBoardCallback(SummaryWriter(log_dir=str(plan.folder / LOGS)))]
     require_logger(log_to)
-    from transformers.integrations import TrackioCallback, WandbCallback
+    from transformers.integrations.integration_utils import TrackioCallback, WandbCallback
 
     return [TrackioCallback() if log_to == "trackio" else WandbCallback()]
 
 
 def require_logger(log_to: str) -> None:
     """Raise UsageError where curves are to go to a library that is not installed."""
-    from transformers.integrations import is_trackio_available, is_wandb_available
-
-    has_it = {"trackio": is_trackio_available, "wandb": is_wandb_available}
-    if log_to in has_it and not has_it[log_to]():
+    if log_to in ("trackio", "wandb") and find_spec(log_to) is None:
         raise UsageError(
             f"The curves cannot go to {log_to}: it is not installed.",
             hint=f"pip install {log_to}, or leave them with tensorboard.",

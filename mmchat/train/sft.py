@@ -29,7 +29,7 @@ from mmchat.train.processes import is_main_process, process_count, smallest
 from mmchat.train.quiet import quiet
 from mmchat.train.record import keep_best, require_same, write_settings
 from mmchat.train.replay import replay_rows
-from mmchat.train.samples import DialogueEncoder, Example, Examples, Tell, spans_of
+from mmchat.train.samples import DialogueEncoder, Example, Examples, spans_of
 from mmchat.train.sft_trainer import Collator, DialogueSft, dataset_of
 from mmchat.train.splits import split_rows
 
@@ -175,7 +175,7 @@ def _encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) 
         text.prompt_format,
         settings.max_length,
         is_seq2seq=text.is_seq2seq,
-        tell=cast("Tell | None", text.base.tell),
+        tell=text.base.tell,
     )
     if settings.validation:
         held_out = _validation_rows(settings)

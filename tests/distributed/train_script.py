@@ -43,4 +43,4 @@ def main(rows: Path, base_path: Path, folder: Path, micro_batch: int, batch_size
 
 
 if __name__ == "__main__":
-    main(*(Path(each) for each in sys.argv[1:4]), int(sys.argv[4]), int(sys.argv[5]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))

@@ -14,6 +14,7 @@ from mmchat.evals.plain import to_plain
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:
+    from mmchat.evals.results import Comparison
     from mmchat.train.base import TaskName, TrainResult
     from mmchat.wiring.before_after import BeforeAfter
     from mmchat.wiring.finetune import Finished
@@ -104,7 +105,9 @@ def _show_picture(finished: Finished) -> None:
         console.print(Text(" " * 7).append_text(legend()))
     if finished.before_after is not None:
         console.print()
-        console.print(_table(finished.before_after))
+        for part in _tables(finished.before_after):
+            console.print(part)
+        console.print()
         for words in _words(finished.before_after):
             console.print(words)
     console.print()
@@ -128,29 +131,37 @@ def _summary(result: TrainResult, finished: Finished) -> str:
 # --- before and after -----------------------------------------------------------------------------
 
 
-def _table(compared: BeforeAfter) -> Any:
-    from rich import box
+def _tables(compared: BeforeAfter) -> Iterator[Any]:
+    """A heading and a table for each file, their columns under each other."""
     from rich.table import Table
     from rich.text import Text
 
     from mmchat.cli.eval_view import VERDICT_STYLES
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
-    for heading in ("", "before", "after", "difference", "95% interval", ""):
-        justify: Any = "right" if heading in ("before", "after", "difference") else "left"
-        table.add_column(Text(heading, style="dim"), justify=justify, no_wrap=True)
-    keys = list(dict.fromkeys((each.dataset, each.task, each.language) for each in compared.comparisons))
-    for dataset, task, language in keys:
-        chosen = [c for c in compared.comparisons if (c.dataset, c.task, c.language) == (dataset, task, language)]
-        size = layout.count_words(task, chosen[0].samples, chosen[0].groups)
-        table.add_row(Text(plain_line(f"{dataset}, {size}"), style="bold"))
-        for each in chosen:
-            before, after, difference, low, high, verdict = compared.line(each)
+    heads = ("", "before", "after", "difference", "95% interval", "")
+    lines = [(each, _cells(each, compared)) for each in compared.comparisons]
+    widths = [max(len(row[column]) for row in [heads, *(cells for _, cells in lines)]) for column in range(len(heads))]
+    for at, dataset in enumerate(dict.fromkeys((each.dataset, each.task) for each, _ in lines)):
+        chosen = [(each, cells) for each, cells in lines if (each.dataset, each.task) == dataset]
+        first = chosen[0][0]
+        yield Text(
+            plain_line(f"{first.dataset}, {layout.count_words(first.task, first.samples, first.groups)}"), style="bold"
+        )
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=at == 0, header_style="")
+        for heading, width in zip(heads, widths, strict=True):
+            justify: Any = "right" if heading in ("before", "after", "difference") else "left"
+            table.add_column(Text(heading, style="dim"), justify=justify, min_width=width)
+        for each, (*cells, interval, verdict) in chosen:
             words = Text(verdict, style=VERDICT_STYLES.get(each.verdict, ""))
-            name = layout.info(each.metric).title + " " + layout.ARROWS[layout.info(each.metric).direction]
-            interval = Text(f"{low} to {high}" if low else "", style="dim")
-            table.add_row(Text(f"  {name}"), before, after, difference, interval, words)
-    return table
+            table.add_row(*map(Text, cells), Text(interval, style="dim"), words)
+        yield table
+
+
+def _cells(each: Comparison, compared: BeforeAfter) -> tuple[str, ...]:
+    info = layout.info(each.metric)
+    before, after, difference, low, high, verdict = compared.line(each)
+    interval = f"{low} to {high}" if low else ""
+    return (f"  {info.title} {layout.ARROWS[info.direction]}", before, after, difference, interval, verdict)
 
 
 def _words(compared: BeforeAfter | None) -> Iterator[str]:

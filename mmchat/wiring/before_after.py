@@ -106,8 +106,9 @@ class BeforeAfter:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Whether it helped, in plain words."""
-        return tuple(dict.fromkeys(sentence for run in self.runs for sentence in run.sentences))
+        """Whether it helped, in plain words, each with the rows it is about."""
+        told = [(run.data[0].name, sentence) for run in self.runs for sentence in run.sentences]
+        return tuple(dict.fromkeys(f"{name}: {sentence}" for name, sentence in told))
 
     @property
     def warnings(self) -> tuple[str, ...]:

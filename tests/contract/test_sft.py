@@ -352,3 +352,18 @@ def test_replay_learns_the_bases_own_answers_and_measures_forgetting(llama: Path
 def test_replay_needs_rows_of_ones_own(llama: Path, rows: Path) -> None:
     with pytest.raises(UsageError, match="leaves none of your own"):
         DialogueTrainer().prepare([read_rows(rows)], settings_for(rows, replay_share=1.0), base_at(llama))
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_activations_calculated_twice_give_the_same_losses(
+    method: MethodName, llama: Path, rows: Path, tmp_path: Path
+) -> None:
+    file, trainer, base = read_rows(rows), DialogueTrainer(), base_at(llama)
+    losses = []
+    for is_checkpointed in (False, True):
+        preparation = trainer.prepare([file], settings_for(rows, method=method, max_steps=3), base)
+        preparation = replace(preparation, settings=replace(preparation.settings, is_checkpointed=is_checkpointed))
+        folder = tmp_path / str(is_checkpointed)
+        result = trainer.train(preparation, [file], base, folder, Log(), Event(), should_resume=False)
+        losses.append(result.losses)
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)

@@ -71,6 +71,8 @@ class FusedHead:
             EngineUnavailable: it was closed.
         """
         count = self._count(texts, images)
+        if not count:
+            return np.zeros((0, len(self.labels)), dtype=np.float32)
         with self._lock:
             if self._network is None:
                 raise EngineUnavailable(f"The head '{self.name}' was closed.")

@@ -71,6 +71,7 @@ def read(typed: Mapping[str, Any]) -> FinetuneChoice:
 def _request(given: Mapping[str, Any]) -> Request:
     values = {name: value for name, value in given.items() if name in _SETTINGS}
     values["data"] = tuple(str(Path(path).expanduser().absolute()) for path in given["data"])
+    values["chosen"] = tuple(sorted(values))
     for name in ("model", "name"):
         values.setdefault(name, "")
     if "validation" in values:

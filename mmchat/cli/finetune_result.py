@@ -24,7 +24,7 @@ USES: dict[TaskName, str] = {
     "dialogue": "mmchat talk -m {}",
     "preference": "mmchat talk -m {}",
     "caption": "mmchat see PICTURE -m {}",
-    "label": "mmchat see PICTURE -m {}",
+    "label": "mmchat eval --data ROWS -m {}",
     "speech": "mmchat transcribe FILE -m {}",
 }
 MIN_PLOT_STEPS = 3

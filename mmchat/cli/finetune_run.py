@@ -95,10 +95,11 @@ def _train(job: Finetune, choice: FinetuneChoice, *, is_first: bool) -> None:
         _tell_what(job)
         _ask(job, choice)
     title = f"{settings.name}: {job.preparation.method} on {settings.model}"
+    unit = "tokens" if job.preparation.tokens else "rows"
     go_on = f"Go on with: mmchat finetune --resume {settings.name}"
 
     try:
-        with _quiet(), finetune_view(title, is_silent=not is_first) as view:
+        with _quiet(), finetune_view(title, unit=unit, is_silent=not is_first) as view:
             finished = run_in_thread(
                 lambda cancel: job.train(_reports(view), cancel),
                 lambda: view.say("saving … Ctrl+C again leaves at once"),

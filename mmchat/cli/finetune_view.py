@@ -49,11 +49,12 @@ class View(Protocol):
 
 
 @contextmanager
-def finetune_view(title: str, *, is_silent: bool = False) -> Iterator[View]:
+def finetune_view(title: str, *, unit: str = "tokens", is_silent: bool = False) -> Iterator[View]:
     """A view for this screen.
 
     Args:
         title: what is being made.
+        unit: of the speed.
         is_silent: another process speaks.
     """
     if is_silent:
@@ -62,7 +63,7 @@ def finetune_view(title: str, *, is_silent: bool = False) -> Iterator[View]:
         from rich.console import Console
         from rich.live import Live
 
-        screen = Screen(title)
+        screen = Screen(title, unit)
         # The terminal writes "^C" behind what stands there; on a full line that would wrap and leave the line behind.
         width = shutil.get_terminal_size().columns - len("^C^C")
         console = Console(stderr=True, highlight=False, markup=False, emoji=False, width=width)
@@ -70,7 +71,7 @@ def finetune_view(title: str, *, is_silent: bool = False) -> Iterator[View]:
             screen.keep = lambda text: live.console.print(text, style="yellow")
             yield screen
     else:
-        yield Lines()
+        yield Lines(unit)
 
 
 class Silence:
@@ -92,7 +93,8 @@ class Silence:
 class Lines(Silence):
     """For a log: a line for each validation, and for what else should be known."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "tokens") -> None:
+        self._unit = unit
         self._step: TrainStepped | None = None
         self._phase = ""
 
@@ -107,13 +109,13 @@ class Lines(Silence):
         elif isinstance(event, TrainNotice):
             warn(plain_line(event.text))
         else:
-            warn(validation_line(event, self._step))
+            warn(validation_line(event, self._step, self._unit))
 
     def say(self, text: str) -> None:
         warn(plain_line(text))
 
 
-def validation_line(validated: TrainValidated, step: TrainStepped | None) -> str:
+def validation_line(validated: TrainValidated, step: TrainStepped | None, unit: str) -> str:
     """Such as "step 40/480, epoch 0.25: loss 2.410, validation 2.502 (best), 812 tokens/s, 6 min 12 s left"."""
     place = f"step {validated.step}"
     words = []
@@ -123,13 +125,13 @@ def validation_line(validated: TrainValidated, step: TrainStepped | None) -> str
     words.append(f"validation {validated.loss:.3f}{' (best)' if validated.is_best else ''}")
     words += [f"{name} {value:.3f}" for name, value in validated.metrics.items()]
     if step is not None:
-        words += speed_words(step)
+        words += speed_words(step, unit)
     return f"{place}: {', '.join(words)}"
 
 
-def speed_words(step: TrainStepped) -> list[str]:
+def speed_words(step: TrainStepped, unit: str) -> list[str]:
     """Speed, time left and memory, as far as they are known."""
-    words = [f"{step.tokens_per_s:,.0f} tokens/s"] if step.tokens_per_s else []
+    words = [f"{step.tokens_per_s:,.0f} {unit}/s"] if step.tokens_per_s else []
     if step.left_s is not None:
         words.append(f"{duration(step.left_s)} left")
     if step.memory_bytes:
@@ -140,8 +142,9 @@ def speed_words(step: TrainStepped) -> list[str]:
 class Screen:
     """Keeps `View`; rich asks it what it looks like, several times a second."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, unit: str = "tokens") -> None:
         self._title = title
+        self._unit = unit
         self._lock = threading.Lock()
         self._phase = ""
         self._detail = ""
@@ -174,6 +177,8 @@ class Screen:
             return
         with self._lock:
             if isinstance(event, TrainStepped):
+                if self._step is not None and event.step <= self._step.step:  # it tries another way, or went back
+                    self._losses, self._validations = [], []
                 self._step = event
                 self._losses.append((event.step, event.loss))
             else:
@@ -238,7 +243,7 @@ class Screen:
         if len(self._losses) > 1:
             yield from plot
             yield Text(" " * 7).append_text(legend())
-        yield Text(" · ".join(speed_words(step)), style="dim")
+        yield Text(" · ".join(speed_words(step, self._unit)), style="dim")
 
 
 def _forget(text: str) -> None: ...

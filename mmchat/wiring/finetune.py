@@ -31,13 +31,14 @@ from mmchat.train.base import (
 )
 from mmchat.train.registry import load_trainer
 from mmchat.train.results import (
+    WEIGHTS,
     Origin,
     entry_fields,
     results_dir,
     write_card,
     write_settings,
 )
-from mmchat.wiring.finetune_base import FinetuneSources, choose_base, default_name, fetch_base
+from mmchat.wiring.finetune_base import FinetuneSources, choose_base, default_name, fetch_base, helper_kinds
 
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
@@ -209,7 +210,9 @@ class Finetune:
         """
         settings, entry = self.request.settings, self._entry
         reports.on_phase(f"fetching {entry.name}")
-        self._base = fetch_base(entry, self._trainer, FinetuneSources(self._sources, reports.on_pull), cancel)
+        self._base = fetch_base(
+            entry, helper_kinds(self._files), FinetuneSources(self._sources, reports.on_pull), cancel
+        )
         reports.on_phase("reading the rows as the model will")
         self.preparation = self._trainer.prepare(self._files, settings, self._base)
         return self.preparation
@@ -277,9 +280,26 @@ class Finetune:
             write_card(self.folder, origin, self.preparation, result)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
-        user_models.register(origin.name, entry_fields(origin, self.folder))
+        user_models.register(origin.name, self._entry_fields(origin))
         _save(self.folder / RESULT_NAME, result)
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # complete: nothing goes on from them
+
+    def _entry_fields(self, origin: Origin) -> dict[str, Any]:
+        if self.preparation.task != "label":
+            # Whatever the base was assembled from, a trained one is an ordinary OpenCLIP folder.
+            weights_format = "open_clip" if self.preparation.task == "caption" else ""
+            return entry_fields(origin, self.folder, weights_format=weights_format)
+        sees = "vision" in helper_kinds(self._files)
+        return {
+            "kind": "head",
+            "engine": "fused",
+            "format": "head",
+            "description": f"labels: {len(self.preparation.labels)} classes",
+            "license": origin.base.license,
+            "embed": origin.base.name,
+            "vision": self._sources.defaults["vision"] if sees else None,
+            "sources": [{"source": f"dir:{self.folder / WEIGHTS}"}],
+        }
 
     def _origin(self) -> Origin:
         return Origin(
@@ -298,7 +318,8 @@ class Finetune:
         settings = self.preparation.settings
         question = Question(
             task=self.preparation.task,
-            base=settings.model,
+            # Rows with pictures are for the model that sees them.
+            base=self._sources.defaults["vision"] if helper_kinds(self._files) else settings.model,
             name=settings.name,
             folder=self.folder,
             held_out=self.preparation.held_out,

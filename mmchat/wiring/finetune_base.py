@@ -14,13 +14,12 @@ from mmchat.config.model_entries import LmEntry
 from mmchat.domain import Message, ModelKind, PullProgress
 from mmchat.errors import UsageError
 from mmchat.evals.results import RunSettings
-from mmchat.rows.values import RowKind, RowMessage
+from mmchat.rows.values import LabelRow, RowFile, RowKind, RowMessage
 from mmchat.train.base import BaseModel
 from mmchat.wiring.eval_models import EvalModels, EvalSources
 
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
-    from mmchat.train.base import Trainer
 
 TRAINING_ENGINES: dict[ModelKind, str] = {
     "lm": "transformers",
@@ -99,7 +98,9 @@ def choose_base(sources: EvalSources, name: str, kind: ModelKind, row_kind: RowK
     return entry
 
 
-def fetch_base(entry: ModelEntry, trainer: Trainer, sources: FinetuneSources, cancel: Event) -> BaseModel:
+def fetch_base(
+    entry: ModelEntry, helper_kinds: Sequence[ModelKind], sources: FinetuneSources, cancel: Event
+) -> BaseModel:
     """Fetch and prepare a base and what a task needs beside it.
 
     Raises:
@@ -107,8 +108,7 @@ def fetch_base(entry: ModelEntry, trainer: Trainer, sources: FinetuneSources, ca
     """
     helpers = {
         kind: _fetch(sources.evals.models.resolve(sources.evals.defaults[kind])[0], sources, cancel)
-        for kind in helper_kinds(trainer)
-        if kind != entry.kind
+        for kind in helper_kinds
     }
     return BaseModel(
         name=entry.name,
@@ -121,9 +121,10 @@ def fetch_base(entry: ModelEntry, trainer: Trainer, sources: FinetuneSources, ca
     )
 
 
-def helper_kinds(trainer: Trainer) -> tuple[ModelKind, ...]:
-    """Kinds of model that a task needs beside its base."""
-    return ("embed", "vision") if trainer.task == "label" else ()
+def helper_kinds(files: Sequence[RowFile]) -> tuple[ModelKind, ...]:
+    """Kinds of model that rows need beside the base: pictures with labels are seen by the user's vision model."""
+    has_pictures = any(isinstance(row, LabelRow) and row.image_path is not None for file in files for row in file.rows)
+    return ("vision",) if has_pictures else ()
 
 
 def _fetch(entry: ModelEntry, sources: FinetuneSources, cancel: Event) -> Path:

@@ -115,6 +115,8 @@ class RecallOutcome:
     tokens: int
     """Of what would be told to the language model."""
     elapsed_ms: float
+    asked: int = 0
+    """How many turns were asked for; 0 in runs that were saved before this was noted."""
 
 
 Outcome = ReplyOutcome | LikelihoodOutcome | RankOutcome | LabelOutcome | RecallOutcome

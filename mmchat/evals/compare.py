@@ -12,7 +12,7 @@ from mmchat.evals.cautions import few_groups
 from mmchat.evals.registry import load_metric, metric_infos, needs_embedder
 from mmchat.evals.results import Comparison, DataFacts, ModelFacts, Run
 from mmchat.evals.runs import RunStore
-from mmchat.evals.scoring import Slice, compare_outcomes, slice_outcomes
+from mmchat.evals.scoring import Slice, compare_outcomes, slice_outcomes, token_caution
 from mmchat.evals.stats import RESAMPLES
 from mmchat.evals.verdicts import differences_besides, sentences
 
@@ -121,6 +121,7 @@ def _compare(
         pair = (labels[0], of_base), (labels[1], of_other)
         try:
             comparison = compare_outcomes(part, *pair, metric, MetricContext(part.language), resamples)
+            warnings += filter(None, [token_caution(part, *pair, metric)])
         except EvalError as error:
             warnings.append(f"{dataset}: no {metric.info.title}: {error.message}")
             continue

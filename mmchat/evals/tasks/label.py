@@ -71,7 +71,9 @@ class LabelTask:
         problems = Problems(rows.path)
         labelled = _labels(rows)
         languages = Languages(options, problems, ([row.text or row.label] for row in labelled))
-        classes = tuple(sorted({row.label for row in labelled}))
+        # Of all rows: a limit must not make the choice easier.
+        everything = (*labelled, *cast(Sequence[LabelRow], rows.rest))
+        classes = tuple(sorted({row.label for row in everything if row.label.strip()}))
         samples = []
         for row in labelled:
             line = row.place.line

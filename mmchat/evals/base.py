@@ -274,7 +274,8 @@ class Task(Protocol):
         """All samples of a file, in its order.
 
         Raises:
-            DataError: `BadRows` of `evals.tasks.common` for rows that cannot be scored (an empty reference, Chinese declared English), each by its line.
+            DataError: rows that cannot be scored (an empty reference, Chinese declared English), each by its line;
+                `BadRows` of `evals.tasks.common` where the others could.
         """
         ...
 

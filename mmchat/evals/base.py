@@ -233,6 +233,10 @@ class Models(Protocol):
         """
         ...
 
+    def helpers(self) -> tuple[ModelFacts, ...]:
+        """The models that have told pictures and sounds in `messages` so far, each with its role."""
+        ...
+
     def options(self, name: str) -> GenerateOptions:
         """How that model's replies are drawn here."""
         ...

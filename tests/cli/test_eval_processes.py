@@ -81,4 +81,4 @@ def test_what_asks_no_model_is_for_the_first_process(
     if command[0] != "--rescore":  # nothing was done that could be scored
         done = run("eval", *command, *(["--yes"] if command[0] == "remove" else []))
         assert done.code == 0
-        assert bool(done.out) is (command[0] != "remove")
+        assert bool(done.out + done.err) is (command[0] != "remove")

@@ -148,9 +148,14 @@ def compare(store: RunStore, names: tuple[str, str], resamples: int, *, as_json:
     """Print what differs between two saved runs."""
     from mmchat.cli import eval_rows
     from mmchat.evals.compare import compare_runs
+    from mmchat.wiring import open_eval_models
 
     a, b = (store.get(name) for name in names)
-    comparisons, sentences, warnings = compare_runs(store, a.id, b.id, resamples)
+    with (
+        native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True),
+        closing(open_eval_models(b.settings)) as models,
+    ):
+        comparisons, sentences, warnings = compare_runs(store, a.id, b.id, resamples, models=models)
     if as_json:
         print_json(eval_rows.comparison_object(a, b, comparisons, sentences, warnings))
     elif sys.stdout.isatty():

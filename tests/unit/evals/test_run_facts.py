@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -10,11 +11,13 @@ import pytest
 
 from mmchat.errors import EvalError
 from mmchat.evals import runner
+from mmchat.evals.compare import compare_runs
 from mmchat.evals.layout import model_words
 from mmchat.evals.models_met import with_facts
 from mmchat.evals.results import ModelFacts, Progress
 from mmchat.evals.runs import RunStore
 from mmchat.paths import evals_dir
+from mmchat.wiring import open_eval_models
 from tests.eval_bench import run_here, run_settings, talks, write_all_kinds, write_lines, write_models
 
 
@@ -93,3 +96,25 @@ def test_a_killed_run_knows_how_long_it_took(tmp_path: Path, monkeypatch: pytest
     killed = replace(done, status="interrupted", elapsed_s=1000.0)
     runs.save(killed)
     assert 1000 < run_here(killed.settings, resume=killed).elapsed_s < 2000
+
+
+def test_meanings_are_compared_between_runs_where_there_is_an_encoder(tmp_path: Path, home: Path) -> None:
+    path = write_lines(tmp_path / "t.jsonl", talks(40))
+    runs = RunStore(evals_dir())
+    both = run_here(run_settings([path], metrics=("embedding",), models=("yes", "echo")))
+    yes, echo = (run_here(run_settings([path], metrics=("embedding", "bleu"), models=(m,))) for m in ("yes", "echo"))
+    with closing(open_eval_models(echo.settings)) as models:
+        comparisons, _, warnings = compare_runs(runs, yes.id, echo.id, 50, models=models)
+    assert next(each for each in comparisons if each.metric == "embedding") == both.comparisons[0]
+    assert not any("left out" in text for text in warnings)
+    # An encoder that is no longer there is named, and the rest is compared.
+    file = home / "config" / "models.toml"
+    file.write_text(
+        file.read_text().replace('embed = "words"', 'embed = "terms"').replace("models.words", "models.terms")
+    )
+    with closing(open_eval_models(echo.settings)) as models:
+        comparisons, _, warnings = compare_runs(runs, yes.id, echo.id, 50, models=models)
+    assert [each.metric for each in comparisons] == ["bleu"]
+    (told,) = [text for text in warnings if "left out" in text]
+    assert told.startswith("embedding similarity is left out: ")
+    assert "words" in told

@@ -16,9 +16,9 @@ class Cancelled(Exception):
 
 @contextmanager
 def cancellable(model: torch.nn.Module, cancel: Event) -> Iterator[None]:
-    """Make `model` stop before its next layer once `cancel` is set.
+    """Make `model` stop before its next layer, or part of one, once `cancel` is set.
 
-    Changes no number: each layer is only preceded by a look at the event.
+    Changes no number: each part is only preceded by a look at the event.
 
     Raises:
         Cancelled: from within a call of the model. What it was computing is lost.
@@ -29,7 +29,9 @@ def cancellable(model: torch.nn.Module, cancel: Event) -> Iterator[None]:
             raise Cancelled
 
     stacks = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
-    handles = [layer.register_forward_pre_hook(look) for stack in stacks for layer in stack]
+    layers = [layer for stack in stacks for layer in stack]
+    parts = dict.fromkeys(part for layer in layers for part in (layer, *layer.children()))
+    handles = [part.register_forward_pre_hook(look) for part in parts]
     try:
         yield
     finally:

@@ -209,9 +209,21 @@ def _parts(
     ]
     warnings = [f"{name}: {warning}" for name, file, task in asked for warning in task.warnings(file, options)]
     for name, file in zip(names, files, strict=True):
+        warnings += [f"{name}: {warning}" for warning in filter(None, [_repeats(file)])]
         if name not in {part.dataset for part in parts}:
             warnings.append(f"{name} was left out: none of the metrics fits {file.kind} rows.")
     return parts, warnings
+
+
+def _repeats(file: RowFile) -> str:
+    """What to say of rows that stand in a file more than once."""
+    again = len(file.rows) - len({replace(row, place=file.rows[0].place) for row in file.rows})
+    if not again:
+        return ""
+    return (
+        f"{again} of {len(file.rows)} rows repeat an earlier one; scores count them again, and intervals, which "
+        "take rows for independent, are too narrow."
+    )
 
 
 def _training_rows(settings: RunSettings, files: Sequence[RowFile]) -> RowFile | None:
@@ -263,7 +275,9 @@ def _of_each(items: Sequence[T], read: Callable[[T], R]) -> list[R]:
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        raise DataError("\n".join(problem.message for problem in problems), hint=problems[0].hint)
+        # Two tasks over one file find the same rows wrong.
+        lines = dict.fromkeys(line for problem in problems for line in problem.message.splitlines())
+        raise DataError("\n".join(lines), hint=problems[0].hint)
     return results
 
 

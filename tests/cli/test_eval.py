@@ -165,6 +165,8 @@ def test_the_report_is_written(run: Command, scripted_home: Path, talks: Path, t
         (["--list", "--seed", "3"], 2, "exclude each other"),
         (["--dtype", "float23"], 2, "Did you mean 'float32'?"),
         (["--limit", "0"], 2, "--limit"),
+        (["--language", "english"], 2, "'english' is no language code"),
+        (["--language", "eng"], 2, "is no language code"),
         (["--language", "zh", "--metric", "bleu"], 0, ""),
     ],
 )

@@ -71,13 +71,18 @@ class Languages:
         letters = language_of(references)
         if not declared:
             return letters or self._of_file
-        if letters in _LETTERS and declared not in _UNSPACED:
+        if is_unknown_script(letters, declared):
             who = "--language says" if self._declared else "the row says"
             mend = f"write --language {letters}" if self._declared else f'write "lang": "{letters}"'
             shown = shortened(" ".join(references), 40)
             text = f"{who} '{declared}', but the text is {_LETTERS[letters]}: '{shown}'; {mend}"
             self._problems.add(line, "lang", text)
         return declared
+
+
+def is_unknown_script(letters: str, language: str) -> bool:
+    """Whether the tokeniser of a language cannot part texts in letters that `language_of` calls so."""
+    return letters in _LETTERS and language not in _UNSPACED
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

@@ -87,3 +87,18 @@ def test_a_limit_says_how_many_pictures_are_left_to_choose_from(tmp_path: Path) 
     (warning,) = [text for text in run.warnings if "--limit" in text]
     assert "3 pictures and 6 captions to choose from, of 4 pictures" in warning
     assert not any("--limit" in text for text in run_here(run_settings([pictures])).warnings)
+
+
+def test_repeated_rows_are_said(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "t.jsonl", [*talks(6), *talks(2)])
+    run = run_here(run_settings([path], metrics=("bleu",)))
+    assert any(warning.startswith("t: 2 of 8 rows repeat an earlier one") for warning in run.warnings)
+    path = write_lines(tmp_path / "u.jsonl", talks(6))
+    assert not any("repeat" in warning for warning in run_here(run_settings([path], metrics=("bleu",))).warnings)
+
+
+def test_what_two_tasks_find_wrong_is_said_once(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "t.jsonl", [SILENT, FALSE_ENGLISH])
+    with pytest.raises(DataError) as caught:
+        run_here(run_settings([path], metrics=("bleu", "perplexity")))
+    assert len(caught.value.message.splitlines()) == 2

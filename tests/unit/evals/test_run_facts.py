@@ -9,11 +9,13 @@ from threading import Event
 
 import pytest
 
+from mmchat.cli.eval_rows import model_names
 from mmchat.errors import EvalError
 from mmchat.evals import runner
 from mmchat.evals.compare import compare_runs
 from mmchat.evals.layout import model_words
 from mmchat.evals.models_met import with_facts
+from mmchat.evals.report import write_report
 from mmchat.evals.results import ModelFacts, Progress
 from mmchat.evals.runs import RunStore
 from mmchat.paths import evals_dir
@@ -47,6 +49,9 @@ def test_models_that_tell_pictures_and_sounds_are_written_down(tmp_path: Path) -
     run = run_here(run_settings([shown_files(tmp_path)], metrics=("bleu",)))
     assert roles(run.models) == [("echo", ""), ("eyes", "tells pictures"), ("ears", "tells sounds")]
     assert model_words(run.models[1]).startswith("tells pictures, scripted")
+    assert model_names(run) == ["echo"]
+    write_report(tmp_path / "page.html", run, RunStore(evals_dir()).outcomes(run.id))
+    assert "eyes, tells pictures" in (tmp_path / "page.html").read_text(encoding="utf-8")
     without = run_here(run_settings([write_lines(tmp_path / "t.jsonl", talks(3))], metrics=("bleu",)))
     assert roles(without.models) == [("echo", "")]
 

@@ -83,6 +83,8 @@ class RankOutcome:
     rank: int
     """From 1; the best of several right ones. Ties count against the model."""
     candidates: int
+    right: int = 0
+    """How many of them are right; 0 where an older run did not note it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,13 @@ class LabelTask:
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
         if options.train is None:
             return ()
-        known = {row.label for row in _labels(options.train)}
+        trained = {(row.text, row.image_path) for row in _labels(options.train)}
+        again = sum((row.text, row.image_path) in trained for row in _labels(rows))
+        seen = f"{again} of {len(rows.rows)} rows are training rows too; scores over them say nothing of new rows."
+        return (*([seen] if again else []), *self._unseen(rows, options.train))
+
+    def _unseen(self, rows: RowFile, train: RowFile) -> tuple[str, ...]:
+        known = {row.label for row in _labels(train)}
         unseen = Counter(row.label for row in _labels(rows) if row.label not in known)
         if not unseen:
             return ()

@@ -183,4 +183,5 @@ def _outcome(
         direction=direction,
         rank=rank,
         candidates=candidates,
+        right=len(sample.captions) if direction == "image-to-text" else 1,
     )

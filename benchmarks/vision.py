@@ -1,8 +1,9 @@
-"""How well the vision model sees: retrieval, tags, calibration, time. Prints one JSON object.
+"""How well the vision model sees: tags, calibration, time. Prints one JSON object.
 
-    python benchmarks/vision.py --data ../shared/data/images/coco-cc.jsonl            # retrieval and tags
-    python benchmarks/vision.py --data ../shared/data/images/flickr8k-dev.jsonl       # retrieval
+    python benchmarks/vision.py --data ../shared/data/images/coco-cc.jsonl
     python benchmarks/vision.py --data ../shared/data/images/coco-cc.jsonl --fit      # the committed numbers
+
+Retrieval is `mmchat eval`'s business.
 
 Rows are {"image", "captions", "objects"?}. A tag names a listed object when it is the same word or one of
 SYNONYMS; the looser count also takes FAMILIES. A (picture, word) pair is true when the word names a listed
@@ -88,18 +89,6 @@ def read_rows(path: Path, limit: int | None) -> list[Row]:
     """The data file's rows."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()][:limit]
     return [Row(path.parent / row["image"], tuple(row["captions"]), tuple(row.get("objects", ()))) for row in lines]
-
-
-def retrieval(image_rows: NDArray[np.float32], text_rows: NDArray[np.float32], owners: NDArray[np.int64]) -> Any:
-    """Recall at 1, 5 and 10, in percent, both ways."""
-    similarities = image_rows @ text_rows.T
-    ranked = np.argsort(-similarities, axis=1)
-    of_image = (owners[ranked] == np.arange(len(image_rows))[:, None]).argmax(axis=1)
-    of_text = (np.argsort(-similarities.T, axis=1) == owners[:, None]).argmax(axis=1)
-    return {
-        name: {f"R@{k}": round(100 * float((ranks < k).mean()), 1) for k in (1, 5, 10)}
-        for name, ranks in (("image_to_text", of_image), ("text_to_image", of_text))
-    }
 
 
 def best_scale(image_rows: NDArray[np.float32], text_rows: NDArray[np.float32]) -> int:
@@ -205,10 +194,6 @@ def main() -> None:
     started = time.perf_counter()
     image_rows = reader.embed_images(images)
     report["embed_image_s"] = round((time.perf_counter() - started) / len(rows), 3)
-    captions = [caption for row in rows for caption in row.captions]
-    owners = np.array([index for index, row in enumerate(rows) for _ in row.captions])
-    text_rows = reader.embed_texts(captions)
-    report["retrieval"] = retrieval(image_rows, text_rows, owners)
     if all(row.objects for row in rows):
         report["tags"] = tag_scores(reader, rows, images)
         if options.show:

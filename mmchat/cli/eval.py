@@ -74,7 +74,10 @@ def evaluate(  # its parameters are the command line; they are read from the con
 ) -> None:
     """Score models on rows."""
     from mmchat.cli import eval_options, eval_run
+    from mmchat.wiring import is_first_process
 
+    if (context.invoked_subcommand or is_list or rescore) and not is_first_process():
+        raise typer.Exit  # under torchrun, one process is enough for what asks no model
     choice = eval_options.read(context.params, command=context.invoked_subcommand)
     if context.invoked_subcommand is not None:
         return

@@ -1,24 +1,22 @@
-"""An evaluation at work: in a thread of its own, so that Ctrl+C is answered at once, with its progress on stderr."""
+"""What is seen of an evaluation at work: its progress, on stderr."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from mmchat.cli.output import StatusLine, has_colour
 from mmchat.domain import LoadState
 from mmchat.evals.layout import duration
-from mmchat.evals.results import Progress, Run
+from mmchat.evals.results import Progress
 from mmchat.sanitize import plain_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-POLL_S = 0.1
 KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "picture", "embed": "sentence", "head": "label"}
 
 
@@ -32,49 +30,6 @@ class View(Protocol):
     def say(self, text: str) -> None:
         """Show this instead of what is being done."""
         ...
-
-
-def run_in_thread(work: Callable[[threading.Event], Run], view: View) -> Run:
-    """Do the work in a thread. The first Ctrl+C asks it to stop after its batch, the second leaves it.
-
-    Args:
-        work: is given the event that asks it to stop, and then returns what it has.
-        view: told that it is stopping.
-
-    Raises:
-        KeyboardInterrupt: the second Ctrl+C; the batch at work was not waited for.
-        MmchatError: the work's own.
-    """
-    cancel, ended = threading.Event(), threading.Event()
-    done: list[Run] = []
-    failure: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            done.append(work(cancel))
-        except BaseException as error:  # handed to the main thread, which raises it
-            failure.append(error)
-        finally:
-            ended.set()
-
-    threading.Thread(target=body, name="eval", daemon=True).start()
-    while True:
-        try:
-            # Not Thread.join: Ctrl+C in it makes Python 3.11 take the thread for ended (bpo-45274).
-            while not ended.wait(POLL_S):
-                pass
-            break
-        except KeyboardInterrupt:
-            if cancel.is_set():
-                raise
-            cancel.set()
-            view.say("stopping … Ctrl+C again leaves at once")
-    if failure:
-        raise failure[0]
-    return done[0]
-
-
-# --- progress -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -103,6 +58,16 @@ def progress_view() -> Iterator[View]:
     console = Console(stderr=True, highlight=False, width=width)
     with Progress(*columns, console=console, refresh_per_second=8, transient=True, expand=True) as bar:
         yield _Bar(bar)
+
+
+class SilentView:
+    """Nothing is seen of the processes beside the first."""
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def state(self, state: LoadState) -> None: ...
+
+    def say(self, text: str) -> None: ...
 
 
 class _Line:

@@ -11,6 +11,7 @@ from mmchat.config.problems import did_you_mean
 from mmchat.errors import UsageError
 from mmchat.evals.registry import expand_metrics
 from mmchat.evals.results import RunSettings
+from mmchat.rows.fields import language_code
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 REPORT_ENDINGS = (".html", ".htm")
@@ -67,6 +68,7 @@ def read(typed: Mapping[str, Any], *, command: str | None = None) -> EvalChoice:
     values["metrics"] = tuple(part for each in values.get("metrics", ()) for part in each.split(",") if part.strip())
     expand_metrics(values["metrics"])  # a name that no metric has is said now, not after the rows were read
     _check_dtype(values.get("dtype", "auto"))
+    _check_language(values.get("language", ""))
     return EvalChoice(
         RunSettings(**{"data": (), **values}),
         given.get("resume", ""),
@@ -108,6 +110,12 @@ def _check_dtype(dtype: str) -> None:
         raise UsageError(
             f"'{dtype}' is no number format.{did_you_mean(dtype, DTYPES)}", hint=f"One of: {', '.join(DTYPES)}."
         )
+
+
+def _check_language(language: str) -> None:
+    """A name such as "english" would choose no tokeniser and no normaliser, and say nothing of it."""
+    if language and not language_code(language):
+        raise UsageError(f"'{language}' is no language code.", hint="Two letters, such as en or zh.")
 
 
 def _flags(given: Mapping[str, Any]) -> str:

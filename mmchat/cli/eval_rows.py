@@ -127,8 +127,8 @@ def headline(run: Run) -> Score | None:
 
 
 def model_names(run: Run) -> list[str]:
-    """The models that took part; those asked for, where none was loaded yet."""
-    return [facts.name for facts in run.models] or list(run.settings.models)
+    """The models that were asked; those to be asked, where none was loaded yet."""
+    return [facts.name for facts in run.models if not facts.role] or list(run.settings.models)
 
 
 def metric_row(metric: MetricInfo) -> tuple[str, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from mmchat import paths
-from mmchat.cli.eval_job import View, progress_view, run_in_thread
+from mmchat.cli.eval_job import SilentView, View, progress_view
 from mmchat.cli.eval_options import EvalChoice
 from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.output import narrate, print_json, print_table, warn
+from mmchat.cli.stoppable import leave, run_stoppable
 from mmchat.native_noise import native_noise_to
 
 if TYPE_CHECKING:
@@ -31,33 +31,57 @@ def perform(choice: EvalChoice) -> None:
     Raises:
         MmchatError: what is wrong; a run that was begun is kept.
     """
+    from mmchat.engines.process_group import SoleProcess
     from mmchat.wiring import open_process_group, open_runs
 
     store = open_runs()
-    resumed = store.get(choice.resume) if choice.resume else None
-    settings = resumed.settings if resumed is not None else choice.settings
-    group = open_process_group()
-    is_first = group.rank == 0
-    if is_first and not sys.stderr.isatty():
-        warn(_what(choice, settings))
-    known = {run.id for run in store.list()}
-    try:
-        with native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True), progress_view() as view:
-            run = run_in_thread(_work(choice, settings, resumed, store, group, view), view)
-    except KeyboardInterrupt:
-        begun = [resumed.id] if resumed is not None else [run.id for run in store.list() if run.id not in known]
-        warn("Interrupted." + (f" Go on with: mmchat eval --resume {begun[0]}" if begun else " Nothing was saved yet."))
-        sys.stdout.flush()
-        # The thread is in the middle of native code: an interpreter that took itself down around it would abort.
-        os._exit(EXIT_INTERRUPTED)
-    if not is_first:
-        return
+    with closing(SoleProcess() if choice.rescore else open_process_group()) as group:
+        run = _ask(choice, store, group)
+        if group.rank > 0:
+            return
     present(run, store, as_json=choice.as_json, report=choice.report)
     if not sys.stderr.isatty():
         warn(f"Saved as run {run.id} in {store.folder / run.id}")
     if run.status == "interrupted" and not choice.rescore:
         warn(f"Interrupted; the scores are of what was done. Go on with: mmchat eval --resume {run.id}")
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _ask(choice: EvalChoice, store: RunStore, group: ProcessGroup) -> Run:
+    """Do what takes time, with its progress shown by the first process."""
+    resumed = _resumed(choice, store, group)
+    settings = resumed.settings if resumed is not None else choice.settings
+    is_first = group.rank == 0
+    if is_first and not sys.stderr.isatty():
+        warn(_what(choice, settings))
+    known = {run.id for run in store.list()} if is_first else set()
+    try:
+        with (
+            native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True),
+            progress_view() if is_first else nullcontext(SilentView()) as view,
+        ):
+            return run_stoppable(
+                _work(choice, settings, resumed, store, group, view),
+                on_stop=lambda: view.say("stopping … Ctrl+C again leaves at once"),
+            )
+    except KeyboardInterrupt:
+        if not is_first:
+            leave(EXIT_INTERRUPTED)
+        begun = [resumed.id] if resumed is not None else [run.id for run in store.list() if run.id not in known]
+        warn("Interrupted." + (f" Go on with: mmchat eval --resume {begun[0]}" if begun else " Nothing was saved yet."))
+        leave(EXIT_INTERRUPTED)
+
+
+def _resumed(choice: EvalChoice, store: RunStore, group: ProcessGroup) -> Run | None:
+    """The run to go on with; only the first process has it on its disk, perhaps."""
+    if not choice.resume:
+        return None
+    from mmchat.evals.lockstep import together
+    from mmchat.evals.plain import from_plain, to_plain
+    from mmchat.evals.results import Run
+
+    plain = together(group, lambda: to_plain(store.get(choice.resume)) if group.rank == 0 else None)[0]
+    return from_plain(Run, plain)
 
 
 def _work(
@@ -124,9 +148,14 @@ def compare(store: RunStore, names: tuple[str, str], resamples: int, *, as_json:
     """Print what differs between two saved runs."""
     from mmchat.cli import eval_rows
     from mmchat.evals.compare import compare_runs
+    from mmchat.wiring import open_eval_models
 
     a, b = (store.get(name) for name in names)
-    comparisons, sentences, warnings = compare_runs(store, a.id, b.id, resamples)
+    with (
+        native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True),
+        closing(open_eval_models(b.settings)) as models,
+    ):
+        comparisons, sentences, warnings = compare_runs(store, a.id, b.id, resamples, models=models)
     if as_json:
         print_json(eval_rows.comparison_object(a, b, comparisons, sentences, warnings))
     elif sys.stdout.isatty():

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from threading import Event
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import typer
 
 from mmchat import paths
-from mmchat.cli.background import run_in_thread
 from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.finetune_options import FinetuneChoice
 from mmchat.cli.finetune_view import View, finetune_view
 from mmchat.cli.output import confirm, warn
+from mmchat.cli.stoppable import leave, run_stoppable
 from mmchat.errors import DataError, MmchatError
 from mmchat.evals.layout import duration
 from mmchat.native_noise import native_noise_to
@@ -44,11 +44,11 @@ def perform(choice: FinetuneChoice) -> None:
     is_first = is_first_process()
     try:
         with _quiet(), finetune_view("mmchat finetune", is_silent=not is_first) as view:
-            run_in_thread(lambda cancel: _prepare(job, choice, view, cancel), _leave, name="prepare")
+            run_stoppable(lambda cancel: _prepare(job, choice, view, cancel), on_stop=_leave)
     except KeyboardInterrupt:
         if is_first:
             warn("Interrupted. Nothing was trained.")
-        _leave_now()
+        leave(EXIT_INTERRUPTED)
     if choice.is_dry:
         _show_dry(job, choice)
     else:
@@ -56,9 +56,8 @@ def perform(choice: FinetuneChoice) -> None:
 
 
 def _prepare(job: Finetune, choice: FinetuneChoice, view: View, cancel: Event) -> None:
-    view.phase("reading rows")
     try:
-        job.check(is_dry=choice.is_dry)
+        job.check(view.phase, is_dry=choice.is_dry)
     except MmchatError as error:
         if is_first_process():
             raise
@@ -69,12 +68,6 @@ def _prepare(job: Finetune, choice: FinetuneChoice, view: View, cancel: Event) -
 def _leave() -> None:
     """Before training there is nothing to save, so the first Ctrl+C leaves."""
     raise KeyboardInterrupt
-
-
-def _leave_now() -> NoReturn:
-    """The thread is in the middle of native code: an interpreter that took itself down around it would abort."""
-    sys.stdout.flush()
-    os._exit(EXIT_INTERRUPTED)
 
 
 def _show_dry(job: Finetune, choice: FinetuneChoice) -> None:
@@ -100,16 +93,15 @@ def _train(job: Finetune, choice: FinetuneChoice, *, is_first: bool) -> None:
 
     try:
         with _quiet(), finetune_view(title, unit=unit, is_silent=not is_first) as view:
-            finished = run_in_thread(
+            finished = run_stoppable(
                 lambda cancel: job.train(_reports(view), cancel),
-                lambda: view.say("saving … Ctrl+C again leaves at once"),
-                name="finetune",
+                on_stop=lambda: view.say("saving … Ctrl+C again leaves at once"),
                 echo_s=ECHO_S if "WORLD_SIZE" in os.environ else 0.0,
             )
     except KeyboardInterrupt:
         if is_first:
             warn(f"Left at once; the last checkpoint is kept. {go_on}")
-        _leave_now()
+        leave(EXIT_INTERRUPTED)
     if not is_first:
         if finished.result.status == "interrupted":
             raise typer.Exit(EXIT_INTERRUPTED)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.output import StatusLine, narrate, print_error, print_json, print_text
+from mmchat.cli.stoppable import leave, run_stoppable
 from mmchat.domain import Heard, LoadState, Segment
 from mmchat.errors import MediaError, UsageError
 
@@ -28,9 +30,9 @@ EPILOG = (
     "  mmchat transcribe 采访.mp3 --language zh\n"
     "\n\nText goes to stdout, progress to stderr. A file that cannot be read is named, the others go on."
 )
-POLL_S = 0.1
 STOP_GRACE_S = 5.0
 """How long a window of sound that was interrupted may take to end."""
+_Ending = Literal["done", "interrupted", "still at work"]
 
 
 def transcribe(
@@ -63,11 +65,14 @@ def transcribe(
     ):
         hub.start(("asr",))
         jobs = [Job(path) for path in files]
-        was_interrupted = _run(jobs, hub, language)
+        ending = _run(jobs, hub, language)
         _print(jobs, as_json=as_json, subtitles="srt" if as_srt else "vtt" if as_vtt else "")
-    if was_interrupted:
-        narrate("Interrupted; what was done is printed.")
-        raise typer.Exit(130)
+        if ending != "done":
+            narrate("Interrupted; what was done is printed.")
+        if ending == "still at work":
+            leave(EXIT_INTERRUPTED)
+    if ending == "interrupted":
+        raise typer.Exit(EXIT_INTERRUPTED)
     if any(job.error is not None for job in jobs):
         raise typer.Exit(MediaError.exit_code)
 
@@ -108,52 +113,35 @@ class Job:
         return f"{self.path.name}: {min(1.0, self.segments[-1].end_s / self.duration_s):.0%}"
 
 
-def _run(jobs: Sequence[Job], hub: EngineHub, language: str | None) -> bool:
-    """Do the jobs in a thread, so that Ctrl+C is answered at once. True when it was pressed.
+def _run(jobs: Sequence[Job], hub: EngineHub, language: str | None) -> _Ending:
+    """Do the jobs; on Ctrl+C, wait a little for the window of sound at hand.
 
     Raises:
         MmchatError: the model cannot be had, or does not know the language.
     """
-    cancel = threading.Event()
     current = jobs[0]
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        nonlocal current
-        try:
-            recognizer = hub.recognizer()
-            for current in jobs:
-                if cancel.is_set():
-                    return
-                current.work(recognizer, language, cancel)
-        except BaseException as error:  # handed to the main thread, which raises it
-            failure.append(error)
-
-    thread = threading.Thread(target=work, name="transcribe", daemon=True)
+    shown_from_s = time.monotonic() + 1.0
     status = StatusLine()
-    thread.start()
+
+    def work(cancel: threading.Event) -> _Ending:
+        nonlocal current
+        recognizer = hub.recognizer()
+        for current in jobs:
+            if cancel.is_set():
+                break
+            current.work(recognizer, language, cancel)
+        return "interrupted" if cancel.is_set() else "done"
+
+    def show() -> None:
+        if time.monotonic() > shown_from_s:
+            status.show(_waiting_for(hub.states()) or current.progress())
+
     try:
-        _watch(thread, lambda: status.show(_waiting_for(hub.states()) or current.progress()))
+        return run_stoppable(work, on_stop=lambda: status.show("stopping …"), on_wait=show, grace_s=STOP_GRACE_S)
     except KeyboardInterrupt:
-        cancel.set()
-        status.show("stopping …")
-        thread.join(STOP_GRACE_S)  # a second Ctrl+C leaves at once
-        status.clear()
-        return True
+        return "still at work"
     finally:
         status.clear()
-    if failure:
-        raise failure[0]
-    return False
-
-
-def _watch(thread: threading.Thread, show: Callable[[], None]) -> None:
-    """Wait for the thread; say what it does once that takes over a second."""
-    deadline_s = time.monotonic() + 1.0
-    while thread.is_alive():
-        thread.join(POLL_S)
-        if time.monotonic() > deadline_s:
-            show()
 
 
 def _waiting_for(states: Sequence[LoadState]) -> str:

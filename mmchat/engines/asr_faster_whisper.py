@@ -33,6 +33,7 @@ class FasterWhisperRecognizer(WindowedRecognizer):
         super().__init__(chinese)
         self.name = name
         self.device = device
+        self.dtype = str(model.model.compute_type)
         self.languages = tuple(model.supported_languages)
         self._model: _OnceEncodingModel | None = model
 

@@ -41,6 +41,7 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
         super().__init__(chinese)
         self.name = name
         self.device = model.device.type
+        self.dtype = "float16" if is_half else "float32"
         known = tuple(LANGUAGES)[: model.num_languages]
         self.languages = known if model.is_multilingual else ("en",)
         self._is_half = is_half

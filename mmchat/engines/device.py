@@ -93,6 +93,29 @@ def gpu() -> Literal["cuda", "mps"] | None:
     return "cuda" if is_found else None
 
 
+def count_gpus(devices: Path = Path("/dev")) -> int:
+    """Nvidia GPUs that this process may open, counted without waking the driver; 0 where that cannot be told."""
+    return sum(path.name.removeprefix("nvidia").isdecimal() for path in devices.glob("nvidia[0-9]*"))
+
+
+def own_gpu(environment: Mapping[str, str], gpus: int) -> str | None:
+    """What `CUDA_VISIBLE_DEVICES` should say in one of several processes on a machine, so that each has its own GPU.
+
+    Args:
+        environment: `LOCAL_RANK` from torchrun, and `CUDA_VISIBLE_DEVICES` where the user has chosen some.
+        gpus: how many there are.
+
+    Returns:
+        None where there is nothing to choose.
+    """
+    rank = environment.get("LOCAL_RANK", "")
+    chosen = environment.get("CUDA_VISIBLE_DEVICES")
+    names = [str(index) for index in range(gpus)] if chosen is None else chosen.split(",")
+    if not rank.isdecimal() or len(names) < 2:
+        return None
+    return names[int(rank) % len(names)].strip()
+
+
 def has_gpu() -> bool:
     """Whether there is a GPU that torch could use."""
     return gpu() is not None

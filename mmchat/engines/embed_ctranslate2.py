@@ -28,6 +28,7 @@ class Ctranslate2Embedder:
     def __init__(self, name: str, encoder: ctranslate2.Encoder, tokenizer: Tokenizer, embedding_dim: int) -> None:
         self.name = name
         self.embedding_dim = embedding_dim
+        self.dtype = str(encoder.compute_type)
         self._encoder: ctranslate2.Encoder | None = encoder
         self._tokenizer = tokenizer
         self._lock = Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -20,6 +21,7 @@ from transformers import (
 from mmchat.domain import BatchReply
 from mmchat.engines.lm_turns import Room, in_turns
 from mmchat.engines.token_reply import TokenReply
+from mmchat.engines.torch_cancel import Cancelled, cancellable
 from mmchat.engines.torch_sampling import Sampler
 
 
@@ -70,7 +72,7 @@ class BatchWriter:
         if not rows or cancel.is_set():
             return
         ids, mask = padded([each.row.prompt_ids for each in rows], is_left=not self._is_seq2seq)
-        with warnings.catch_warnings():
+        with suppress(Cancelled), cancellable(self._model, cancel), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice to developers
             self._model.generate(
                 input_ids=ids.to(self._model.device),

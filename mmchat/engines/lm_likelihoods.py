@@ -13,6 +13,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from mmchat.domain import Likelihood
 from mmchat.engines.lm_batches import padded
 from mmchat.engines.lm_turns import Room, in_turns
+from mmchat.engines.torch_cancel import Cancelled, cancellable
 
 _PIECE_TOKENS = 512
 _LOGITS_BYTES = 128 << 20
@@ -53,8 +54,10 @@ class LikelihoodScorer:
         outcomes: list[Likelihood | None] = [None] * len(rows)
 
         def work(group: Sequence[int]) -> bool:
-            nats = self._nats([rows[index] for index in group], cancel)
-            if nats is None:
+            try:
+                with cancellable(self._model, cancel):
+                    nats = self._nats([rows[index] for index in group])
+            except Cancelled:
                 return False
             for index, each in zip(group, nats, strict=True):
                 outcomes[index] = Likelihood(each, len(rows[index].ids) - rows[index].first)
@@ -64,7 +67,7 @@ class LikelihoodScorer:
         return outcomes
 
     @torch.inference_mode()
-    def _nats(self, rows: Sequence[ScoredRow], cancel: Event) -> list[float] | None:
+    def _nats(self, rows: Sequence[ScoredRow]) -> list[float]:
         reader: Reader
         if self._is_seq2seq:
             reader = _Decoding(self._model, [row.ids[: row.first] for row in rows])
@@ -72,11 +75,11 @@ class LikelihoodScorer:
             rows = [ScoredRow([reader.start, *row.ids[row.first :]], 1) for row in rows]
         else:
             reader = _Reading(self._model)
-        return _read_rows(reader, rows, self._model, cancel)
+        return _read_rows(reader, rows, self._model)
 
 
-def _read_rows(reader: Reader, rows: Sequence[ScoredRow], model: Any, cancel: Event) -> list[float] | None:
-    """Negative log-likelihoods of the rows; None when cancelled.
+def _read_rows(reader: Reader, rows: Sequence[ScoredRow], model: Any) -> list[float]:
+    """Negative log-likelihoods of the rows.
 
     Padding is on the right, where no token that counts looks, so no mask is needed.
     """
@@ -86,8 +89,6 @@ def _read_rows(reader: Reader, rows: Sequence[ScoredRow], model: Any, cancel: Ev
     nats = torch.zeros(len(rows), dtype=torch.float64)  # on the CPU: not every device knows float64
     vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
     for start, end, is_silent in _pieces(rows, ids.shape[1] - 1, vocabulary):
-        if cancel.is_set():
-            return None
         logits = reader.read(ids[:, start:end], 1 if is_silent else end - start)
         if is_silent:
             continue

@@ -64,6 +64,8 @@ class LlamaCppModel:
         self.preferred_batch = 4 * slots.count
         self.is_batch_exact = slots.count == 1  # sums depend a little on how many are worked on at once
         self.device = device
+        self.dtype = ""
+        """How the file is quantised, such as "Q8_0"."""
         self.context_tokens = slots.context_tokens
         self._slots = slots
         self._server: Any | None = server
@@ -272,6 +274,7 @@ def load(spec: EngineSpec) -> LlamaCppModel:
         _device(spec),
         {"enable_thinking": bool(spec.options.get("thinking", False))},
     )
+    model.dtype = str(properties.get("model_ftype", ""))
     log.info("loaded %s with llama.cpp: context %d, device %s", path.name, context_tokens, model.device)
     return model
 

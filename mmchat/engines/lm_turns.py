@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 import torch
@@ -20,15 +21,33 @@ class Room:
         free_bytes: what may be used for all of them.
         most_rows: more gain nothing.
         most_tokens: of all rows together, the padding included; bounds how long one pass takes.
+        most_padding: tokens of padding that cost as much as a turn of their own; None for any number.
     """
 
-    def __init__(self, *, bytes_per_token: int, free_bytes: int, most_rows: int, most_tokens: int) -> None:
+    def __init__(
+        self,
+        *,
+        bytes_per_token: int,
+        free_bytes: int,
+        most_rows: int,
+        most_tokens: int,
+        most_padding: int | None = None,
+    ) -> None:
         self._most_tokens = min(most_tokens, free_bytes // max(bytes_per_token, 1))
+        self._most_padding = most_padding
         self.most_rows = most_rows
 
     def rows(self, width: int) -> int:
         """Rows of `width` tokens that go together; at least one, which is then tried for better or worse."""
         return max(1, min(self.most_rows, self._most_tokens // max(width, 1)))
+
+    def take(self, widths: Sequence[int]) -> int:
+        """How many of the first rows go together, for rows in order, the longest first."""
+        most = min(len(widths), self.rows(widths[0]))
+        padding = accumulate(widths[0] - width for width in widths[:most])
+        if self._most_padding is None:
+            return most
+        return next((count for count, wasted in enumerate(padding) if wasted > self._most_padding), most)
 
 
 def in_turns(
@@ -53,7 +72,7 @@ def in_turns(
     waiting = sorted(rows, key=width, reverse=True)
     most = len(waiting)
     while waiting:
-        group = waiting[: min(most, room.rows(width(waiting[0])))]
+        group = waiting[: min(most, room.take([width(row) for row in waiting[: room.most_rows]]))]
         try:
             if not work(group):
                 return

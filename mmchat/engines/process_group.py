@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from mmchat.engines.device import count_gpus, own_gpu
 from mmchat.errors import EngineUnavailable, UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +113,20 @@ def open_process_group(environment: Mapping[str, str] | None = None) -> SoleProc
             f"WORLD_SIZE says {size} processes, but {', '.join(missing)} is not set.",
             hint="Start with torchrun, or unset RANK and WORLD_SIZE.",
         )
+    if size > 1 and (gpu := own_gpu(variables, count_gpus())) is not None:
+        # Before anything has woken CUDA; torch, CTranslate2 and llama.cpp all follow it.
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     return TorchProcessGroup(rank, size)
+
+
+def is_first_process(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether this process is the only one, or the first of those that torchrun has started.
+
+    Args:
+        environment: default: the process's own.
+    """
+    variables = os.environ if environment is None else environment
+    return "WORLD_SIZE" not in variables or variables.get("RANK", "0") == "0"
 
 
 def _first_line(error: BaseException) -> str:

@@ -57,7 +57,9 @@ class OpenClipReader:
         curves: Mapping[WordKind, Curve],
     ) -> None:
         self.name = spec.name
-        self.device = str(next(model.parameters()).device.type)
+        weights = next(model.parameters())
+        self.device = str(weights.device.type)
+        self.dtype = str(weights.dtype).removeprefix("torch.")
         self._folder = spec.path
         self._model = model
         self._tokenizer = tokenizer

@@ -83,6 +83,8 @@ class RankOutcome:
     rank: int
     """From 1; the best of several right ones. Ties count against the model."""
     candidates: int
+    right: int = 0
+    """How many of them are right; 0 where an older run did not note it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class RecallOutcome:
     tokens: int
     """Of what would be told to the language model."""
     elapsed_ms: float
+    asked: int = 0
+    """How many turns were asked for; 0 in runs that were saved before this was noted."""
 
 
 Outcome = ReplyOutcome | LikelihoodOutcome | RankOutcome | LabelOutcome | RecallOutcome
@@ -233,6 +237,10 @@ class Models(Protocol):
         """
         ...
 
+    def helpers(self) -> tuple[ModelFacts, ...]:
+        """The models that have told pictures and sounds in `messages` so far, each with its role."""
+        ...
+
     def options(self, name: str) -> GenerateOptions:
         """How that model's replies are drawn here."""
         ...
@@ -274,7 +282,8 @@ class Task(Protocol):
         """All samples of a file, in its order.
 
         Raises:
-            DataError: rows that cannot be scored (an empty reference, Chinese declared English), each by its line.
+            DataError: rows that cannot be scored (an empty reference, Chinese declared English), each by its line;
+                `BadRows` of `evals.tasks.common` where the others could.
         """
         ...
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmchat.errors import EvalError
-from mmchat.evals.base import MetricContext, Outcome, TaskName
+from mmchat.errors import EvalError, MmchatError
+from mmchat.evals.base import MetricContext, Models, Outcome, TaskName
 from mmchat.evals.cautions import few_groups
 from mmchat.evals.registry import load_metric, metric_infos, needs_embedder
 from mmchat.evals.results import Comparison, DataFacts, ModelFacts, Run
 from mmchat.evals.runs import RunStore
-from mmchat.evals.scoring import Slice, compare_outcomes, slice_outcomes
+from mmchat.evals.scoring import Slice, compare_outcomes, slice_outcomes, token_caution
 from mmchat.evals.stats import RESAMPLES
 from mmchat.evals.verdicts import differences_besides, sentences
 
@@ -37,7 +37,7 @@ class _Side:
 
 
 def compare_runs(
-    runs: RunStore, a: str, b: str, resamples: int = RESAMPLES
+    runs: RunStore, a: str, b: str, resamples: int = RESAMPLES, *, models: Models | None = None
 ) -> tuple[tuple[Comparison, ...], tuple[str, ...], tuple[str, ...]]:
     """How much better or worse the models of run `b` are than those of run `a`.
 
@@ -48,6 +48,8 @@ def compare_runs(
         a: the run that is compared with, as `RunStore.get` takes it.
         b: the other one.
         resamples: of the intervals; 0 for none.
+        models: only asked for a sentence encoder, and only if both runs were scored by one; without, what needs
+            one is left out.
 
     Returns:
         Differences (b minus a) of the metrics that both runs have, sentences, and warnings: what else differs.
@@ -59,21 +61,41 @@ def compare_runs(
     if base.run.id == other.run.id:
         raise EvalError(f"'{a}' and '{b}' are the same run, {base.run.id}.", hint="`mmchat eval runs` lists all runs.")
     common = base.metrics & other.metrics
-    names = [info.name for info in metric_infos() if info.name in common and not needs_embedder(info.name)]
-    comparisons: list[Comparison] = []
     warnings = _differences(base.run, other.run)
+    encoder = _encoder(base.run, other.run, common, models, warnings)
+    known = [info.name for info in metric_infos() if info.name in common]
+    names = [name for name in known if encoder.embedder is not None or not needs_embedder(name)]
+    comparisons: list[Comparison] = []
     for key in [key for key in base.outcomes if key in other.outcomes]:
         for of_base, of_other in _pairs(base.outcomes[key], other.outcomes[key]):
-            comparisons += _compare(key, (base, of_base), (other, of_other), names, resamples, warnings)
+            comparisons += _compare(key, (base, of_base), (other, of_other), (names, encoder), resamples, warnings)
     if not comparisons:
         raise EvalError(
             f"Runs {base.run.id} and {other.run.id} have nothing in common: {_why_not(base, other, common)}.",
             hint="Score both on the same rows with the same metrics; `--rescore RUN --metric …` adds metrics.",
         )
-    if left_out := [name for name in sorted(common) if needs_embedder(name)]:
-        warnings.append(f"{', '.join(left_out)} is left out: it is compared only within a run.")
     warnings += few_groups(comparisons)
     return tuple(comparisons), sentences(comparisons), tuple(dict.fromkeys(warnings))
+
+
+def _encoder(a: Run, b: Run, metrics: set[str], models: Models | None, warnings: list[str]) -> MetricContext:
+    """The sentence encoder for both runs; one that cannot be had is told, and the other metrics go on."""
+    titles = [info.title for info in metric_infos() if info.name in metrics and needs_embedder(info.name)]
+    if not titles:
+        return MetricContext("")
+    if models is None:
+        warnings.append(f"{', '.join(titles)} is left out: there is no sentence encoder at hand.")
+        return MetricContext("")
+    used = [next((facts.name for facts in run.models if facts.kind == "embed"), "") for run in (a, b)]
+    name = used[0] or models.default("embed")
+    try:
+        context = MetricContext("", models.embedder(name), models.languages(name))
+    except MmchatError as error:
+        warnings.append(f"{', '.join(titles)} is left out: {error.message} {error.hint}".strip())
+        return MetricContext("")
+    if used[0] != used[1]:
+        warnings.append(f"{', '.join(titles)}: {used[0]} and {used[1]} encoded the runs; here '{name}' encodes both.")
+    return context
 
 
 def _side(runs: RunStore, name: str) -> _Side:
@@ -102,7 +124,7 @@ def _compare(
     key: _Key,
     base: tuple[_Side, str],
     other: tuple[_Side, str],
-    names: Sequence[str],
+    metrics: tuple[Sequence[str], MetricContext],
     resamples: int,
     warnings: list[str],
 ) -> list[Comparison]:
@@ -115,12 +137,14 @@ def _compare(
         warnings.append(f"{dataset}, {part.task}: {alone} samples are in only one of the runs and were left out.")
     warnings += _model_differences(base[0].facts(base[1]), other[0].facts(other[1]), labels)
     comparisons = []
-    for metric in map(load_metric, names):
+    context = replace(metrics[1], language=part.language)
+    for metric in map(load_metric, metrics[0]):
         if part.task not in metric.info.tasks:
             continue
         pair = (labels[0], of_base), (labels[1], of_other)
         try:
-            comparison = compare_outcomes(part, *pair, metric, MetricContext(part.language), resamples)
+            comparison = compare_outcomes(part, *pair, metric, context, resamples)
+            warnings += filter(None, [token_caution(part, *pair, metric)])
         except EvalError as error:
             warnings.append(f"{dataset}: no {metric.info.title}: {error.message}")
             continue

@@ -178,7 +178,7 @@ def short_hash(sha256: str) -> str:
 
 def model_words(facts: ModelFacts) -> str:
     """Engine, device, revision, checksum and decoding of a model, on a line."""
-    words = [facts.engine + (f" on {facts.device}" if facts.device else ""), facts.dtype]
+    words = [facts.role, facts.engine + (f" on {facts.device}" if facts.device else ""), facts.dtype]
     if facts.revision:
         words.append(f"revision {facts.revision[:12]}")
     if facts.weights_sha256:

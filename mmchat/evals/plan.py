@@ -15,8 +15,9 @@ from mmchat.evals.registry import ALL, expand_metrics, metric_info, metrics_for,
 from mmchat.evals.results import DataFacts, RunSettings
 from mmchat.evals.shipped import shipped_paths
 from mmchat.evals.tasks import ROW_TASKS, load_task
+from mmchat.evals.tasks.common import BadRows
 from mmchat.rows.reader import find_row_files, read_rows
-from mmchat.rows.values import RowFile
+from mmchat.rows.values import RowFile, RowProblem
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -97,7 +98,17 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
     paths = find_row_files([Path(path) for path in settings.data]) if settings.data else shipped_paths()
     files = _of_each(paths, lambda path: read_rows(path, should_skip_bad=settings.should_skip_bad))
     names = _names_apart(paths)
-    used = [replace(file, rows=file.rows[: settings.limit or None]) for file in files]
+    metrics = fitting_metrics(settings.metrics, dict(zip(names, files, strict=True)))
+    options = TaskOptions(
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        language=settings.language,
+        train=_training_rows(settings, files),
+        recall_k=settings.recall_k,
+    )
+    if settings.should_skip_bad:
+        files = _of_each(files, lambda file: _scorable(file, metrics, options))
+    used = [_limited(file, settings.limit) for file in files]
     data = tuple(
         DataFacts(
             name=name,
@@ -109,14 +120,6 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
             is_shipped=not settings.data,
         )
         for name, path, file, part in zip(names, paths, files, used, strict=True)
-    )
-    metrics = fitting_metrics(settings.metrics, dict(zip(names, used, strict=True)))
-    options = TaskOptions(
-        seed=settings.seed,
-        batch_size=settings.batch_size,
-        language=settings.language,
-        train=_training_rows(settings, used),
-        recall_k=settings.recall_k,
     )
     parts, warnings = _parts(names, used, metrics, options)
     has_meanings = any(needs_embedder(metric.name) for metric in metrics)
@@ -165,12 +168,46 @@ def _metrics_for(file: RowFile) -> str:
     return ", ".join(metric.name for task in ROW_TASKS[file.kind] for metric in metrics_for(task))
 
 
+def _limited(file: RowFile, limit: int) -> RowFile:
+    """The first rows of a file; all of them for a limit of 0."""
+    return replace(file, rows=file.rows[:limit], rest=file.rows[limit:]) if limit else file
+
+
+def _scorable(file: RowFile, metrics: Sequence[MetricInfo], options: TaskOptions) -> RowFile:
+    """A file without the rows that one of its tasks cannot score.
+
+    Raises:
+        DataError: none is left.
+    """
+    bad: dict[int, RowProblem] = {}
+    tasks = _tasks_of(file, metrics)
+    while tasks:
+        rows = tuple(row for row in file.rows if row.place.line not in bad)
+        try:
+            tasks[0].samples(replace(file, rows=rows), options)
+        except BadRows as error:
+            bad.update((problem.line, problem) for problem in reversed(error.problems))  # of a row's, the first counts
+            if all(row.place.line in bad for row in rows):
+                raise DataError(
+                    f"No row of {file.path} can be scored: {next(iter(sorted(bad.items())))[1]}",
+                    hint="Mend the rows; without --skip-bad all that is wrong is listed.",
+                ) from error
+        else:
+            tasks = tasks[1:]
+    problems = sorted([*file.problems, *bad.values()], key=lambda problem: problem.line)
+    return replace(file, rows=tuple(row for row in file.rows if row.place.line not in bad), problems=tuple(problems))
+
+
+def _tasks_of(file: RowFile, metrics: Sequence[MetricInfo]) -> list[Task]:
+    """What is done with a file's rows for these metrics."""
+    wanted: set[TaskName] = {task for metric in metrics for task in metric.tasks}
+    return [load_task(name) for name in ROW_TASKS[file.kind] if name in wanted]
+
+
 def _parts(
     names: Sequence[str], files: Sequence[RowFile], metrics: Sequence[MetricInfo], options: TaskOptions
 ) -> tuple[list[_Part], list[str]]:
-    wanted: set[TaskName] = {task for metric in metrics for task in metric.tasks}
-    pairs = [(name, file, load_task(t)) for name, file in zip(names, files, strict=True) for t in ROW_TASKS[file.kind]]
-    asked = [(name, file, task) for name, file, task in pairs if task.name in wanted]
+    asked = [(name, file, task) for name, file in zip(names, files, strict=True) for task in _tasks_of(file, metrics)]
     samples = _of_each(asked, lambda each: each[2].samples(each[1], options))
     parts = [
         _Part(name, task, task.model_kind_for(file), tuple(found))
@@ -178,9 +215,21 @@ def _parts(
     ]
     warnings = [f"{name}: {warning}" for name, file, task in asked for warning in task.warnings(file, options)]
     for name, file in zip(names, files, strict=True):
+        warnings += [f"{name}: {warning}" for warning in filter(None, [_repeats(file)])]
         if name not in {part.dataset for part in parts}:
             warnings.append(f"{name} was left out: none of the metrics fits {file.kind} rows.")
     return parts, warnings
+
+
+def _repeats(file: RowFile) -> str:
+    """What to say of rows that stand in a file more than once."""
+    again = len(file.rows) - len({replace(row, place=file.rows[0].place) for row in file.rows})
+    if not again:
+        return ""
+    return (
+        f"{again} of {len(file.rows)} rows repeat an earlier one; scores count them again, and intervals, which "
+        "take rows for independent, are too narrow."
+    )
 
 
 def _training_rows(settings: RunSettings, files: Sequence[RowFile]) -> RowFile | None:
@@ -239,7 +288,9 @@ def _of_each(items: Sequence[T], read: Callable[[T], R]) -> list[R]:
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        raise DataError("\n".join(problem.message for problem in problems), hint=problems[0].hint)
+        # Two tasks over one file find the same rows wrong.
+        lines = dict.fromkeys(line for problem in problems for line in problem.message.splitlines())
+        raise DataError("\n".join(lines), hint=problems[0].hint)
     return results
 
 

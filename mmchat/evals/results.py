@@ -81,6 +81,8 @@ class ModelFacts:
     adapter_sha256: str = ""
     decoding: Mapping[str, object] = field(default_factory=dict)
     """How replies are drawn; empty for other kinds."""
+    role: str = ""
+    """What a model that is not itself scored did for the others, such as "tells pictures"."""
 
 
 # --- runs -----------------------------------------------------------------------------------------

@@ -16,15 +16,18 @@ from mmchat.evals.base import Models, ProcessGroup, Sample
 from mmchat.evals.cautions import run_cautions
 from mmchat.evals.environment import loaded_libraries, machine_words
 from mmchat.evals.lockstep import agreed, together
+from mmchat.evals.models_met import check_data, check_helper, check_model, with_facts
 from mmchat.evals.pace import Pace
 from mmchat.evals.plain import from_plain, to_plain
 from mmchat.evals.plan import Plan, Work, is_explicit, make_plan
-from mmchat.evals.results import DataFacts, ModelFacts, Progress, Run, RunSettings
+from mmchat.evals.results import ModelFacts, Progress, Run, RunSettings
 from mmchat.evals.runs import RunStore, SavedOutcome, outcome_from_plain
 from mmchat.evals.scoring import scored
 
 SAVE_EVERY_S = 1.0
 """Within a batch: a batch may be a whole file of recordings."""
+SAVE_RUN_EVERY_S = 10.0
+"""So that a run that is killed knows how long it took."""
 
 
 def evaluate(
@@ -80,7 +83,7 @@ class _Evaluation:
         self._on_progress = on_progress
         self._cancel = cancel
         self._is_first = group.rank == 0
-        self._started = time.perf_counter()
+        self._started = self._saved_at = time.perf_counter()
         self._warnings: list[str] = []
         self._kept: dict[tuple[str, str, str, str], SavedOutcome] = {}
         """By key, in the order of saving."""
@@ -98,7 +101,7 @@ class _Evaluation:
                     f"Run {resume.id} is complete.", hint=f"mmchat eval --rescore {resume.id} scores it anew."
                 )
             self._plan = make_plan(settings, self._models)
-            _check_data(resume, self._plan.data)
+            check_data(resume, self._plan.data)
             return [[facts.name, facts.sha256, facts.used] for facts in self._plan.data]
 
         agreed(self._group, "data", plan)
@@ -175,7 +178,7 @@ class _Evaluation:
         if plan.embedder:
             embedder = self._models.embedder(plan.embedder)
             known = self._models.languages(plan.embedder)
-            facts = _with_facts(facts, self._models.facts(plan.embedder))
+            facts = with_facts(facts, self._models.facts(plan.embedder))
         run = replace(
             self._run,
             status="complete" if all(map(self._is_complete, plan.works)) else "interrupted",
@@ -227,7 +230,7 @@ class _Evaluation:
 
     def _has_met(self, model: str) -> bool:
         """Whether an earlier process has loaded and described it; the first process knows."""
-        known = together(self._group, lambda: [facts.name for facts in self._run.models])[0]
+        known = together(self._group, lambda: [each.name for each in self._run.models if not each.role])[0]
         return model in known
 
     def _should_stop(self) -> bool:
@@ -239,21 +242,35 @@ class _Evaluation:
         self._tell(f"loading {model}")
         plain = agreed(self._group, f"versions of '{model}'", lambda: to_plain(self._models.facts(model)))
         facts = from_plain(ModelFacts, plain)
-        known = next((each for each in self._run.models if each.name == model), None)
+        known = next((each for each in self._run.models if each.name == model and not each.role), None)
         if known is not None:
-            _check_model(self._run.id, known, facts)
+            check_model(self._run.id, known, facts)
             if known.device != facts.device:
                 self._warnings.append(f"{model} was asked on {known.device} first, then on {facts.device}.")
-        self._run = replace(self._run, models=_with_facts(self._run.models, facts), elapsed_s=self._elapsed_s())
+        self._run = replace(self._run, models=with_facts(self._run.models, facts))
         if self._is_first:
-            self._runs.save(self._run)
+            self._save()
         if facts.kind == "lm" and self._plan.options.batch_size != 1:
             language_model = self._models.language_model(model)
             if not language_model.is_batch_exact:
                 self._warnings.append(
-                    f"{model}: on {facts.engine} a reply depends a little on what else is in its batch"
-                    f" ({language_model.preferred_batch} at once); --batch-size 1 avoids that."
+                    f"{model}: on {facts.engine} a reply depends a little on what else is in its batch;"
+                    " --batch-size 1 avoids that."
                 )
+
+    def _note_helpers(self) -> None:
+        """Write down which models tell pictures and sounds, and see that they are the same as before."""
+        for facts in self._models.helpers():
+            if self._is_first:
+                check_helper(self._run, facts)
+            self._run = replace(self._run, models=with_facts(self._run.models, facts))
+        if self._is_first:
+            self._save()
+
+    def _save(self) -> None:
+        self._run = replace(self._run, elapsed_s=self._elapsed_s())
+        self._runs.save(self._run)
+        self._saved_at = time.perf_counter()
 
     def _can_do(self, work: Work) -> bool:
         if work.task.name != "likelihood":
@@ -273,6 +290,7 @@ class _Evaluation:
         """Batch i is for process i mod size: the batches are those of one process alone."""
         self._tell(work.text)
         batches = work.task.batches(work.samples, work.model, self._models, self._plan.options)
+        together(self._group, self._note_helpers)
         # A batch that was interrupted is asked again whole: ranking needs all candidates, and a model whose
         # replies depend on the batch must see the same one.
         left = [batch for batch in batches if not all(sample.id in self._done[work] for sample in batch)]
@@ -313,6 +331,8 @@ class _Evaluation:
         fresh = [each for each in outcomes if each.key not in self._kept]
         if self._is_first:
             self._runs.append(self._run.id, fresh)
+            if time.perf_counter() - self._saved_at > SAVE_RUN_EVERY_S:
+                self._save()
         self._kept.update((each.key, each) for each in fresh)
         done = {_sample_id(work, each.outcome.id) for each in outcomes} - self._done[work]
         self._done[work] |= done
@@ -350,33 +370,6 @@ def _sample_id(work: Work, outcome_id: str) -> str:
     """The sample that an outcome is of: it has the sample's id, or that and "#" and more."""
     parent = outcome_id.rpartition("#")[0]
     return parent if parent in work.ids else outcome_id
-
-
-def _with_facts(known: Iterable[ModelFacts], facts: ModelFacts) -> tuple[ModelFacts, ...]:
-    return tuple({**{each.name: each for each in known}, facts.name: facts}.values())
-
-
-def _check_data(resume: Run | None, data: Sequence[DataFacts]) -> None:
-    if resume is None:
-        return
-    before = {facts.name: facts.sha256 for facts in resume.data}
-    after = {facts.name: facts.sha256 for facts in data}
-    changed = [name for name in before | after if before.get(name) != after.get(name)]
-    if changed:
-        raise EvalError(
-            f"Run {resume.id} cannot go on: {', '.join(changed)} changed since it began.",
-            hint="Bring back the rows as they were, or begin a new run.",
-        )
-
-
-def _check_model(run_id: str, before: ModelFacts, after: ModelFacts) -> None:
-    names = ("engine", "dtype", "weights_sha256", "adapter_sha256", "decoding")
-    changed = [name.removesuffix("_sha256") for name in names if getattr(before, name) != getattr(after, name)]
-    if changed:
-        raise EvalError(
-            f"Run {run_id} cannot go on: {' and '.join(changed)} of '{before.name}' changed since it began.",
-            hint="Bring back the model as it was, or begin a new run.",
-        )
 
 
 def _unfinished(work: Work, done: int) -> str:

@@ -125,8 +125,11 @@ class RunStore:
         partial = path.with_name(f".{RUN_NAME}.{os.getpid()}")
         text = json.dumps({"format": FORMAT, **to_plain(run)}, ensure_ascii=False, indent=1, allow_nan=False)
         with self._writing_to(path):
-            _write(partial, _utf8(text + "\n"), os.O_TRUNC)
-            os.replace(partial, path)
+            try:
+                _write(partial, _utf8(text + "\n"), os.O_TRUNC)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
 
     finish = save
 
@@ -236,7 +239,8 @@ class RunStore:
                     f"Run {run_id} was saved by a newer mmchat ({plain.get('version', 'unknown')}).",
                     hint="Update mmchat: pip install --upgrade mmchat",
                 )
-            return from_plain(Run, plain)
+            # The folder's name is the id: a folder that was copied is a run of its own, not the one it was copied from.
+            return replace(from_plain(Run, plain), id=run_id)
         except OSError as error:
             raise EvalError(f"{path} cannot be read: {error.strerror or error}.") from error
         except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or not a run (NotPlain)

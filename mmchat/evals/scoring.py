@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mmchat.engines.base import TextEmbedder
 from mmchat.errors import EvalError
-from mmchat.evals.base import Metric, MetricContext, Models, Outcome, RankOutcome, Scorer, TaskName
+from mmchat.evals.base import LikelihoodOutcome, Metric, MetricContext, Models, Outcome, RankOutcome, Scorer, TaskName
 from mmchat.evals.cautions import few_groups
 from mmchat.evals.environment import loaded_libraries
 from mmchat.evals.exhibits import exhibits_of
@@ -122,8 +122,7 @@ def compare_outcomes(
     Raises:
         EvalError: these outcomes cannot be scored so.
     """
-    of_base = {outcome.id: outcome for outcome in counted(metric, base[1])}
-    common = [(of_base[outcome.id], outcome) for outcome in counted(metric, other[1]) if outcome.id in of_base]
+    common = _common(metric, base[1], other[1])
     if not common:
         return None
     scorers = [metric.scorer([pair[side] for pair in common], context) for side in (0, 1)]
@@ -141,7 +140,33 @@ def compare_outcomes(
         high=difference.high,
         samples=len(common),
         groups=difference.groups,
-        verdict=verdict(metric.info, difference),
+        verdict="none" if _has_other_tokens(metric, common) else verdict(metric.info, difference),
+    )
+
+
+def token_caution(
+    part: Slice, base: tuple[str, Sequence[Outcome]], other: tuple[str, Sequence[Outcome]], metric: Metric
+) -> str:
+    """Why two models' perplexities are not judged; empty where they are. Arguments as in `compare_outcomes`."""
+    if not _has_other_tokens(metric, _common(metric, base[1], other[1])):
+        return ""
+    return (
+        f"{part.dataset}: {base[0]} and {other[0]} cut the texts into different tokens, so their perplexities by "
+        "token do not compare; byte-perplexity does."
+    )
+
+
+def _common(metric: Metric, base: Sequence[Outcome], other: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
+    """The outcomes of the samples that both models were asked."""
+    of_base = {outcome.id: outcome for outcome in counted(metric, base)}
+    return [(of_base[outcome.id], outcome) for outcome in counted(metric, other) if outcome.id in of_base]
+
+
+def _has_other_tokens(metric: Metric, common: Sequence[tuple[Outcome, Outcome]]) -> bool:
+    """Whether a score by token is of other tokens for the one model than for the other."""
+    return metric.info.name == "perplexity" and any(
+        isinstance(base, LikelihoodOutcome) and isinstance(other, LikelihoodOutcome) and base.tokens != other.tokens
+        for base, other in common
     )
 
 
@@ -173,6 +198,7 @@ def _score(
         try:
             pair = (base, by_model[base]), (other, by_model[other])
             comparison = compare_outcomes(part, *pair, metric, context, resamples)
+            findings.warnings += filter(None, [token_caution(part, *pair, metric)])
         except EvalError as error:
             findings.warnings.append(f"{part.dataset}: {base} and {other}: no {metric.info.title}: {error.message}")
             continue

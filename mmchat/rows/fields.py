@@ -33,7 +33,13 @@ ROLES: dict[str, Role] = {
 """Who speaks, as the usual formats name them."""
 
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]+://|data:)", re.IGNORECASE)
-_LANGUAGE = re.compile(r"([A-Za-z]{2})(?:[-_][A-Za-z0-9]{2,8})*")
+_LANGUAGE = re.compile(r"([A-Za-z]{2}|yue)(?:[-_][A-Za-z0-9]{2,8})*")
+
+
+def language_code(written: str) -> str:
+    """The language (ISO 639-1, or yue) of a code such as zh or zh-CN; "" for what is no such code."""
+    match = _LANGUAGE.fullmatch(written)
+    return match[1].lower() if match else ""
 
 
 @dataclass(slots=True)
@@ -119,8 +125,8 @@ class RowFields:
         given = self.optional_text(key).strip()
         if not given:
             return ""
-        if match := _LANGUAGE.fullmatch(given):
-            return match[1].lower()
+        if code := language_code(given):
+            return code
         self.wrong(key, f"{quoted(given)} is no language code; write two letters such as en or zh, or leave it out")
         return ""
 

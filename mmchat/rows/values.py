@@ -180,6 +180,8 @@ class RowFile:
     rows: tuple[Row, ...]
     problems: tuple[RowProblem, ...] = ()
     """Of the rows left out; empty unless bad rows were to be skipped."""
+    rest: tuple[Row, ...] = ()
+    """Good rows that a limit leaves out: nothing is asked about them, but their labels are still there to choose."""
 
     @property
     def name(self) -> str:

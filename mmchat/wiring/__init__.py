@@ -156,6 +156,13 @@ def open_process_group() -> SoleProcess | TorchProcessGroup:
     return process_group.open_process_group()
 
 
+def is_first_process() -> bool:
+    """Whether this process is the only one, or the first of those that torchrun has started."""
+    from mmchat.engines import process_group
+
+    return process_group.is_first_process()
+
+
 def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:
     """Search over `store`; vectors come from `hub`, or from the default embedder."""
     from mmchat.memory.recall import Recall

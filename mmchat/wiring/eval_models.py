@@ -142,7 +142,8 @@ class EvalModels:
             kind=entry.kind,
             engine=engine,
             device=device,
-            dtype=_dtype_name(engine, held.choice.dtype or entry.dtype, device),
+            # As the engine says, which alone knows what it made of the file and of the wish.
+            dtype=getattr(held.engine, "dtype", "") or _dtype_name(engine, held.choice.dtype or entry.dtype, device),
             source=entry.summary_source or str(getattr(entry, "base_url", "") or ""),
             revision=self._sources.weights.revision(entry) or "",
             weights_sha256=weights_checksum(self._sources.weights, entry, engine),
@@ -174,6 +175,9 @@ class EvalModels:
         listener = Listener(held.engine, held.hub.habits().note_style)
         return told_history(history, persona, listener, self.senses, room=room)
 
+    def helpers(self) -> tuple[ModelFacts, ...]:
+        return tuple(replace(self.facts(self.default(kind)), role=role) for kind, role in self.senses.used().items())
+
     @property
     def language(self) -> str | None:
         """What the user says is spoken; None to detect it."""
@@ -187,6 +191,15 @@ class _Senses:
         self._models = models
         self._seen: dict[Path, Seen] = {}
         self._heard: dict[Path, Heard] = {}
+
+    def used(self) -> dict[ModelKind, str]:
+        """The kinds of models that were needed, and what for."""
+        roles: dict[ModelKind, str] = {}
+        if self._seen:
+            roles["vision"] = "tells pictures"
+        if self._heard:
+            roles["asr"] = "tells sounds"
+        return roles
 
     def seen(self, path: Path) -> Seen:
         if path not in self._seen:

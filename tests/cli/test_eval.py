@@ -8,18 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from mmchat.cli.eval_job import progress_view, run_in_thread
 from mmchat.cli.eval_view import show_run
-from mmchat.domain import LoadState
-from mmchat.errors import EvalError
-from mmchat.evals.results import Progress, Run
+from mmchat.evals.results import Run
 from tests.cli.conftest import Run as Command
 from tests.fake_runs import BLEU, fake_run, label_run
 from tests.virtual_mic import wait_until
@@ -169,6 +165,8 @@ def test_the_report_is_written(run: Command, scripted_home: Path, talks: Path, t
         (["--list", "--seed", "3"], 2, "exclude each other"),
         (["--dtype", "float23"], 2, "Did you mean 'float32'?"),
         (["--limit", "0"], 2, "--limit"),
+        (["--language", "english"], 2, "'english' is no language code"),
+        (["--language", "eng"], 2, "is no language code"),
         (["--language", "zh", "--metric", "bleu"], 0, ""),
     ],
 )
@@ -258,52 +256,6 @@ def test_ctrl_c_prints_the_scores_of_what_was_done(run: Command, slow_home: Path
     made = json.loads(resumed.out)
     assert (made["run"], made["status"], made["scores"][0]["samples"]) == (run_id, "complete", 40)
     assert run("eval", "--resume", run_id).code == 4
-
-
-def test_a_second_ctrl_c_leaves_work_that_does_not_stop() -> None:
-    class Watcher:
-        said = ""
-
-        def progress(self, progress: Progress) -> None: ...
-
-        def state(self, state: LoadState) -> None: ...
-
-        def say(self, text: str) -> None:
-            self.said = text
-
-    main_thread = threading.get_ident()
-    view, is_over, noticed = Watcher(), threading.Event(), threading.Event()
-
-    def is_waited_for() -> bool:
-        frame, names = sys._current_frames().get(main_thread), set()
-        while frame is not None:
-            names.add(frame.f_code.co_name)
-            frame = frame.f_back
-        return "run_in_thread" in names and "start" not in names
-
-    def work(cancel: threading.Event) -> Run:
-        wait_until(is_waited_for, "the main thread to wait", timeout_s=60)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert cancel.wait(60)
-        noticed.set()
-        os.kill(os.getpid(), signal.SIGINT)
-        is_over.wait(60)  # a batch that takes its time
-        raise AssertionError("nobody waits for this")
-
-    with pytest.raises(KeyboardInterrupt):
-        run_in_thread(work, view)
-    assert noticed.is_set()
-    assert "Ctrl+C again leaves at once" in view.said
-    is_over.set()
-
-
-def test_what_the_thread_raises_is_raised() -> None:
-    with progress_view() as view, pytest.raises(EvalError, match="out of luck"):
-        run_in_thread(lambda cancel: _raise(EvalError("out of luck")), view)
-
-
-def _raise(error: Exception) -> Run:
-    raise error
 
 
 # --- tables ---------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_sampled_replies_are_those_streamed_with_their_seed(model: BatchLanguage
 @every([*DECODERS, *SEQ2SEQ])
 def test_a_cancel_in_between_keeps_what_was_said(model: BatchLanguageModel) -> None:
     whole = model.reply_batch(PROMPTS, options(max_new_tokens=40), Event(), seeds=[0] * len(PROMPTS))
-    cancel = _SetAfter(6)
+    cancel = _SetAfter(60)  # before each part of a layer, and after each token
     replies = model.reply_batch(PROMPTS, options(max_new_tokens=40), cancel, seeds=[0] * len(PROMPTS))
     for reply, other in zip(replies, whole, strict=True):
         assert other.text.startswith(reply.text)

@@ -187,3 +187,18 @@ def test_models_are_loaded_once_told_about_and_released() -> None:
         assert models.kind("whisper-base") == "asr"
         with pytest.raises(ModelNotFound):
             models.kind("no such model")
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("smollm2-135m@llamacpp", "Q8_0"),
+        ("smollm2-135m", "float32"),
+        ("whisper-tiny.en@faster-whisper", "int8_float32"),
+        ("whisper-tiny.en@openai-whisper", "float32"),
+        ("lite2-minilm", "float32"),
+        ("minilm", "float32"),
+    ],
+)
+def test_the_number_format_of_every_kind_of_model_is_known(models: EvalModels, name: str, dtype: str) -> None:
+    assert models.facts(name).dtype == dtype

@@ -335,18 +335,27 @@ def test_memory_scores_of_a_table_done_by_hand() -> None:
     assert score("recall@10-all", outcomes) == 25
     assert score("mrr", outcomes) == pytest.approx((1 + 1 / 3 + 0 + 1 / 4) / 4)
     assert (score("tokens-injected", outcomes), score("milliseconds", outcomes)) == (25, 2.5)
-    assert signature("recall@10", outcomes) == "k:10|average:micro(evidence turns)"
-    assert signature("mrr", outcomes) == "depth:10"
+    assert signature("recall@10", outcomes) == "k:10|average:micro(evidence turns)|resampled:questions"
+    assert signature("mrr", outcomes) == "depth:10|resampled:questions"
 
 
 def test_recall_deeper_than_the_run_asked_or_without_evidence_is_refused() -> None:
     shallow = asked([(["t1"], TEN[:5])])
     assert score("recall@5", shallow) == 100
-    with pytest.raises(EvalError, match="at most 5") as caught:
+    with pytest.raises(EvalError, match="asked for 5") as caught:
         score("recall@10", shallow)
     assert "--recall-k 10" in caught.value.hint
     with pytest.raises(EvalError, match="m.jsonl:2"):
         score("mrr", asked([(["t1"], TEN), ([], TEN)]))
+
+
+def test_what_was_asked_for_counts_not_what_a_small_file_holds() -> None:
+    """Three turns in all: a search for ten finds three, and recall@10 is what it says."""
+    small = [dataclasses.replace(each, asked=10) for each in asked([(["t1"], TEN[:3]), (["t9"], TEN[:2])])]
+    assert score("recall@10", small) == 50
+    assert signature("mrr", small) == "depth:10|resampled:questions"
+    with pytest.raises(EvalError, match="asked for 5"):
+        score("recall@10", [dataclasses.replace(each, asked=5) for each in small])
 
 
 # --- all of them ----------------------------------------------------------------------------------

@@ -10,6 +10,10 @@ from mmchat.evals.base import MetricContext, MetricInfo, Outcome, RecallOutcome,
 from mmchat.evals.metrics.additive import mean_scorer, outcomes_of, ratio_scorer
 from mmchat.evals.metrics.median import MedianScorer
 
+RESAMPLED = "resampled:questions"
+"""Sets of rows hold a handful of conversations, too few to resample: an interval says how sure a score is for
+questions about these conversations, not about others."""
+
 RecallOf = Literal["share", "any", "all"]
 _DESCRIPTIONS: dict[RecallOf, str] = {
     "share": "turns that answer a question, of all questions together, found",
@@ -43,19 +47,19 @@ class EvidenceRecall:
             EvalError: fewer turns than k were asked for, or a question that no turn answers.
         """
         questions = _questions(outcomes, self.info.title)
-        asked = _deepest(questions)
+        asked = _asked(questions)
         if asked < self._depth:
             raise EvalError(
-                f"{self.info.title} needs the first {self._depth} turns found for a question; this run holds at most "
+                f"{self.info.title} needs the first {self._depth} turns found for a question; this run asked for "
                 f"{asked}.",
                 hint=f"Run it again with --recall-k {self._depth}, or choose a smaller k.",
             )
         wanted = [len(set(question.evidence)) for question in questions]
         hits = [len({*question.evidence}.intersection(question.found[: self._depth])) for question in questions]
         if self._of == "share":
-            return ratio_scorer(hits, wanted, f"k:{self._depth}|average:micro(evidence turns)", scale=100)
+            return ratio_scorer(hits, wanted, f"k:{self._depth}|average:micro(evidence turns)|{RESAMPLED}", scale=100)
         is_met = [hit > 0 if self._of == "any" else hit == want for hit, want in zip(hits, wanted, strict=True)]
-        return mean_scorer(is_met, f"k:{self._depth}|{self._of}:of a question's evidence", scale=100)
+        return mean_scorer(is_met, f"k:{self._depth}|{self._of}:of a question's evidence|{RESAMPLED}", scale=100)
 
 
 class ReciprocalRank:
@@ -79,7 +83,8 @@ class ReciprocalRank:
             EvalError: a question that no turn answers.
         """
         questions = _questions(outcomes, self.info.title)
-        return mean_scorer([_reciprocal(question) for question in questions], f"depth:{_deepest(questions)}")
+        signature = f"depth:{_asked(questions)}|{RESAMPLED}"
+        return mean_scorer([_reciprocal(question) for question in questions], signature)
 
 
 class TokensInjected:
@@ -98,7 +103,8 @@ class TokensInjected:
     def scorer(self, outcomes: Sequence[Outcome], context: MetricContext) -> Scorer:
         """See `mmchat.evals.base.Metric`."""
         questions = outcomes_of(RecallOutcome, outcomes, self.info.title)
-        return mean_scorer([question.tokens for question in questions], f"average:mean|k:{_deepest(questions)}")
+        signature = f"average:mean|k:{_asked(questions)}|{RESAMPLED}"
+        return mean_scorer([question.tokens for question in questions], signature)
 
 
 class Milliseconds:
@@ -117,7 +123,8 @@ class Milliseconds:
     def scorer(self, outcomes: Sequence[Outcome], context: MetricContext) -> Scorer:
         """See `mmchat.evals.base.Metric`."""
         questions = outcomes_of(RecallOutcome, outcomes, self.info.title)
-        return MedianScorer([question.elapsed_ms for question in questions], f"average:median|k:{_deepest(questions)}")
+        signature = f"average:median|k:{_asked(questions)}|{RESAMPLED}"
+        return MedianScorer([question.elapsed_ms for question in questions], signature)
 
 
 def _questions(outcomes: Sequence[Outcome], title: str) -> list[RecallOutcome]:
@@ -131,9 +138,10 @@ def _questions(outcomes: Sequence[Outcome], title: str) -> list[RecallOutcome]:
     return questions
 
 
-def _deepest(questions: Sequence[RecallOutcome]) -> int:
-    """As many turns as the run asked for, as far as its outcomes tell."""
-    return max((len(question.found) for question in questions), default=0)
+def _asked(questions: Sequence[RecallOutcome]) -> int:
+    """How many turns the run asked for; where it did not note that, the most that were found."""
+    noted = [question.asked for question in questions if question.asked]
+    return min(noted) if noted else max(len(question.found) for question in questions)
 
 
 def _reciprocal(question: RecallOutcome) -> float:

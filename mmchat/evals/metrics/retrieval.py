@@ -65,7 +65,8 @@ class RecallAtRank:
         """Of each query of this direction: a caption has one picture, a picture all captions that ask for it."""
         captions = Counter(query.group for query in queries if query.direction == "text-to-image")
         ours = [query for query in queries if query.direction == self._direction]
-        return [captions[query.group] or 1 if self._direction == "image-to-text" else 1 for query in ours]
+        guess = captions if self._direction == "image-to-text" else Counter[str]()
+        return [query.right or guess[query.group] or 1 for query in ours]
 
 
 class MedianRank:

@@ -20,6 +20,14 @@ _UNSPACED = frozenset({"yue", *_LETTERS})
 _SHOWN_PROBLEMS = 20
 
 
+class BadRows(DataError):
+    """Rows that a task cannot score; without them it could score the others."""
+
+    def __init__(self, message: str, problems: Sequence[RowProblem], *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
 class Problems:
     """Rows that cannot be scored, collected, so that all are told at once."""
 
@@ -32,13 +40,14 @@ class Problems:
         self._found.append(RowProblem(self._path, line, field, text))
 
     def check(self) -> None:
-        """Raise DataError if there are any."""
+        """Raise BadRows if there are any."""
         if self._found:
             more = len(self._found) - _SHOWN_PROBLEMS
             shown = [str(problem) for problem in self._found[:_SHOWN_PROBLEMS]]
-            raise DataError(
+            raise BadRows(
                 "\n".join([*shown, *([f"… and {more} more"] if more > 0 else [])]),
-                hint="Nothing was scored. Mend these rows, then run again.",
+                self._found,
+                hint="Nothing was scored. Mend these rows, or leave them out with --skip-bad.",
             )
 
 
@@ -62,13 +71,18 @@ class Languages:
         letters = language_of(references)
         if not declared:
             return letters or self._of_file
-        if letters in _LETTERS and declared not in _UNSPACED:
+        if is_unknown_script(letters, declared):
             who = "--language says" if self._declared else "the row says"
             mend = f"write --language {letters}" if self._declared else f'write "lang": "{letters}"'
             shown = shortened(" ".join(references), 40)
             text = f"{who} '{declared}', but the text is {_LETTERS[letters]}: '{shown}'; {mend}"
             self._problems.add(line, "lang", text)
         return declared
+
+
+def is_unknown_script(letters: str, language: str) -> bool:
+    """Whether the tokeniser of a language cannot part texts in letters that `language_of` calls so."""
+    return letters in _LETTERS and language not in _UNSPACED
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

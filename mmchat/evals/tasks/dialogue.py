@@ -10,8 +10,16 @@ from typing import cast
 
 from mmchat.domain import ModelKind
 from mmchat.evals.base import Models, Outcome, ReplyOutcome, Sample, TaskName, TaskOptions
-from mmchat.evals.tasks.common import Languages, Problems, chunks, sample_seed, shortened
+from mmchat.evals.tasks.common import (
+    Languages,
+    Problems,
+    chunks,
+    is_unknown_script,
+    sample_seed,
+    shortened,
+)
 from mmchat.rows.values import DialogueRow, RowFile, RowKind, RowMessage
+from mmchat.script import language_of
 
 REPLY_SHARE = 0.5
 """At most this share of a context is kept free for the reply, as in `chat.session`."""
@@ -43,7 +51,14 @@ class DialogueTask:
         return dialogue_samples(rows, options)
 
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
-        return ()
+        samples = dialogue_samples(rows, options)
+        foreign = sum(is_unknown_script(language_of([each.reference]), each.language) for each in samples)
+        if not foreign:
+            return ()
+        return (
+            f"{foreign} of {len(samples)} references are Chinese, Japanese or Korean in rows of another language, "
+            "whose tokeniser does not know their letters; give each language rows of its own.",
+        )
 
     def batches(
         self, samples: Sequence[Sample], model: str, models: Models, options: TaskOptions

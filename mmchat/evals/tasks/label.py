@@ -73,7 +73,9 @@ class LabelTask:
         problems = Problems(rows.path)
         labelled = _labels(rows)
         languages = Languages(options, problems, ([row.text or row.label] for row in labelled))
-        classes = tuple(sorted({row.label for row in labelled}))
+        # Of all rows: a limit must not make the choice easier.
+        everything = (*labelled, *cast(Sequence[LabelRow], rows.rest))
+        classes = tuple(sorted({row.label for row in everything if row.label.strip()}))
         samples = []
         for row in labelled:
             line = row.place.line
@@ -97,7 +99,13 @@ class LabelTask:
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
         if options.train is None:
             return ()
-        known = {row.label for row in _labels(options.train)}
+        trained = {(row.text, row.image_path) for row in _labels(options.train)}
+        again = sum((row.text, row.image_path) in trained for row in _labels(rows))
+        seen = f"{again} of {len(rows.rows)} rows are training rows too; scores over them say nothing of new rows."
+        return (*([seen] if again else []), *self._unseen(rows, options.train))
+
+    def _unseen(self, rows: RowFile, train: RowFile) -> tuple[str, ...]:
+        known = {row.label for row in _labels(train)}
         unseen = Counter(row.label for row in _labels(rows) if row.label not in known)
         if not unseen:
             return ()

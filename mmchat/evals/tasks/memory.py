@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from mmchat.domain import ModelKind
 from mmchat.evals.base import Models, Outcome, RecallOutcome, Sample, TaskName, TaskOptions
 from mmchat.evals.tasks.common import Languages, Problems, shortened
-from mmchat.rows.values import MemoryQuestion, MemoryRow, RowFile, RowKind
+from mmchat.rows.values import MemoryQuestion, MemoryRow, Place, RowFile, RowKind
 
 if TYPE_CHECKING:
     from mmchat.engines.base import TextEmbedder
@@ -27,7 +27,7 @@ class MemorySample:
     id: str
     group: str
     language: str
-    question: MemoryQuestion
+    asked: MemoryQuestion
     rows: RowFile
     """The file cut down to that one row."""
 
@@ -58,7 +58,8 @@ class MemoryTask:
                     problems.add(row.place.line, f"questions[{index}].question", "is empty; ask something")
                 if question.evidence:
                     sample_id = f"{row.place}#{index}"
-                    samples.append(MemorySample(sample_id, str(row.place), language, question, own))
+                    # Each question is its own group: there are too few conversations to resample them.
+                    samples.append(MemorySample(sample_id, sample_id, language, question, own))
         if not samples:
             line = conversations[0].place.line
             problems.add(line, "questions", "no row has a question with the ids of the turns that answer it; add some")
@@ -79,8 +80,10 @@ class MemoryTask:
         self, samples: Sequence[Sample], model: str, models: Models, options: TaskOptions
     ) -> list[tuple[Sample, ...]]:
         models.embedder(model)
-        groups = dict.fromkeys(sample.group for sample in samples)
-        return [tuple(each for each in samples if each.group == group) for group in groups]
+        stores: dict[Place, list[Sample]] = {}
+        for sample in cast(Sequence[MemorySample], samples):
+            stores.setdefault(sample.rows.rows[0].place, []).append(sample)
+        return [tuple(each) for each in stores.values()]
 
     def run(
         self, batch: Sequence[Sample], model: str, models: Models, options: TaskOptions, cancel: Event
@@ -109,7 +112,7 @@ class MemoryTask:
 def _ask(
     recall: Recall, sample: MemorySample, named: Mapping[str, str], embedder: TextEmbedder, k: int
 ) -> RecallOutcome:
-    asked = sample.question
+    asked = sample.asked
     started = time.perf_counter()
     found = recall.find(asked.question, k=k)
     elapsed_ms = 1000 * (time.perf_counter() - started)
@@ -122,6 +125,7 @@ def _ask(
         found=tuple(named.get(each.turn, each.turn) for each in found),
         tokens=sum(embedder.count_tokens([each.text for each in found])),
         elapsed_ms=elapsed_ms,
+        asked=k,
     )
 
 

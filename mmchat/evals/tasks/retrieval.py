@@ -63,7 +63,14 @@ class RetrievalTask:
         return tuple(samples)
 
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
-        return ()
+        if not rows.rest:
+            return ()
+        pictures = cast(Sequence[CaptionRow], rows.rows)
+        captions = sum(len(row.captions) for row in pictures)
+        return (
+            f"--limit leaves {len(pictures)} pictures and {captions} captions to choose from, of "
+            f"{len(pictures) + len(rows.rest)} pictures in the file: the fewer candidates, the easier.",
+        )
 
     def batches(
         self, samples: Sequence[Sample], model: str, models: Models, options: TaskOptions
@@ -176,4 +183,5 @@ def _outcome(
         direction=direction,
         rank=rank,
         candidates=candidates,
+        right=len(sample.captions) if direction == "image-to-text" else 1,
     )

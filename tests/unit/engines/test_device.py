@@ -69,3 +69,35 @@ def test_devices() -> None:
     assert device.resolve_device("cpu") == "cpu"
     with pytest.raises(ConfigError):
         device.resolve_device("gpu")
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "chosen", "gpus", "own"),
+    [
+        (None, None, 4, None),  # not under torchrun
+        ("0", None, 4, "0"),
+        ("3", None, 4, "3"),
+        ("5", None, 4, "1"),  # more processes than GPUs share them
+        ("1", None, 1, None),
+        ("1", None, 0, None),
+        ("1", "2,3", 4, "3"),  # the user's choice, in its order
+        ("2", "2, 3", 4, "2"),
+        ("1", "GPU-8f2a,GPU-91bc", 2, "GPU-91bc"),
+        ("1", "2", 4, None),
+        ("1", "", 4, None),  # no GPU is to be used
+        ("1", "-1", 4, None),
+        ("x", None, 4, None),
+    ],
+)
+def test_each_process_of_a_machine_has_its_own_gpu(
+    local_rank: str | None, chosen: str | None, gpus: int, own: str | None
+) -> None:
+    pairs = {"LOCAL_RANK": local_rank, "CUDA_VISIBLE_DEVICES": chosen}
+    assert device.own_gpu({name: value for name, value in pairs.items() if value is not None}, gpus) == own
+
+
+def test_gpus_are_counted_by_their_device_files(tmp_path: Path) -> None:
+    assert device.count_gpus(tmp_path) == 0
+    for name in ("nvidia0", "nvidia7", "nvidiactl", "nvidia-uvm", "null"):
+        (tmp_path / name).touch()
+    assert device.count_gpus(tmp_path) == 2

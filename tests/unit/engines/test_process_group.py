@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mmchat.engines.process_group import SoleProcess, open_process_group
+from mmchat.engines.process_group import SoleProcess, is_first_process, open_process_group
 from mmchat.errors import UsageError
 
 ALL = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
@@ -35,3 +35,17 @@ def test_variables_that_are_missing_are_named(name: str) -> None:
 def test_one_process_needs_no_torch() -> None:
     code = "import sys, mmchat.engines.process_group as p; p.open_process_group({}); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_first"),
+    [
+        ({}, True),
+        ({"RANK": "3"}, True),
+        ({"WORLD_SIZE": "4"}, True),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, True),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, False),
+    ],
+)
+def test_which_process_speaks(variables: dict[str, str], is_first: bool) -> None:
+    assert is_first_process(variables) is is_first

@@ -88,3 +88,21 @@ def test_the_work_may_end_it() -> None:
 )
 def test_how_want_of_memory_shows(error: Exception, is_memory: bool) -> None:
     assert is_out_of_memory(error) is is_memory
+
+
+def test_a_row_that_would_be_mostly_padding_begins_a_turn_of_its_own() -> None:
+    patient = Room(bytes_per_token=1, free_bytes=10**6, most_rows=8, most_tokens=10**6)
+    thrifty = Room(bytes_per_token=1, free_bytes=10**6, most_rows=8, most_tokens=10**6, most_padding=100)
+    widths = [500, 480, 440, 430, 60, 50]
+    assert patient.take(widths) == 6
+    assert thrifty.take(widths) == 3  # 20 + 60 tokens of padding; the fourth row would make it 150
+    assert thrifty.take([500]) == 1
+    assert thrifty.take([100] * 20) == 8
+    groups: list[list[int]] = []
+
+    def work(group: Sequence[int]) -> bool:
+        groups.append(list(group))
+        return True
+
+    in_turns("tiny", widths, int, thrifty, work)
+    assert groups == [[500, 480, 440], [430], [60, 50]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import stat
 import sys
 from dataclasses import fields, replace
@@ -93,6 +94,16 @@ def test_a_deleted_run_is_gone(runs: RunStore) -> None:
     runs.delete(run.id)
     assert runs.list() == (kept,)
     assert not (runs.folder / run.id).exists()
+
+
+def test_a_copied_folder_is_a_run_of_its_own(runs: RunStore) -> None:
+    """Else removing or scoring the copy would change the run it was copied from."""
+    run = runs.create(DRAFT)
+    shutil.copytree(runs.folder / run.id, runs.folder / "copy")
+    assert runs.get("copy") == replace(run, id="copy")
+    assert {each.id for each in runs.list()} == {run.id, "copy"}
+    runs.delete(runs.get("copy").id)
+    assert runs.list() == (run,)
 
 
 def test_a_run_that_is_being_written_is_left_alone(runs: RunStore) -> None:

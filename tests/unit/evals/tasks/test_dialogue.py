@@ -186,3 +186,14 @@ def run(
     batches = task.batches(task.samples(file, options), model, models, options)
     found = [each for batch in batches for each in task.run(batch, model, models, options, cancel or Event())]
     return cast(list[ReplyOutcome], found)
+
+
+def test_chinese_turns_among_english_ones_are_not_scored_silently(rows: Rows) -> None:
+    english = "My name is Ming and I am glad to meet you."
+    file = rows(
+        {"messages": said("hi", "你好，我叫小明。", "what?", english)}, {"messages": said("hi", "I live in 成都.")}
+    )
+    assert {each.language for each in DialogueTask().samples(file, TaskOptions())} == {"en"}
+    (warning,) = DialogueTask().warnings(file, TaskOptions())
+    assert warning.startswith("1 of 3 references are Chinese")
+    assert DialogueTask().warnings(rows({"messages": said("hi", english)}), TaskOptions()) == ()

@@ -45,10 +45,10 @@ def test_questions_find_the_turns_of_their_own_row(rows: Rows, models: MakeModel
     found, batches = run(rows(remembered("a", "a piano"), remembered("b", "a boat")), models())
     assert batches == 2
     assert [(each.id, each.group, each.evidence) for each in found] == [
-        ("rows.jsonl:1#0", "rows.jsonl:1", ("t1",)),
-        ("rows.jsonl:1#1", "rows.jsonl:1", ("t3",)),
-        ("rows.jsonl:2#0", "rows.jsonl:2", ("t1",)),
-        ("rows.jsonl:2#1", "rows.jsonl:2", ("t3",)),
+        ("rows.jsonl:1#0", "rows.jsonl:1#0", ("t1",)),
+        ("rows.jsonl:1#1", "rows.jsonl:1#1", ("t3",)),
+        ("rows.jsonl:2#0", "rows.jsonl:2#0", ("t1",)),
+        ("rows.jsonl:2#1", "rows.jsonl:2#1", ("t3",)),
     ]
     # The ids of the file, the right turn first, and never more than the row's own three turns.
     assert [each.found[0] for each in found] == ["t1", "t3", "t1", "t3"]
@@ -60,6 +60,7 @@ def test_no_more_turns_are_found_than_asked_for(rows: Rows, models: MakeModels) 
     found, _ = run(rows(remembered("a", "a piano")), models(), k=1)
     assert [each.found for each in found] == [("t1",), ("t3",)]
     assert [each.tokens for each in found] == [6, 4]
+    assert [each.asked for each in found] == [1, 1]
 
 
 def test_questions_without_evidence_are_told_and_left_out(rows: Rows) -> None:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmchat.errors import DataError
-from mmchat.evals.base import RankOutcome, TaskOptions
+from mmchat.evals.base import MetricContext, RankOutcome, TaskOptions
+from mmchat.evals.registry import load_metric
+from mmchat.evals.scoring import counted
 from mmchat.evals.tasks.retrieval import COMPARED_AT_ONCE, RetrievalTask, caption_ranks, image_ranks
 from mmchat.rows.values import RowFile
 from mmchat.wiring.eval_models import EvalModels
@@ -46,6 +48,9 @@ def test_pictures_and_captions_find_each_other(rows: Rows, models: MakeModels) -
     ]
     assert [each.question for each in found[:2]] == ["red.png", "a red wall"]
     assert {each.rank for each in found} == {1}
+    images = [each for each in found if each.direction == "image-to-text"]  # what scores of that direction are given
+    metric, context = load_metric("image-to-text-r@1"), MetricContext("en")
+    assert "chance:33.3%" in metric.scorer(counted(metric, images), context).signature
     assert len({each.id for each in found}) == len(found) == 9
 
 

@@ -22,6 +22,10 @@ class Prepared(FixedOrder):
     a small one.
     """
 
+    model: Any
+    accelerator: Any
+    _metrics: dict[str, dict[str, list[float]]]
+
     def __init__(self, *given: Any, **options: Any) -> None:
         self._batches: list[tuple[int, int]] = []
         super().__init__(*given, **options)
@@ -34,7 +38,9 @@ class Prepared(FixedOrder):
 
     def _compute_loss(self, model: Any, inputs: Batch, return_outputs: bool) -> Any:
         if not self.model.training:
-            self._batches.append(_good_and_bad(inputs))
+            counts = torch.tensor(_good_and_bad(inputs), device=self.accelerator.device)
+            good, bad = self.accelerator.reduce(counts, "sum").tolist()
+            self._batches.append((good, bad))
         return super()._compute_loss(model, inputs, return_outputs)  # type: ignore[misc]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

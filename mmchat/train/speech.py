@@ -235,7 +235,8 @@ def _spans(example: SpeechExample, encoder: SpeechEncoder) -> tuple[Span, ...]:
 
 def _notes(data: _Data, settings: TrainSettings, wanted: str) -> list[str]:
     seconds = sum(each.seconds for each in data.train.examples)
-    notes = [f"{seconds / 60:.1f} minutes of speech are learnt from. Where a time is to be written, any is right."]
+    length = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+    notes = [f"{length} of speech are learnt from. Where a time is to be written, any is right."]
     if settings.language and not wanted:
         notes.append(f"Rows that do not name their language are taken for '{settings.language}', as the base hears it.")
     return notes

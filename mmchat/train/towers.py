@@ -314,7 +314,8 @@ def carry_classifier(
     wanted = rows.astype(np.float64) @ old[0]  # (K, F)
     carried = np.linalg.lstsq(new[0].T, wanted.T, rcond=None)[0].T
     shifts = biases + rows.astype(np.float64) @ old[1] - carried @ new[1]
-    return carried.astype(np.float32), shifts.astype(np.float32)
+    # safetensors writes the bytes as they lie: a transposed array would come back as another one.
+    return np.ascontiguousarray(carried, dtype=np.float32), shifts.astype(np.float32)
 
 
 def embed_pictures(towers: Towers, pixels: Tensor, *, is_flipped: bool) -> NDArray[np.float32]:

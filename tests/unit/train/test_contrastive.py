@@ -11,6 +11,7 @@ import pytest
 import torch
 from open_clip.loss import ClipLoss
 from PIL import Image
+from safetensors.numpy import load, save
 
 from mmchat.domain import EngineSpec
 from mmchat.engines.registry import load_engine
@@ -60,6 +61,7 @@ def test_tags_survive_a_new_map_exactly() -> None:
     before = (features @ old[0].T + old[1]) @ rows.T + biases
     after = (features @ new[0].T + new[1]) @ carried.T + shifts
     assert np.allclose(before, after, atol=1e-4)
+    assert np.array_equal(load(save({"rows": carried}))["rows"], carried)
 
 
 COLOURS = ("red", "green", "blue", "yellow", "white", "black", "orange", "purple", "pink", "gray", "cyan", "brown")

@@ -128,16 +128,18 @@ class Finetune:
 
     # --- before training --------------------------------------------------------------------------
 
-    def check(self, *, is_dry: bool = False) -> None:
-        """Read the rows and choose the base and the name. Loads no library that trains.
+    def check(self, on_phase: Callable[[str], None] = lambda text: None, *, is_dry: bool = False) -> None:
+        """Read the rows and choose the base and the name. The libraries that train are loaded after the rows passed.
 
         Args:
+            on_phase: told what is being done.
             is_dry: nothing will be written, so a name in use is no obstacle.
 
         Raises:
             DataError: all bad rows of all files.
             UsageError, ModelNotFound, ConfigError: what was asked for cannot be done.
         """
+        on_phase("reading rows")
         settings = self.request.settings
         wanted = find_row_files([Path(path) for path in settings.data])
         others = [Path(path) for path in (settings.validation, *self.request.eval_data) if path]
@@ -147,6 +149,7 @@ class Finetune:
         self._files = files[: len(wanted)]
         self.problems = tuple(problem for file in files for problem in file.problems)
         kind = _one_kind(files)
+        on_phase("loading what trains")
         self._trainer = self._load(kind)
         if settings.method and settings.method not in self._trainer.methods:
             raise UsageError(

@@ -198,7 +198,7 @@ class Classifier(Protocol):
     needs_text: bool
     needs_image: bool
 
-    def classify(self, texts: Sequence[str], images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def classify(self, texts: Sequence[str], images: Sequence[Image]) -> NDArray[np.float32]:
         """Probabilities of the labels.
 
         Args:

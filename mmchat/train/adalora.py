@@ -24,7 +24,7 @@ class AdaLoraSteps(transformers.TrainerCallback):
             return
         adapted = _adapted(model)
         for name, tensor in load_file(folder / _IMPORTANCE, device=str(args.device)).items():
-            kind, _, weight = name.partition("/")
+            kind, weight = name.split("/", 1)
             getattr(adapted.rankallocator, kind)[weight] = tensor
         _config(adapted).rank_pattern = json.loads((folder / _PATTERN).read_text(encoding="utf-8"))
 

@@ -225,7 +225,7 @@ def dataset_of(examples: Sequence[Preference]) -> Dataset:
     return Dataset.from_list(rows)
 
 
-class ThumbCollator(DataCollatorForUnpairedPreference):
+class ThumbCollator(DataCollatorForUnpairedPreference):  # type: ignore[misc]
     """TRL's, which also puts each prompt before the reply of its neighbour, to estimate how far the model has moved.
 
     TRL pairs neighbours of the data set; here rows come in an order of our own, so they are paired in the batch.

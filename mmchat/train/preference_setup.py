@@ -19,7 +19,7 @@ from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
 from mmchat.train.estimate import Probe, probe
 from mmchat.train.methods import apply_method
 from mmchat.train.order import spread
-from mmchat.train.preference_rows import Loss, Pair, Preference, PreferenceEncoder, Preferences, Tell, loss_for
+from mmchat.train.preference_rows import Loss, Pair, Preference, PreferenceEncoder, Preferences, loss_for
 from mmchat.train.processes import process_count, smallest
 from mmchat.train.quiet import quiet
 from mmchat.train.sft import use_threads
@@ -122,7 +122,7 @@ def encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) -
         DataError: no row has anything to learn.
     """
     rows = [row for each in files for row in each.rows if isinstance(row, PreferenceRow)]
-    encoder = PreferenceEncoder(text.prompt_format, settings.max_length, cast("Tell | None", text.base.tell))
+    encoder = PreferenceEncoder(text.prompt_format, settings.max_length, text.base.tell)
     if settings.validation:
         train, held_out = rows, _validation_rows(settings)
     else:

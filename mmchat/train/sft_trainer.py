@@ -48,6 +48,8 @@ def dataset_of(examples: Sequence[Example]) -> Dataset:
 class DialogueSft(FixedOrder, SFTTrainer):  # type: ignore[misc]
     """Learns dialogue. Validation loss is in nats per supervised token, however the batches are spread."""
 
+    control: Any  # transformers' own, whose type is not found out through TRL
+
     held_out: Mapping[str, Sequence[Example]]
     """Name of the loss → examples; "loss" is what early stopping looks at."""
 
@@ -78,8 +80,9 @@ class DialogueSft(FixedOrder, SFTTrainer):  # type: ignore[misc]
             if "lora_A." in name or "lora_B." in name:
                 squared = weight @ weight.T if "lora_A." in name else weight.T @ weight
                 penalties.append(torch.linalg.norm(squared - torch.eye(len(squared), device=weight.device)))
-        penalty: torch.Tensor = config.orth_reg_weight * torch.stack(penalties).mean()
-        return penalty / self.current_gradient_accumulation_steps
+        penalty = config.orth_reg_weight * torch.stack(penalties).mean() / self.current_gradient_accumulation_steps
+        assert isinstance(penalty, torch.Tensor)
+        return penalty
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         with whole_adalora(self.model):

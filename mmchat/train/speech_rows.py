@@ -72,7 +72,8 @@ def heard(path: Path) -> NDArray[np.float32]:
 def features(pcm: NDArray[np.float32], mels: int) -> torch.Tensor:
     """(M, F) float32 with F = 3000, exactly as `whisper.transcribe` cuts them: behind the sound there are zeros."""
     mel = whisper.log_mel_spectrogram(pcm, mels, padding=N_SAMPLES)
-    return whisper.pad_or_trim(mel[:, : mel.shape[-1] - N_FRAMES], N_FRAMES)
+    cut: torch.Tensor = whisper.pad_or_trim(mel[:, : mel.shape[-1] - N_FRAMES], N_FRAMES)
+    return cut
 
 
 class SpeechEncoder:

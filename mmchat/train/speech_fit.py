@@ -106,7 +106,8 @@ class SpeechFit(FixedOrder, transformers.Trainer):
     @torch.no_grad()
     def evaluate(self, *_args: Any, **_options: Any) -> dict[str, float]:
         """Score what is held out."""
-        assert self.held_out is not None and self.model is not None
+        assert self.held_out is not None
+        assert self.model is not None
         self.model.eval()
         own = range(self.args.process_index, len(self.held_out), self.args.world_size)
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)

@@ -144,7 +144,7 @@ def test_all_problems_are_found_at_once_with_the_nearest_word(tmp_path: Path) ->
         f"{path}: default: no such key. Did you mean 'defaults'?",
         f"{path}: defaults.lm: 'smollm2-135n' is no model here. Did you mean 'smollm2-135m'?",
         f"{path}: defaults.voice: no such kind.",
-        f"{path}: models.a.kind: 'lmm' is none of lm, asr, vision, embed. Did you mean 'lm'?",
+        f"{path}: models.a.kind: 'lmm' is none of lm, asr, vision, embed, head. Did you mean 'lm'?",
         f"{path}: models.b.contxt_tokens: no such key. Did you mean 'context_tokens'?",
         f"{path}: models.c.sources.0.revision: must be a full commit id",
         f"{path}: models.d.sources.0.sha256: must be 64 lower-case hexadecimal digits.",

@@ -18,7 +18,7 @@ from mmchat.engines.registry import load_engine
 from mmchat.errors import DataError
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import RowFile
-from mmchat.train.base import BaseModel, TrainEvent, TrainSettings, TrainStepped
+from mmchat.train.base import BaseModel, MethodName, TrainEvent, TrainSettings, TrainStepped
 from mmchat.train.contrastive import CaptionTrainer
 from mmchat.train.contrastive_trainer import recall, symmetric_loss
 from mmchat.train.towers import Projection, carry_classifier
@@ -80,7 +80,7 @@ def photos(tmp_path: Path) -> RowFile:
     return read_rows(tmp_path / "photos.jsonl")
 
 
-def run(photos: RowFile, base: BaseModel, folder: Path, *, method: str, cut_at: int = 0) -> list[float]:
+def run(photos: RowFile, base: BaseModel, folder: Path, *, method: MethodName, cut_at: int = 0) -> list[float]:
     settings = TrainSettings(
         data=(),
         model="tiny",
@@ -89,7 +89,7 @@ def run(photos: RowFile, base: BaseModel, folder: Path, *, method: str, cut_at: 
         max_steps=6,
         batch_size=8,
         patience=0,
-        log_to="none",  # type: ignore[arg-type]
+        log_to="none",
     )
     trainer, cancel, losses = CaptionTrainer(), Event(), []
 
@@ -111,7 +111,7 @@ def run(photos: RowFile, base: BaseModel, folder: Path, *, method: str, cut_at: 
 
 
 @pytest.mark.parametrize("method", ["last-layers", "full"])
-def test_a_tiny_model_is_trained_and_gone_on_with(photos: RowFile, tmp_path: Path, method: str) -> None:
+def test_a_tiny_model_is_trained_and_gone_on_with(photos: RowFile, tmp_path: Path, method: MethodName) -> None:
     base = BaseModel(name="tiny", kind="vision", path=write_tiny_clip(tmp_path / "base"))
     whole = run(photos, base, tmp_path / "whole", method=method)
     parts = run(photos, base, tmp_path / "parts", method=method, cut_at=3)

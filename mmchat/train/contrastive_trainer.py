@@ -102,7 +102,7 @@ class PictureCollator:
         return batch
 
 
-class ContrastiveTrainer(FixedOrder, transformers.Trainer):  # type: ignore[misc]
+class ContrastiveTrainer(FixedOrder, transformers.Trainer):
     """Learns from `Draw`s. The negatives of an example are the others of its micro-batch."""
 
     pictures: Pictures
@@ -129,7 +129,7 @@ class ContrastiveTrainer(FixedOrder, transformers.Trainer):  # type: ignore[misc
 
     def evaluate(self, *_args: Any, **_options: Any) -> dict[str, float]:
         """Loss over all held-out photos at once, averaged over their captions, and how many captions find theirs."""
-        towers = getattr(self.model, "module", self.model)
+        towers: Any = getattr(self.model, "module", self.model)
         towers.set_mode(is_training=False)
         with self.compute_loss_context_manager():
             scores = held_out_scores(towers, self.pictures, self._prepare_inputs)

@@ -197,7 +197,7 @@ def _logits(network: HeadNetwork, features: Features) -> Tensor:
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        pieces = [network(features.take(rows)) for rows in torch.arange(len(features)).split(512)]
+        pieces = [network(features.take(rows)) for rows in torch.split(torch.arange(len(features)), 512)]
     network.train(was_training)
     return torch.cat(pieces)
 

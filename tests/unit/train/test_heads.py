@@ -36,12 +36,13 @@ def riddle(count: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.
 
 
 def fit(shape: HeadShape, *, has_text: bool = True, has_image: bool = True) -> Fitted:
-    parts = []
-    for seed, count in ((1, 400), (2, 100)):
+    def part(count: int, seed: int) -> tuple[Features, torch.Tensor]:
         text, image, labels = riddle(count, seed=seed)
         views = image[:, : shape.views]
-        parts += [Features(text if has_text else None, views if has_image else None, None), labels]
-    fitted = fit_head(shape, HeadData(*parts), settings(), lambda event: None, Event())
+        return Features(text if has_text else None, views if has_image else None, None), labels
+
+    data = HeadData(*part(400, 1), *part(100, 2))
+    fitted = fit_head(shape, data, settings(), lambda event: None, Event())
     assert fitted is not None
     return fitted
 

@@ -240,7 +240,7 @@ def _attempt(
         if not is_out_of_memory(error):
             raise DeviceError(
                 f"The training failed: {first_line(error)}",
-                hint="Run again with --verbose for the whole report; a checkpoint can be gone on with by --resume.",
+                hint="The last checkpoint is kept; --resume goes on from it. `mmchat doctor` looks at this machine.",
             ) from error
         log.info("memory ran out: %s", first_line(error))
         return None

@@ -74,7 +74,7 @@ class ProgressEvents(transformers.TrainerCallback):
         if not math.isfinite(loss):
             raise MmchatError(
                 f"The loss became {loss} at step {step}; the training was stopped.",
-                hint="Give a lower --learning-rate, or --dtype float32. Checkpoints before this step are kept.",
+                hint="Give a lower --lr, or --dtype float32. Checkpoints before this step are kept.",
             )
         if state.is_world_process_zero:
             amount, epoch = self._count(step)

@@ -139,7 +139,10 @@ def export(
     quant: Annotated[str, typer.Option(help="q8_0, f16 or bf16, for finetuned models.", show_default=False)] = "",
     is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Replace what is there, without asking.")] = False,
 ) -> None:
-    """Write a model's files for other programs: merged safetensors, a GGUF for llama.cpp, or the adapter alone."""
+    """Write a model as safetensors, as GGUF, or its adapter.
+
+    For other programs: merged safetensors, a GGUF file for llama.cpp, or the adapter alone.
+    """
     from mmchat.cli.pull_view import pull_view
     from mmchat.weights.exporting import FORMS, QUANTS, Export, export_model, require_replaceable
 

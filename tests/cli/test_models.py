@@ -75,7 +75,7 @@ def test_list_as_json_by_kind(tiny_home: Path, run: Run) -> None:
     assert not items[0]["is_installed"]
     wrong = run("models", "list", "--kind", "speech")
     assert wrong.code == 2
-    assert "One of: lm, asr, vision, embed." in wrong.err
+    assert "One of: lm, asr, vision, embed, head." in wrong.err
 
 
 def test_pull_path_check_remove(tiny_home: Path, run: Run) -> None:

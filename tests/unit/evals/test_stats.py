@@ -186,7 +186,8 @@ def test_resamples_that_all_score_the_same_give_no_interval(value: float) -> Non
     groups = every_own_group(40)
     same = MeanScorer([value] * 40)
     estimate = stats.score_with_interval(same, groups)
-    assert (estimate.score, estimate.low, estimate.high) == (pytest.approx(value), None, None)
+    assert estimate.score == pytest.approx(value)
+    assert (estimate.low, estimate.high) == (None, None)
     assert stats.score_with_interval(MeanScorer([value] * 39 + [0.9]), groups).low is not None
     pair = stats.paired_difference(same, same, groups)
     assert (pair.low, pair.high) == (0, 0)

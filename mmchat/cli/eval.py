@@ -111,9 +111,9 @@ def list_runs(as_json: Json = False) -> None:
     store = open_runs()
     runs = store.list()
     if as_json:
-        print_json([eval_rows.run_summary(run) for run in runs])
+        print_json([eval_rows.run_summary(run, eval_rows.status_word(store, run)) for run in runs])
     elif runs:
-        print_table(eval_rows.RUN_COLUMNS, [eval_rows.run_row(run) for run in runs])
+        print_table(eval_rows.RUN_COLUMNS, [eval_rows.run_row(run, eval_rows.status_word(store, run)) for run in runs])
     else:
         narrate("No runs yet. Make one: mmchat eval --metric bleu")
     for error in store.unreadable():

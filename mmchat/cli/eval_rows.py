@@ -43,14 +43,19 @@ def run_object(run: Run) -> dict[str, Any]:
     return {"run": plain.pop("id"), "version": plain.pop("version"), "status": plain.pop("status"), **plain}
 
 
-def run_summary(run: Run) -> dict[str, Any]:
-    """A run in the list that `eval runs --json` prints."""
+def status_word(store: RunStore, run: Run) -> str:
+    """What a list says of a run: "complete", "interrupted", or "running" while a process is at it."""
+    return "running" if run.status != "complete" and store.is_at_work(run.id) else run.status
+
+
+def run_summary(run: Run, status: str) -> dict[str, Any]:
+    """A run in the list that `eval runs --json` prints; `status` as `status_word` has it."""
     score = headline(run)
     return {
         "run": run.id,
         "created_at": run.created_at,
         "version": run.version,
-        "status": run.status,
+        "status": status,
         "data": [facts.name for facts in run.data],
         "models": model_names(run),
         "headline": to_plain(score) if score is not None else None,
@@ -108,12 +113,12 @@ def bare(value: float | None) -> str:
     return "" if value is None or value != value else f"{value:.6g}"
 
 
-def run_row(run: Run) -> tuple[str, ...]:
+def run_row(run: Run, status: str) -> tuple[str, ...]:
     """A line of `eval runs`."""
     score = headline(run)
     shown = f"{info(score.metric).title} {_shown(score)}" if score is not None else "-"
     data = ", ".join(facts.name for facts in run.data)
-    return (run.id, local_minute(run.created_at), run.status, shown, ", ".join(model_names(run)), data)
+    return (run.id, local_minute(run.created_at), status, shown, ", ".join(model_names(run)), data)
 
 
 def headline(run: Run) -> Score | None:

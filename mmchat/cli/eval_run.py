@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -39,12 +39,27 @@ def perform(choice: EvalChoice) -> None:
         run = _ask(choice, store, group)
         if group.rank > 0:
             return
+    if run.status == "interrupted" and not choice.rescore and not run.scores and _is_empty(store, run):
+        _leave_nothing(choice, store, run)
     present(run, store, as_json=choice.as_json, report=choice.report)
     if not sys.stderr.isatty():
         warn(f"Saved as run {run.id} in {store.folder / run.id}")
     if run.status == "interrupted" and not choice.rescore:
         warn(f"Interrupted; the scores are of what was done. Go on with: mmchat eval --resume {run.id}")
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _is_empty(store: RunStore, run: Run) -> bool:
+    return next(iter(store.outcomes(run.id)), None) is None
+
+
+def _leave_nothing(choice: EvalChoice, store: RunStore, run: Run) -> NoReturn:
+    """Ctrl+C came before the first sample: a run that was begun just now is no use to anybody."""
+    if not choice.resume:
+        store.delete(run.id)
+    again = f" Go on with: mmchat eval --resume {run.id}" if choice.resume else ""
+    warn(f"Stopped before anything was done.{again}")
+    raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def _ask(choice: EvalChoice, store: RunStore, group: ProcessGroup) -> Run:
@@ -68,7 +83,8 @@ def _ask(choice: EvalChoice, store: RunStore, group: ProcessGroup) -> Run:
         if not is_first:
             leave(EXIT_INTERRUPTED)
         begun = [resumed.id] if resumed is not None else [run.id for run in store.list() if run.id not in known]
-        warn("Interrupted." + (f" Go on with: mmchat eval --resume {begun[0]}" if begun else " Nothing was saved yet."))
+        go_on = f"Interrupted. Go on with: mmchat eval --resume {begun[0]}" if begun else ""
+        warn(go_on or "Stopped before anything was done.")
         leave(EXIT_INTERRUPTED)
 
 

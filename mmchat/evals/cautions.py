@@ -20,7 +20,9 @@ def run_cautions(run: Run, outcomes: Iterable[SavedOutcome]) -> list[str]:
     for facts in run.data:
         if facts.skipped:
             shown = "; ".join(facts.skipped[:SHOWN_SKIPPED]) + ("; …" if len(facts.skipped) > SHOWN_SKIPPED else "")
-            cautions.append(f"{facts.name}: {len(facts.skipped)} bad rows were left out: {shown}")
+            count = len(facts.skipped)
+            words = "bad row was" if count == 1 else "bad rows were"
+            cautions.append(f"{facts.name}: {count} {words} left out: {shown}")
     replies: dict[tuple[str, str, str], list[ReplyOutcome]] = {}
     for saved in outcomes:
         if isinstance(saved.outcome, ReplyOutcome):
@@ -32,16 +34,22 @@ def run_cautions(run: Run, outcomes: Iterable[SavedOutcome]) -> list[str]:
 
 
 def few_groups(results: Iterable[Score | Comparison]) -> list[str]:
-    """About scores that rest on too little."""
+    """About scores that rest on too little. Where a sentence says so of the comparison, it is not said twice."""
+    found = tuple(results)
+    told = {
+        (each.dataset, each.task, each.language)
+        for each in found
+        if isinstance(each, Comparison) and each.verdict == "too few"
+    }
     most: dict[tuple[str, str, str], int] = {}
-    for each in results:
+    for each in found:
         key = (each.dataset, each.task, each.language)
         most[key] = max(most.get(key, 0), each.groups)
     return [
         f"{dataset}, {task}, {language}: {groups} independent {'group' if groups == 1 else 'groups'} of samples;"
         f" fewer than {MIN_GROUPS} are too few for a verdict."
         for (dataset, task, language), groups in most.items()
-        if groups < MIN_GROUPS
+        if groups < MIN_GROUPS and (dataset, task, language) not in told
     ]
 
 
@@ -51,11 +59,15 @@ def _reply_cautions(replies: Sequence[ReplyOutcome], noun: str, run: Run) -> Ite
     cut = sum(outcome.finish_reason == "length" for outcome in replies)
     repeated = sum(outcome.finish_reason == "repetition" for outcome in replies)
     if empty:
-        yield f"{empty} of {total} {noun} are empty; they are scored as such."
+        yield f"{empty} of {total} {noun} {'is empty; it is' if empty == 1 else 'are empty; they are'} scored as such."
+    most = run.settings.max_new_tokens
     if cut:
         yield (
-            f"{cut} of {total} {noun} ({cut / total:.0%}) were cut at {run.settings.max_new_tokens} tokens;"
-            " --max-tokens allows more."
+            f"{cut} of {total} {noun} ({cut / total:.0%}) {'was' if cut == 1 else 'were'} cut at {most} "
+            f"token{'' if most == 1 else 's'}; --max-tokens allows more."
         )
     if repeated:
-        yield f"{repeated} of {total} {noun} were ended because they repeated themselves."
+        words = (
+            "was ended because it repeated itself" if repeated == 1 else "were ended because they repeated themselves"
+        )
+        yield f"{repeated} of {total} {noun} {words}."

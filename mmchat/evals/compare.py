@@ -60,6 +60,8 @@ def compare_runs(
     base, other = _side(runs, a), _side(runs, b)
     if base.run.id == other.run.id:
         raise EvalError(f"'{a}' and '{b}' are the same run, {base.run.id}.", hint="`mmchat eval runs` lists all runs.")
+    for side in (base, other):
+        _check_scored(runs, side.run)
     common = base.metrics & other.metrics
     warnings = _differences(base.run, other.run)
     encoder = _encoder(base.run, other.run, common, models, warnings)
@@ -110,6 +112,21 @@ def _side(runs: RunStore, name: str) -> _Side:
     return _Side(run, arranged)
 
 
+def _check_scored(runs: RunStore, run: Run) -> None:
+    """Refuse a run that has not come to its scores, rather than call them other metrics."""
+    if run.scores:
+        return
+    if runs.is_at_work(run.id):
+        raise EvalError(
+            f"Run {run.id} has no scores yet: it is still at work.",
+            hint=f"Wait until it has ended. Should it be stopped: mmchat eval --resume {run.id}",
+        )
+    if run.status == "interrupted":
+        raise EvalError(
+            f"Run {run.id} has no scores yet: it was interrupted.", hint=f"Go on with: mmchat eval --resume {run.id}"
+        )
+
+
 def _without_file(outcome: Outcome, facts: DataFacts) -> Outcome:
     """The same bytes may lie under another name; ids begin with it."""
     return replace(outcome, id=outcome.id.removeprefix(Path(facts.path).name))
@@ -134,7 +151,12 @@ def _compare(
     of_base, of_other = base[0].outcomes[key][base[1]], other[0].outcomes[key][other[1]]
     alone = len({outcome.id for outcome in of_base} ^ {outcome.id for outcome in of_other})
     if alone:
-        warnings.append(f"{dataset}, {part.task}: {alone} samples are in only one of the runs and were left out.")
+        words = (
+            "sample is in only one of the runs and was"
+            if alone == 1
+            else "samples are in only one of the runs and were"
+        )
+        warnings.append(f"{dataset}, {part.task}: {alone} {words} left out.")
     warnings += _model_differences(base[0].facts(base[1]), other[0].facts(other[1]), labels)
     comparisons = []
     context = replace(metrics[1], language=part.language)

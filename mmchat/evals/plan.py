@@ -227,7 +227,8 @@ def _repeats(file: RowFile) -> str:
     if not again:
         return ""
     return (
-        f"{again} of {len(file.rows)} rows repeat an earlier one; scores count them again, and intervals, which "
+        f"{again} of {len(file.rows)} rows {'repeats' if again == 1 else 'repeat'} an earlier one; scores count "
+        f"{'it' if again == 1 else 'them'} again, and intervals, which "
         "take rows for independent, are too narrow."
     )
 

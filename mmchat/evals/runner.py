@@ -175,7 +175,7 @@ class _Evaluation:
         embedder = None
         known: tuple[str, ...] = ()
         facts = self._run.models
-        if plan.embedder:
+        if plan.embedder and (self._kept or not self._is_stopped):  # not loaded for nothing after a cancel
             embedder = self._models.embedder(plan.embedder)
             known = self._models.languages(plan.embedder)
             facts = with_facts(facts, self._models.facts(plan.embedder))

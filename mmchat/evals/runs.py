@@ -187,6 +187,18 @@ class RunStore:
         finally:
             lock.release()
 
+    def is_at_work(self, run_id: str) -> bool:
+        """Whether another evaluation, of this or another process, is writing the run."""
+        if not (self.folder / run_id / LOCK_NAME).exists():
+            return False
+        try:
+            with self.writing(run_id):
+                return False
+        except EvalError:
+            return True
+        except OSError:  # somebody else's folder: whoever can write it is not seen from here
+            return False
+
     # --- inside -----------------------------------------------------------------------------------
 
     def _ids(self) -> tuple[str, ...]:

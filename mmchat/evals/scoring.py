@@ -86,7 +86,9 @@ def scored(
         comparisons=comparisons,
         exhibits=tuple(findings.exhibits),
         sentences=sentences(comparisons),
-        warnings=tuple(dict.fromkeys([*filter(None, unlike), *few_groups(findings.scores), *findings.warnings])),
+        warnings=tuple(
+            dict.fromkeys([*filter(None, unlike), *few_groups([*findings.scores, *comparisons]), *findings.warnings])
+        ),
     )
 
 

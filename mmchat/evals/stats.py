@@ -32,6 +32,8 @@ MIN_SCORED_SHARE = 0.9
 CHUNK_WEIGHTS = 4_000_000
 """Weights at a time, 32 MB: 1,000 resamples of 20,000 samples would take 160 MB at once, and scorers copies of it."""
 BOUNDS_PERCENT = (2.5, 97.5)
+SAME = 1e-9
+"""Resampled scores that differ by less, in proportion, differ by rounding only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Estimate:
 
     score: float
     low: float | None
-    """None where there is no honest interval: too few groups, or a metric that has none."""
+    """None where there is no honest interval: too few groups, a metric that has none, or resamples that all score
+    the same, as of rows that are all right: the bounds would claim to know what they cannot."""
     high: float | None
     groups: int
 
@@ -113,8 +116,10 @@ def score_with_interval(
     score = whole_score(scorer, len(groups))
     if not scorer.has_interval:
         return Estimate(score, None, None, count_groups(groups))
-    chunks = (scorer.scores(weights) for weights in _draws(groups, resamples, seed))
-    return _estimate(score, list(chunks), groups)
+    chunks = [scorer.scores(weights) for weights in _draws(groups, resamples, seed)]
+    if not _vary(chunks):
+        return Estimate(score, None, None, count_groups(groups))
+    return _estimate(score, chunks, groups)
 
 
 def paired_difference(
@@ -130,7 +135,8 @@ def paired_difference(
         seed: of the resamples.
 
     Returns:
-        other minus base.
+        other minus base. A difference of which no resample differs keeps its bounds: two models that answer alike
+        score the same.
 
     Raises:
         EvalError: the two were not measured in the same way, so that their difference says nothing.
@@ -171,6 +177,13 @@ def _draws(groups: Sequence[str], resamples: int, seed: int) -> Iterator[NDArray
     """No draws where their interval would not be shown."""
     if count_groups(groups) >= MIN_GROUPS_FOR_INTERVAL:
         yield from resample_weights(groups, resamples, seed)
+
+
+def _vary(chunks: Sequence[NDArray[np.float64]]) -> bool:
+    """Whether the resamples score differently."""
+    scores = np.concatenate(chunks) if chunks else np.empty(0)
+    scored = scores[~np.isnan(scores)]
+    return bool(len(scored)) and bool(np.ptp(scored) > SAME * np.abs(scored).max())
 
 
 def _estimate(score: float, chunks: Sequence[NDArray[np.float64]], groups: Sequence[str]) -> Estimate:

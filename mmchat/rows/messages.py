@@ -104,7 +104,9 @@ def _parts(fields: RowFields, content: Sequence[object], where: str) -> tuple[Ro
 
 def _part(fields: RowFields, part: object, where: str) -> RowPart | None:
     if isinstance(part, str):
-        return RowPart("text", part)
+        # Pieces of one text, several references, words without spaces between them: nobody can tell.
+        fields.wrong(where, f'is a bare text, {quoted(part)}; write {{"type": "text", "text": …}}, or one text alone')
+        return None
     kind = part.get("type") if isinstance(part, dict) else None
     if isinstance(part, dict) and kind in _TEXT_TYPES:
         if isinstance(part.get("text"), str):

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 from rich.cells import cell_len
@@ -256,6 +258,36 @@ def test_ctrl_c_prints_the_scores_of_what_was_done(run: Command, slow_home: Path
     made = json.loads(resumed.out)
     assert (made["run"], made["status"], made["scores"][0]["samples"]) == (run_id, "complete", 40)
     assert run("eval", "--resume", run_id).code == 4
+
+
+def test_a_run_at_work_is_listed_as_running(run: Command, slow_home: Path, talks: Path) -> None:
+    process, _ = started(slow_home, talks)
+    try:
+        (listed,) = json.loads(run("eval", "runs", "--json").out)
+        assert listed["status"] == "running"
+        assert run("eval", "runs").out.split("\t")[2] == "running"
+    finally:
+        process.kill()
+        process.communicate(timeout=60)
+    (listed,) = json.loads(run("eval", "runs", "--json").out)
+    assert listed["status"] == "interrupted"
+
+
+def test_ctrl_c_before_the_first_sample_says_that_nothing_was_done(
+    run: Command, scripted_home: Path, talks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmchat.cli import eval_run
+
+    def stopped_at_once(work: Callable[[Event], Run], on_stop: Callable[[], None]) -> Run:
+        cancel = Event()
+        cancel.set()
+        return work(cancel)
+
+    monkeypatch.setattr(eval_run, "run_stoppable", stopped_at_once)
+    done = run("eval", "-d", str(talks), "--metric", "chrf++")
+    assert (done.code, done.out) == (130, "")
+    assert done.err.splitlines()[-1] == "Stopped before anything was done."
+    assert run("eval", "runs", "--json").out == "[]\n"
 
 
 # --- tables ---------------------------------------------------------------------------------------

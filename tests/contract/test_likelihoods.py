@@ -129,6 +129,32 @@ def test_plain_text_beyond_the_context_is_read_through_a_window(tmp_path: Path) 
     assert outcome.nats == pytest.approx(expected, abs=10 * TOLERANCE)
 
 
+class _SetAfter(Event):
+    """Set once it has been looked at so often: Ctrl+C on the way."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+def test_a_cancel_is_heard_within_a_text_of_many_windows(tmp_path: Path) -> None:
+    model = load(tiny_models.decoder(tmp_path, "llama"), 256)
+    text = "the cat sat on the mat and the dog ran " * 1200
+    assert len(text.split()) == 12_000
+    uncancelled = _SetAfter(1_000_000_000)
+    (outcome,) = model.likelihoods([[]], [text], uncancelled)
+    looks = 1_000_000_000 - uncancelled.looks
+    assert outcome.tokens >= len(text.split()) - 1  # a token a word, but for the first
+    cancel = _SetAfter(looks // 2)
+    assert model.likelihoods([[], []], [text, "the cat"], cancel) == ()
+    # A look or two after it was set, not all that were left.
+    assert -cancel.looks < 5 < looks // 4
+
+
 def test_an_encoder_decoder_has_no_likelihood_of_a_text_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="alone"):
         load(tiny_models.seq2seq(tmp_path, "t5")).likelihoods([[]], ["the cat"], Event())

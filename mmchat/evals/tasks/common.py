@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mmchat.errors import DataError
+from mmchat.errors import DataError, MediaError
 from mmchat.evals.base import TaskOptions
 from mmchat.rows.values import RowProblem
 from mmchat.script import language_of
@@ -18,6 +19,10 @@ _LETTERS = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}
 _UNSPACED = frozenset({"yue", *_LETTERS})
 """Languages whose tokenisers know these letters."""
 _SHOWN_PROBLEMS = 20
+# What sets the parts of a prompt apart in the templates of the usual models, such as <|im_end|>, </s> or [INST].
+_MARK = re.compile(
+    r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|mask|(?:start|end)_of_turn)>|\[/?INST\]|\[(?:PAD|UNK|CLS|SEP|MASK)\]"
+)
 
 
 class BadRows(DataError):
@@ -78,6 +83,36 @@ class Languages:
             text = f"{who} '{declared}', but the text is {_LETTERS[letters]}: '{shown}'; {mend}"
             self._problems.add(line, "lang", text)
         return declared
+
+
+def only_mark(text: str) -> str:
+    """What to say of a text that is template marks and nothing else; empty of any other."""
+    if not text.strip() or _MARK.sub("", text).strip():
+        return ""
+    return f"is only a template mark, '{shortened(text, 40)}'; give it words, or leave the row out"
+
+
+def language_doubts(references: Iterable[str], language: str) -> tuple[str, ...]:
+    """What to say where the letters of a whole file are not those of the language that the user named for it.
+
+    Args:
+        references: all of the file.
+        language: as typed after `--language`; empty where nothing was.
+    """
+    declared = language.replace("_", "-").partition("-")[0].lower()
+    letters = language_of(list(references))
+    if declared not in _UNSPACED or not letters or letters == declared or (declared, letters) == ("yue", "zh"):
+        return ()
+    found = _LETTERS.get(letters, "Latin, as in English")
+    return (
+        f"--language says '{declared}', but the letters are {found}: the tokeniser of another language scores them; "
+        "leave --language out to have it found row by row.",
+    )
+
+
+def of_row(sample_id: str, key: str, error: MediaError) -> MediaError:
+    """The same error, saying which row's file it is."""
+    return type(error)(f"{sample_id}: {key}: {error.message}", hint=error.hint)
 
 
 def is_unknown_script(letters: str, language: str) -> bool:

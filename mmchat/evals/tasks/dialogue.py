@@ -15,6 +15,8 @@ from mmchat.evals.tasks.common import (
     Problems,
     chunks,
     is_unknown_script,
+    language_doubts,
+    only_mark,
     sample_seed,
     shortened,
 )
@@ -53,9 +55,11 @@ class DialogueTask:
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
         samples = dialogue_samples(rows, options)
         foreign = sum(is_unknown_script(language_of([each.reference]), each.language) for each in samples)
+        doubts = language_doubts([each.reference for each in samples], options.language)
         if not foreign:
-            return ()
+            return doubts
         return (
+            *doubts,
             f"{foreign} of {len(samples)} references are Chinese, Japanese or Korean in rows of another language, "
             "whose tokeniser does not know their letters; give each language rows of its own.",
         )
@@ -137,8 +141,11 @@ def _answers(row: DialogueRow, problems: Problems) -> list[int]:
     if not answers:
         problems.add(line, "messages", "holds no message of the assistant's after one of the user's; add one")
     for at in answers:
-        if not row.messages[at].text.strip():
-            problems.add(line, f"messages[{at}].content", "is empty, so no reply can be scored against it; fill it")
+        place, text = f"messages[{at}].content", row.messages[at].text
+        if not text.strip():
+            problems.add(line, place, "is empty, so no reply can be scored against it; fill it")
+        elif mark := only_mark(text):
+            problems.add(line, place, mark)
     return answers
 
 

@@ -11,7 +11,7 @@ from mmchat.domain import Likelihood, Message, ModelKind
 from mmchat.engines.base import ScoringLanguageModel
 from mmchat.errors import DataError, UsageError
 from mmchat.evals.base import LikelihoodOutcome, Models, Outcome, Sample, TaskName, TaskOptions
-from mmchat.evals.tasks.common import Languages, Problems, chunks, shortened
+from mmchat.evals.tasks.common import Languages, Problems, chunks, language_doubts, only_mark, shortened
 from mmchat.evals.tasks.dialogue import dialogue_samples
 from mmchat.rows.values import RowFile, RowKind, RowMessage, TextRow
 
@@ -52,7 +52,9 @@ class LikelihoodTask:
         )
 
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
-        return ()
+        if rows.kind == "dialogue":
+            return ()  # the dialogue task says it
+        return language_doubts([row.text for row in cast(Sequence[TextRow], rows.rows)], options.language)
 
     def batches(
         self, samples: Sequence[Sample], model: str, models: Models, options: TaskOptions
@@ -100,6 +102,8 @@ def _text_samples(rows: RowFile, options: TaskOptions) -> tuple[LikelihoodSample
     for row in texts:
         if not row.text.strip():
             problems.add(row.place.line, "text", "is empty; fill it, or leave the row out")
+        elif mark := only_mark(row.text):
+            problems.add(row.place.line, "text", mark)
         language = languages.of([row.text], row.language, row.place.line)
         place = str(row.place)
         samples.append(LikelihoodSample(place, place, language, shortened(row.text), (), "", row.text))

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from mmchat.domain import ModelKind
+from mmchat.errors import MediaError
 from mmchat.evals.base import Models, Outcome, RankOutcome, Sample, TaskName, TaskOptions
-from mmchat.evals.tasks.common import Languages, Problems, chunks, shortened
+from mmchat.evals.metrics.retrieval import DEPTHS
+from mmchat.evals.tasks.common import Languages, Problems, chunks, language_doubts, of_row, shortened
 from mmchat.rows.values import CaptionRow, RowFile, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
     from mmchat.engines.base import ImageReader
 
@@ -63,11 +66,15 @@ class RetrievalTask:
         return tuple(samples)
 
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
-        if not rows.rest:
-            return ()
         pictures = cast(Sequence[CaptionRow], rows.rows)
+        doubts = language_doubts([caption for row in pictures for caption in row.captions], options.language)
+        few = _few_candidates(self.samples(rows, options))
+        if not rows.rest:
+            return (*doubts, *few)
         captions = sum(len(row.captions) for row in pictures)
         return (
+            *doubts,
+            *few,
             f"--limit leaves {len(pictures)} pictures and {captions} captions to choose from, of "
             f"{len(pictures) + len(rows.rest)} pictures in the file: the fewer candidates, the easier.",
         )
@@ -85,7 +92,7 @@ class RetrievalTask:
     ) -> Iterator[Outcome]:
         pictures = cast(Sequence[CaptionSample], batch)
         reader = models.image_reader(model)
-        images = _embed_images(reader, [sample.image_path for sample in pictures], cancel)
+        images = _embed_images(reader, pictures, cancel)
         captions = _embed_texts(reader, [text for sample in pictures for text in sample.captions], cancel)
         if images is None or captions is None:
             return
@@ -100,6 +107,24 @@ class RetrievalTask:
                 rank = int(by_caption[position])
                 yield _outcome(sample, str(number), shortened(caption), "text-to-image", rank, len(images))
                 position += 1
+
+
+def _few_candidates(samples: Sequence[CaptionSample]) -> list[str]:
+    """About ranks that no model can miss."""
+    said = []
+    for language in dict.fromkeys(sample.language for sample in samples):
+        captions = [len(sample.captions) for sample in samples if sample.language == language]
+        for direction, candidates, noun in (
+            ("image→text", sum(captions), "caption"),
+            ("text→image", len(captions), "picture"),
+        ):
+            sure = [f"R@{depth}" for depth in DEPTHS if candidates <= depth]
+            if sure:
+                said.append(
+                    f"{direction} {' and '.join(sure)}, {language}: there {'is' if candidates == 1 else 'are'} only "
+                    f"{candidates} {noun}{'' if candidates == 1 else 's'} to choose from, so any model has 100%."
+                )
+    return said
 
 
 def image_ranks(
@@ -144,15 +169,21 @@ def caption_ranks(
     return ranks
 
 
-def _embed_images(reader: ImageReader, paths: Sequence[Path], cancel: Event) -> NDArray[np.float32] | None:
+def _embed_images(reader: ImageReader, samples: Sequence[CaptionSample], cancel: Event) -> NDArray[np.float32] | None:
     """(I, D); None when cancelled."""
     from mmchat.engines.image_io import open_image
 
+    def opened(sample: CaptionSample) -> Image.Image:
+        try:
+            return open_image(sample.image_path)
+        except MediaError as error:
+            raise of_row(sample.id, "image", error) from error
+
     found = []
-    for piece in chunks(len(paths), EMBEDDED_AT_ONCE):
+    for piece in chunks(len(samples), EMBEDDED_AT_ONCE):
         if cancel.is_set():
             return None
-        found.append(reader.embed_images([open_image(path) for path in paths[piece]]))
+        found.append(reader.embed_images([opened(sample) for sample in samples[piece]]))
     return np.concatenate(found)
 
 

@@ -10,8 +10,9 @@ from threading import Event
 from typing import cast
 
 from mmchat.domain import ModelKind
+from mmchat.errors import MediaError
 from mmchat.evals.base import Models, Outcome, ReplyOutcome, Sample, TaskName, TaskOptions
-from mmchat.evals.tasks.common import Languages, Problems
+from mmchat.evals.tasks.common import Languages, Problems, language_doubts, of_row, only_mark
 from mmchat.rows.values import RowFile, RowKind, SpeechRow
 
 
@@ -45,6 +46,8 @@ class SpeechTask:
         for row in sounds:
             if not row.text.strip():
                 problems.add(row.place.line, "text", "is empty, so no transcript can be scored against it; fill it")
+            elif mark := only_mark(row.text):
+                problems.add(row.place.line, "text", mark)
             language = languages.of([row.text], row.language, row.place.line)
             # Latin letters alone do not tell English from French, and a recogniser believes what it is told.
             is_known = bool(options.language or row.language) or language == "zh"
@@ -55,7 +58,7 @@ class SpeechTask:
         return tuple(samples)
 
     def warnings(self, rows: RowFile, options: TaskOptions) -> tuple[str, ...]:
-        return ()
+        return language_doubts([row.text for row in cast(Sequence[SpeechRow], rows.rows)], options.language)
 
     def batches(
         self, samples: Sequence[Sample], model: str, models: Models, options: TaskOptions
@@ -74,7 +77,10 @@ class SpeechTask:
 
         recognizer = models.recognizer(model)
         for sample in cast(Sequence[SpeechSample], batch):
-            sound = decode_audio(sample.path)
+            try:
+                sound = decode_audio(sample.path)
+            except MediaError as error:
+                raise of_row(sample.id, "audio", error) from error
             started = time.perf_counter()
             heard = hear(recognizer, sound, language=sample.spoken, cancel=cancel)
             elapsed_s = time.perf_counter() - started

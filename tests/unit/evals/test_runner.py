@@ -145,7 +145,7 @@ def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
     rows = write_lines(tmp_path / "rows.jsonl", [*silent, "bad", *talks(3)])
     settings = run_settings([rows], metrics=("bleu",), max_new_tokens=4, should_skip_bad=True)
     said = "\n".join(run_here(settings).warnings)
-    assert "1 bad rows were left out" in said
+    assert "1 bad row was left out" in said
     assert "replies (86%) were cut at 4 tokens" in said
     assert "fewer than 30" in said
 
@@ -332,6 +332,42 @@ def test_runs_with_nothing_in_common_are_not_compared(rows: Path, runs: RunStore
         compare_runs(runs, a.id, c.id)
     with pytest.raises(EvalError, match="the same run"):
         compare_runs(runs, a.id, a.id)
+
+
+def test_a_run_without_scores_is_not_compared_but_gone_on_with(rows: Path, runs: RunStore) -> None:
+    cancel = Event()
+    cancel.set()
+    a, b = run_here(run_settings([rows], metrics=("bleu",))), run_here(run_settings([rows]), cancel=cancel)
+    for pair in ((a, b), (b, a)):
+        with pytest.raises(EvalError, match=f"Run {b.id} has no scores yet: it was interrupted") as caught:
+            compare_runs(runs, pair[0].id, pair[1].id)
+        assert f"mmchat eval --resume {b.id}" in caught.value.hint
+    assert not runs.is_at_work(b.id)
+    with runs.writing(b.id):
+        assert runs.is_at_work(b.id)
+        with pytest.raises(EvalError, match=f"Run {b.id} has no scores yet: it is still at work"):
+            compare_runs(runs, a.id, b.id)
+    assert not runs.is_at_work(b.id)
+
+
+def test_a_cancel_before_the_first_sample_loads_no_encoder(rows: Path) -> None:
+    cancel = Event()
+    cancel.set()
+    run = run_here(run_settings([rows], metrics=("embedding",)), cancel=cancel)
+    assert (run.status, run.models, run.scores) == ("interrupted", (), ())
+
+
+def test_too_few_is_said_once(rows: Path, runs: RunStore) -> None:
+    alone, both = (
+        run_here(run_settings([rows], models=models, metrics=("bleu",), limit=8))
+        for models in (["yes"], ["yes", "echo"])
+    )
+    assert sum("too few" in text for text in (*alone.sentences, *alone.warnings)) == 1
+    assert [text for text in both.warnings if "too few" in text] == []
+    assert sum("too few" in text for text in both.sentences) == 1
+    other = run_here(run_settings([rows], models=["echo"], metrics=("bleu",), limit=8))
+    _, sentences, warnings = compare_runs(runs, alone.id, other.id, 50)
+    assert sum("too few" in text for text in (*sentences, *warnings)) == 1
 
 
 def run_in_group(group: ThreadGroup, settings: RunSettings, tmp_path: Path, cancel: Event) -> Run:

@@ -181,6 +181,18 @@ def test_too_few_groups_give_no_interval() -> None:
     assert enough.low is not None
 
 
+@pytest.mark.parametrize("value", [1.0, 0.0, 1 / 3])
+def test_resamples_that_all_score_the_same_give_no_interval(value: float) -> None:
+    groups = every_own_group(40)
+    same = MeanScorer([value] * 40)
+    estimate = stats.score_with_interval(same, groups)
+    assert estimate.score == pytest.approx(value)
+    assert (estimate.low, estimate.high) == (None, None)
+    assert stats.score_with_interval(MeanScorer([value] * 39 + [0.9]), groups).low is not None
+    pair = stats.paired_difference(same, same, groups)
+    assert (pair.low, pair.high) == (0, 0)
+
+
 def test_a_scorer_without_interval_gives_none_alone_or_in_a_pair() -> None:
     groups = every_own_group(40)
     plain, without = MeanScorer(range(40)), MeanScorer(range(1, 41), has_interval=False)

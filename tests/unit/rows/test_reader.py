@@ -324,6 +324,17 @@ def test_preferences_that_cannot_be_used(folder: Path, row: object, problem: str
     assert refused(folder, row) == [problem]
 
 
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_bare_texts_in_a_list_are_not_joined_by_guess(folder: Path, role: str) -> None:
+    row = {"messages": [*TALK, {"role": role, "content": ["a b c", "d e f"]}]}
+    at = len(TALK)
+    assert refused(folder, row) == [
+        f"1: messages[{at}].content[{number}]: is a bare text, '{text}'; "
+        'write {"type": "text", "text": …}, or one text alone'
+        for number, text in enumerate(["a b c", "d e f"])
+    ]
+
+
 @pytest.mark.parametrize(
     ("row", "kind"),
     [

@@ -197,3 +197,32 @@ def test_chinese_turns_among_english_ones_are_not_scored_silently(rows: Rows) ->
     (warning,) = DialogueTask().warnings(file, TaskOptions())
     assert warning.startswith("1 of 3 references are Chinese")
     assert DialogueTask().warnings(rows({"messages": said("hi", english)}), TaskOptions()) == ()
+
+
+@pytest.mark.parametrize("mark", ["<|im_end|>", "<s>", "</s>\n", " <|eot_id|><|end_of_text|>", "[INST]", "<eos>"])
+def test_a_reference_that_is_only_a_template_mark_is_a_bad_row(mark: str, rows: Rows) -> None:
+    file = rows({"messages": said("hi", "hello")}, {"messages": said("hi", mark)})
+    with pytest.raises(DataError, match=r"rows\.jsonl:2: messages\[1\]\.content: is only a template mark"):
+        DialogueTask().samples(file, TaskOptions())
+    kept = rows({"messages": said("hi", f"{mark} hello")}, {"messages": said("hi", "<b>[1]</b>")})
+    assert len(DialogueTask().samples(kept, TaskOptions())) == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "reply", "is_doubted"),
+    [
+        ("zh", "all of it is English", True),
+        ("zh-CN", "all of it is English", True),
+        ("ja", "这里全是中文", True),
+        ("zh", "这里全是中文", False),
+        ("yue", "这里全是中文", False),
+        ("zh", "5", False),
+        ("fr", "tout en français", False),
+        ("", "all of it is English", False),
+    ],
+)
+def test_letters_that_contradict_the_flag_are_told(flag: str, reply: str, is_doubted: bool, rows: Rows) -> None:
+    warnings = DialogueTask().warnings(rows({"messages": said("?", reply)}), TaskOptions(language=flag))
+    assert [warning.partition(",")[0] for warning in warnings] == (
+        [f"--language says '{flag.partition('-')[0]}'"] if is_doubted else []
+    )

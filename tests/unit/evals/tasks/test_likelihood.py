@@ -108,3 +108,10 @@ def test_an_engine_without_likelihoods_says_which_has_them(rows: Rows) -> None:
         task.batches(samples, "mute@llamacpp", cast(Models, OneModel()), TaskOptions())
     assert "llamacpp" in caught.value.message
     assert "-m mute@transformers" in caught.value.hint
+
+
+def test_a_text_that_is_only_a_mark_is_a_bad_row_and_other_letters_than_the_flags_are_told(rows: Rows) -> None:
+    with pytest.raises(DataError, match=r"rows\.jsonl:2: text: is only a template mark, '<\|endoftext\|>'"):
+        LikelihoodTask().samples(rows({"text": "words"}, {"text": "<|endoftext|>"}), TaskOptions())
+    (warning,) = LikelihoodTask().warnings(rows({"text": "words"}), TaskOptions(language="zh"))
+    assert "'zh', but the letters are Latin" in warning

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmchat.errors import DataError
+from mmchat.errors import DataError, ImageError
 from mmchat.evals.base import MetricContext, RankOutcome, TaskOptions
 from mmchat.evals.registry import load_metric
 from mmchat.evals.scoring import counted
@@ -125,3 +125,22 @@ def vectors(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
     few = rng.standard_normal((3, 4))
     few /= np.linalg.norm(few, axis=1, keepdims=True)
     return few[rng.integers(0, 3, count)].astype(np.float32)
+
+
+@pytest.mark.usefixtures("colours")
+def test_fewer_candidates_than_ranks_are_told(rows: Rows) -> None:
+    file = rows(*({"image": f"{c}.png", "captions": [f"a {c} wall", f"all {c}"]} for c in ("red", "green", "blue")))
+    assert RetrievalTask().warnings(file, TaskOptions()) == (
+        "image→text R@10, en: there are only 6 captions to choose from, so any model has 100%.",
+        "text→image R@5 and R@10, en: there are only 3 pictures to choose from, so any model has 100%.",
+    )
+    many = rows(*({"image": "red.png", "captions": [f"wall {n}"]} for n in range(11)), name="many.jsonl")
+    assert RetrievalTask().warnings(many, TaskOptions()) == ()
+
+
+@pytest.mark.usefixtures("colours")
+def test_a_broken_picture_is_named_with_its_row(rows: Rows, models: MakeModels, tmp_path: Path) -> None:
+    file = rows(*({"image": f"{c}.png", "captions": [f"a {c} wall"]} for c in ("red", "green")))
+    (tmp_path / "green.png").write_bytes((tmp_path / "green.png").read_bytes()[:40])
+    with pytest.raises(ImageError, match=r"^rows\.jsonl:2: image: 'green\.png'"):
+        run(file, models())

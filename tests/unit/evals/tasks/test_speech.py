@@ -73,5 +73,5 @@ def test_a_cancelled_sound_is_no_outcome(rows: Rows, models: MakeModels) -> None
 
 def test_a_file_that_is_no_sound_is_said(rows: Rows, models: MakeModels, tmp_path: Path) -> None:
     (tmp_path / "words.wav").write_text("these are words")
-    with pytest.raises(AudioError, match=r"words\.wav"):
+    with pytest.raises(AudioError, match=r"^rows\.jsonl:1: audio: 'words\.wav'"):
         run(rows({"audio": "words.wav", "text": "a day"}), models())

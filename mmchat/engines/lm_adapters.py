@@ -19,13 +19,13 @@ def require_adapter(spec: EngineSpec) -> None:
         adapter_files.require_adapter(spec.name, spec.adapter_path)
 
 
-def with_adapter(model: Any, spec: EngineSpec) -> Any:
+def with_adapter(model: Any, spec: EngineSpec, *, may_change_prompt: bool = False) -> Any:
     """Put the adapter that `spec` names on the model; the model itself where it names none.
 
     Raises:
         ModelNotFound, WeightsError: as `require_adapter`; or damaged, or made for another model.
-        ConfigError: an adapter that changes the prompt instead of the layers.
+        ConfigError: an adapter that changes the prompt instead of the layers, where it may not.
     """
     if spec.adapter_path is None:
         return model
-    return adapter_files.attach_adapter(model, spec.name, spec.adapter_path)
+    return adapter_files.attach_adapter(model, spec.name, spec.adapter_path, may_change_prompt=may_change_prompt)

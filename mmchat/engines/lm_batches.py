@@ -20,6 +20,7 @@ from transformers import (
 
 from mmchat.domain import BatchReply
 from mmchat.engines.lm_turns import Room, in_turns
+from mmchat.engines.lm_virtual_tokens import VirtualTokens
 from mmchat.engines.token_reply import TokenReply
 from mmchat.engines.torch_cancel import Cancelled, cancellable
 from mmchat.engines.torch_sampling import Sampler
@@ -39,9 +40,10 @@ class ReplyRow:
 class BatchWriter:
     """Draws the replies to many prompts. Nothing is kept between calls."""
 
-    def __init__(self, name: str, model: Any, room: Room) -> None:
+    def __init__(self, name: str, model: Any, room: Room, virtual: VirtualTokens) -> None:
         self._name = name
         self._model = model
+        self._virtual = virtual
         self._room = room
         self._is_seq2seq = bool(model.config.is_encoder_decoder)
 
@@ -61,17 +63,35 @@ class BatchWriter:
                 each.end()
             return not cancel.is_set()
 
-        # Rows that may write equally much go together: one at the end of its context must not be carried beyond it.
-        for room in sorted({row.room for row in rows}, reverse=True):
-            equals = [each for each in written if each.row.room == room]
-            in_turns(self._name, equals, lambda each: len(each.row.prompt_ids) + each.row.room, self._room, work)
+        for key in sorted({self._key(row) for row in rows}, reverse=True):
+            equals = [each for each in written if self._key(each.row) == key]
+            in_turns(self._name, equals, self._width, self._room, work)
         return tuple(each.outcome for each in written)
+
+    def _key(self, row: ReplyRow) -> tuple[int, int]:
+        """Equal for rows that may go together.
+
+        Those that may write equally much may: one at the end of its context must not be carried beyond it. But padding
+        stands between virtual tokens and a prompt, where a sliding window would count it as tokens.
+        """
+        is_padded = not (self._virtual.count and getattr(self._model.config.get_text_config(), "sliding_window", None))
+        return row.room, 0 if is_padded else len(row.prompt_ids)
+
+    def _width(self, each: _Written) -> int:
+        return self._virtual.count + len(each.row.prompt_ids) + each.row.room
 
     @torch.inference_mode()
     def _generate(self, rows: Sequence[_Written], cancel: Event) -> None:
         if not rows or cancel.is_set():
             return
         ids, mask = padded([each.row.prompt_ids for each in rows], is_left=not self._is_seq2seq)
+        held: dict[str, Any] = {}
+        if self._virtual.count:
+            # `generate` skips as many tokens as the cache holds: any will do, if only the mask counts them.
+            skipped = (len(rows), self._virtual.count)
+            ids = torch.cat([torch.zeros(skipped, dtype=ids.dtype), ids], dim=1)
+            mask = torch.cat([torch.ones(skipped, dtype=mask.dtype), mask], dim=1)
+            held["past_key_values"] = self._virtual.cache(len(rows))
         with suppress(Cancelled), cancellable(self._model, cancel), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice to developers
             self._model.generate(
@@ -81,6 +101,7 @@ class BatchWriter:
                 do_sample=False,  # the chooser leaves one token to choose
                 logits_processor=LogitsProcessorList([_Chooser(rows)]),
                 stopping_criteria=StoppingCriteriaList([_Ended(rows, cancel)]),
+                **held,
             )
 
 

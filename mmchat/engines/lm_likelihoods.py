@@ -13,6 +13,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from mmchat.domain import Likelihood
 from mmchat.engines.lm_batches import padded
 from mmchat.engines.lm_turns import Room, in_turns
+from mmchat.engines.lm_virtual_tokens import VirtualTokens
 from mmchat.engines.torch_cancel import Cancelled, cancellable
 
 _PIECE_TOKENS = 512
@@ -39,9 +40,10 @@ class Reader(Protocol):
 class LikelihoodScorer:
     """Scores rows of tokens. Nothing is kept between calls."""
 
-    def __init__(self, name: str, model: Any, room: Room) -> None:
+    def __init__(self, name: str, model: Any, room: Room, virtual: VirtualTokens) -> None:
         self._name = name
         self._model = model
+        self._virtual = virtual
         self._room = room
         self._is_seq2seq = bool(model.config.is_encoder_decoder)
 
@@ -63,7 +65,10 @@ class LikelihoodScorer:
                 outcomes[index] = Likelihood(each, len(rows[index].ids) - rows[index].first)
             return True
 
-        in_turns(self._name, range(len(rows)), lambda index: len(rows[index].ids), self._room, work)
+        def width(index: int) -> int:
+            return self._virtual.count + len(rows[index].ids)
+
+        in_turns(self._name, range(len(rows)), width, self._room, work)
         return outcomes
 
     @torch.inference_mode()
@@ -74,7 +79,7 @@ class LikelihoodScorer:
             # The decoder begins with its start mark, so that its first token is scored too.
             rows = [ScoredRow([reader.start, *row.ids[row.first :]], 1) for row in rows]
         else:
-            reader = _Reading(self._model)
+            reader = _Reading(self._model, self._virtual.cache(len(rows)))
         return _read_rows(reader, rows, self._model)
 
 
@@ -112,9 +117,9 @@ def _pieces(rows: Sequence[ScoredRow], width: int, vocabulary: int) -> Iterator[
 class _Reading:
     """A decoder."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, cache: DynamicCache) -> None:
         self._model = model
-        self._cache = DynamicCache()
+        self._cache = cache
 
     def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
         output = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=keep)

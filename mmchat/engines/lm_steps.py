@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
 
+from mmchat.engines.lm_virtual_tokens import VirtualTokens
+
 _PREFILL_TOKENS = 512
 """Prompt tokens between two looks at `cancel`."""
 
@@ -30,9 +32,10 @@ class Steps(Protocol):
 class DecoderSteps:
     """A decoder. Keys and values of the last prompt and reply are kept for the next prompt that begins alike."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, virtual: VirtualTokens) -> None:
         self._model = model
-        self._cache = DynamicCache()
+        self._virtual = virtual
+        self._cache = virtual.cache()
         self._held: list[int] = []
         self.cached_tokens = 0
 
@@ -43,7 +46,7 @@ class DecoderSteps:
             self._cache.crop(self.cached_tokens - len(self._held))  # a negative number removes that many
             del self._held[self.cached_tokens :]
         else:
-            self._cache = DynamicCache()  # every layer whole, also those with a sliding window, so it can be cropped
+            self._cache = self._virtual.cache()
             self._held = []
         rest = list(prompt_ids[self.cached_tokens :])
         for start in range(0, len(rest), _PREFILL_TOKENS):

@@ -52,6 +52,7 @@ from mmchat.engines.lm_prompts import (
 )
 from mmchat.engines.lm_steps import DecoderSteps, Seq2SeqSteps, Steps
 from mmchat.engines.lm_turns import Room
+from mmchat.engines.lm_virtual_tokens import taken_out
 from mmchat.engines.token_reply import ReplyRules, TokenReply
 from mmchat.engines.torch_memory import (
     cache_bytes_per_token,
@@ -275,21 +276,22 @@ def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceNa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice to developers (tied weights, dtype names), nothing for a user
         model = auto_class.from_pretrained(path, dtype=dtype, local_files_only=True, use_safetensors=True)
-    model = with_adapter(model, spec).to(device).eval()
+    model = with_adapter(model, spec, may_change_prompt=True).to(device).eval()
+    model, virtual = taken_out(model, spec.name, spec.adapter_path)
     ends = end_ids(model, tokenizer)
     use_own_decoding(model, ends)
     room = room_for(model, device)
     prompt_format = format_of(config, tokenizer, ends, is_thinking=bool(spec.options.get("thinking", False)))
     limits = Limits(
-        spec.context_tokens or _context_of(config, is_seq2seq),
+        (spec.context_tokens or _context_of(config, is_seq2seq)) - virtual.count,
         is_exact=dtype == torch.float32,
         preferred_batch=room.rows(_ORDINARY_TOKENS),
         max_reply_tokens=(getattr(config, "max_position_embeddings", None) or 1024) if is_seq2seq else None,
     )
     workers = Workers(
-        Seq2SeqSteps(model) if is_seq2seq else DecoderSteps(model),
-        BatchWriter(spec.name, model, room),
-        LikelihoodScorer(spec.name, model, room),
+        Seq2SeqSteps(model) if is_seq2seq else DecoderSteps(model, virtual),
+        BatchWriter(spec.name, model, room, virtual),
+        LikelihoodScorer(spec.name, model, room, virtual),
     )
     rules = ReplyRules(tokenizer, ends, prompt_format.stop, prompt_format.opens_thought)
     log.info("loaded %s with transformers: %s, %s on %s", path.name, type(model).__name__, dtype, device)

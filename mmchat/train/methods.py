@@ -70,7 +70,8 @@ def require_method(method: MethodName, config: Any, device: str, settings: Train
         "bitfit": lambda: _no_place(kind, "value projections", TRANSFORMERS_MODELS_TO_BEFT_TARGET_MODULES_MAPPING),
         "ia3": lambda: _no_place(kind, "keys and values", TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING),
         "adalora": lambda: _too_few_steps(steps),
-        "prefix": lambda: _no_prefix(config),
+        "prefix": lambda: _no_virtual_tokens(config),
+        "prompt": lambda: _no_virtual_tokens(config),
         "last-layers": lambda: _too_many_layers(config, settings.last_layers),
     }.get(method, str)()
     if refusal:
@@ -93,10 +94,8 @@ def _too_few_steps(steps: int) -> str:
     return f"it moves ranks between layers over at least {_FEWEST_ADALORA_STEPS} steps, and there are {steps}"
 
 
-def _no_prefix(config: Any) -> str:
-    if config.is_encoder_decoder:
-        return "its prefix does not fit the two caches of an encoder–decoder"
-    return ""
+def _no_virtual_tokens(config: Any) -> str:
+    return "the engine has no place for virtual tokens in an encoder–decoder" if config.is_encoder_decoder else ""
 
 
 def _too_many_layers(config: Any, wanted: int) -> str:

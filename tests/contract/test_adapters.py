@@ -191,10 +191,17 @@ def test_an_adapter_for_a_model_of_another_size(
     assert why in message
 
 
-def test_an_adapter_of_the_prompt_is_refused(llama: Path, tmp_path: Path) -> None:
-    config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
-    peft.get_peft_model(base_model(llama, "llama"), config).save_pretrained(str(tmp_path / "prompt"))
-    error = refusal(llama, tmp_path / "prompt")
+def test_an_adapter_of_the_prompt_that_is_no_decoders_is_refused(llama: Path, tmp_path: Path) -> None:
+    """Prefix and prompt tuning on decoders are in `test_virtual_tokens`."""
+    tuned = peft.PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=4, encoder_hidden_size=8)
+    peft.get_peft_model(base_model(llama, "llama"), tuned).save_pretrained(str(tmp_path / "p-tuning"))
+    error = refusal(llama, tmp_path / "p-tuning")
+    assert isinstance(error, ConfigError)
+    assert "P_TUNING" in error.message
+    t5 = tiny_models.seq2seq(tmp_path / "t5", "t5")
+    prompts = peft.PromptTuningConfig(task_type="SEQ_2_SEQ_LM", num_virtual_tokens=4)
+    peft.get_peft_model(base_model(t5, "t5"), prompts).save_pretrained(str(tmp_path / "prompt"))
+    error = refusal(t5, tmp_path / "prompt")
     assert isinstance(error, ConfigError)
     assert "PROMPT_TUNING" in error.message
 

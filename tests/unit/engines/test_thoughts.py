@@ -19,6 +19,7 @@ from mmchat.engines.lm_likelihoods import LikelihoodScorer
 from mmchat.engines.lm_prompts import ChatTemplateFormat
 from mmchat.engines.lm_transformers import Limits, TransformersModel, Workers
 from mmchat.engines.lm_turns import Room
+from mmchat.engines.lm_virtual_tokens import VirtualTokens
 from mmchat.engines.reply_text import ReplyText, opens_thought
 from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.engines.token_reply import ReplyRules
@@ -132,7 +133,8 @@ def transformers_model(text: str, opening: str = "") -> TransformersModel:
 def _no_batches() -> tuple[BatchWriter, LikelihoodScorer]:
     weights = SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=False))
     room = Room(bytes_per_token=1, free_bytes=1, most_rows=1, most_tokens=1)
-    return BatchWriter("tiny", weights, room), LikelihoodScorer("tiny", weights, room)
+    nothing = VirtualTokens()
+    return BatchWriter("tiny", weights, room, nothing), LikelihoodScorer("tiny", weights, room, nothing)
 
 
 def run(model: Any, max_new_tokens: int = 400) -> tuple[str, GenerationDone]:

@@ -134,19 +134,7 @@ class CaptionTrainer:
         if outcome.status != "interrupted":
             for note in _save(outcome.best_checkpoint, plan, base, learnt):
                 on_event(TrainNotice(note))
-        return TrainResult(
-            folder=folder,
-            status=outcome.status,
-            steps=outcome.steps,
-            best_step=outcome.best_step,
-            first_validation_loss=outcome.first_validation_loss,
-            best_validation_loss=outcome.best_validation_loss,
-            losses=outcome.losses,
-            trainable_parameters=preparation.trainable_parameters,
-            all_parameters=preparation.all_parameters,
-            elapsed_s=time.monotonic() - started,
-            seconds_per_step=outcome.seconds_per_step,
-        )
+        return outcome.result(folder, preparation, elapsed_s=time.monotonic() - started)
 
 
 # --- settings and rows --------------------------------------------------------------------------

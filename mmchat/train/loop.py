@@ -16,16 +16,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from threading import Event
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 import transformers
 from torch.utils.data import Sampler
 
+from mmchat.engines.device import resolve_device
 from mmchat.engines.torch_memory import first_line, is_out_of_memory
 from mmchat.errors import DeviceError, UsageError
-from mmchat.train.base import OnEvent, TrainNotice, TrainSettings
-from mmchat.train.order import Batching
+from mmchat.train.base import OnEvent, Preparation, TrainNotice, TrainResult, TrainSettings
+from mmchat.train.bases import precision_of
+from mmchat.train.order import Batching, row_order, spread
+from mmchat.train.processes import process_count
 from mmchat.train.progress import ProgressEvents, validation_losses
 from mmchat.train.quiet import quiet
 
@@ -75,6 +78,45 @@ class LoopOutcome:
     losses: tuple[float, ...]
     elapsed_s: float
     seconds_per_step: float
+
+    def result(self, folder: Path, preparation: Preparation, *, elapsed_s: float | None = None) -> TrainResult:
+        """What a trainer hands back; `elapsed_s` where it did more than the loop."""
+        return TrainResult(
+            folder=folder,
+            status=self.status,
+            steps=self.steps,
+            best_step=self.best_step,
+            first_validation_loss=self.first_validation_loss,
+            best_validation_loss=self.best_validation_loss,
+            losses=self.losses,
+            trainable_parameters=preparation.trainable_parameters,
+            all_parameters=preparation.all_parameters,
+            elapsed_s=self.elapsed_s if elapsed_s is None else elapsed_s,
+            seconds_per_step=self.seconds_per_step,
+        )
+
+
+def plan_for(folder: Path, settings: TrainSettings, lengths: Sequence[int], *, has_validation: bool) -> LoopPlan:
+    """The plan of a training on rows of tokens, shared by all processes.
+
+    Args:
+        folder: of the result.
+        settings: resolved.
+        lengths: tokens of each training row.
+        has_validation: whether rows are held out.
+    """
+    device = resolve_device("auto")
+    return LoopPlan(
+        folder=folder,
+        settings=settings,
+        steps=settings.max_steps,
+        order=row_order(lengths, settings.batch_size, settings.max_steps, settings.seed),
+        sizes=lengths,
+        batching=spread(settings.batch_size, settings.micro_batch, process_count()),
+        has_validation=has_validation,
+        device=device,
+        precision=cast(Any, precision_of(settings.dtype, device)),
+    )
 
 
 class FixedOrder:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.kto_config import KTOConfig
@@ -24,11 +24,11 @@ from mmchat.train.base import (
     TrainSettings,
     TrainValidated,
 )
-from mmchat.train.bases import TextBase, load_weights, precision_of
-from mmchat.train.loop import LoopPlan, require_logger, run_loop, training_arguments
+from mmchat.train.bases import TextBase, load_weights
+from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
 from mmchat.train.methods import METHODS as METHOD_DETAILS
 from mmchat.train.methods import apply_method, count_parameters, require_method
-from mmchat.train.order import Batching, row_order, spread
+from mmchat.train.order import Batching
 from mmchat.train.preference_rows import collator_for, dataset_of, spans_of
 from mmchat.train.preference_setup import (
     LEARNING_RATES,
@@ -45,7 +45,7 @@ from mmchat.train.preference_setup import (
     with_steps,
 )
 from mmchat.train.preference_trl import Pairs, Prepared, Thumbs
-from mmchat.train.processes import is_main_process, process_count
+from mmchat.train.processes import is_main_process
 from mmchat.train.record import keep_best, require_same, write_settings
 from mmchat.train.sft import use_threads
 
@@ -116,7 +116,7 @@ class PreferenceTrainer:
             require_same(folder, preparation, files, base)
         text = open_decoder(base)
         data = encoded(files, settings, text)
-        plan = _plan(folder, settings, data)
+        plan = plan_for(folder, settings, data.lengths, has_validation=bool(data.validation))
         if is_main_process():
             write_settings(folder, preparation, files, base)
         outcome = run_loop(
@@ -128,38 +128,10 @@ class PreferenceTrainer:
         )
         if is_main_process():
             keep_best(outcome.best_checkpoint, folder, is_adapter=METHOD_DETAILS[method_of(settings)].is_adapter)
-        return TrainResult(
-            folder=folder,
-            status=outcome.status,
-            steps=outcome.steps,
-            best_step=outcome.best_step,
-            first_validation_loss=outcome.first_validation_loss,
-            best_validation_loss=outcome.best_validation_loss,
-            losses=outcome.losses,
-            trainable_parameters=preparation.trainable_parameters,
-            all_parameters=preparation.all_parameters,
-            elapsed_s=outcome.elapsed_s,
-            seconds_per_step=outcome.seconds_per_step,
-        )
+        return outcome.result(folder, preparation)
 
 
 # --- training -----------------------------------------------------------------------------------
-
-
-def _plan(folder: Path, settings: TrainSettings, data: PreferenceData) -> LoopPlan:
-    device = resolve_device("auto")
-    lengths = data.lengths
-    return LoopPlan(
-        folder=folder,
-        settings=settings,
-        steps=settings.max_steps,
-        order=row_order(lengths, settings.batch_size, settings.max_steps, settings.seed),
-        sizes=lengths,
-        batching=spread(settings.batch_size, settings.micro_batch, process_count()),
-        has_validation=bool(data.validation),
-        device=device,
-        precision=cast(Any, precision_of(settings.dtype, device)),
-    )
 
 
 def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: PreferenceData) -> Prepared:

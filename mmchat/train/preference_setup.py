@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 
 import transformers
 
 from mmchat.engines.torch_memory import free_bytes
 from mmchat.errors import DataError, DeviceError, UsageError
-from mmchat.rows.reader import read_rows
 from mmchat.rows.values import PreferenceRow, RowFile
 from mmchat.train.base import BaseModel, MethodName, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
@@ -24,7 +22,7 @@ from mmchat.train.processes import process_count, smallest
 from mmchat.train.quiet import quiet
 from mmchat.train.sft import use_threads
 from mmchat.train.sft_trainer import Collator
-from mmchat.train.splits import split_rows
+from mmchat.train.splits import split_rows, validation_rows
 
 LEARNING_RATES: dict[MethodName, float] = {"lora": 5e-5, "dora": 5e-5, "rslora": 2.5e-5, "full": 2e-6}
 """A quarter and less of what imitation takes: a preference says which way, not where to."""
@@ -124,7 +122,7 @@ def encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) -
     rows = [row for each in files for row in each.rows if isinstance(row, PreferenceRow)]
     encoder = PreferenceEncoder(text.prompt_format, settings.max_length, text.base.tell)
     if settings.validation:
-        train, held_out = rows, _validation_rows(settings)
+        train, held_out = rows, validation_rows(settings, PreferenceRow, "preference")
     else:
         train, held_out = split_rows(rows, settings.validation_share, settings.seed, same=lambda row: row.messages)
     if not train:
@@ -135,16 +133,6 @@ def encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) -
     if loss == "thumbs" and len(validation) == 1:
         validation = []  # its term for how far the model has moved needs a neighbour
     return PreferenceData(loss, learnt.of(loss), validation, (learnt, kept), len(train), tuple(held_out))
-
-
-def _validation_rows(settings: TrainSettings) -> list[PreferenceRow]:
-    file = read_rows(Path(settings.validation), should_skip_bad=settings.should_skip_bad)
-    if file.kind != "preference":
-        raise DataError(
-            f"{file.path} holds {file.kind} rows, and the training is of preference rows.",
-            hint="Give --validation a file of preference rows.",
-        )
-    return [row for row in file.rows if isinstance(row, PreferenceRow)]
 
 
 def notes_on(data: PreferenceData) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Any
 from mmchat.errors import UsageError
 from mmchat.rows.values import RowFile
 from mmchat.train.base import BaseModel, Preparation
-from mmchat.train.loop import CHECKPOINTS
 
 SETTINGS = "settings.json"
 ADAPTER = "adapter"
@@ -102,11 +101,6 @@ def keep_best(checkpoint: Path, folder: Path, *, is_adapter: bool) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     draft.replace(target)
     return target
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """What is not needed once a training is complete."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def _version(package: str) -> str:

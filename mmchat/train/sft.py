@@ -15,23 +15,22 @@ from trl import SFTConfig
 from mmchat.engines.device import resolve_device, usable_threads
 from mmchat.engines.torch_memory import free_bytes
 from mmchat.errors import DataError, UsageError
-from mmchat.rows.reader import read_rows
 from mmchat.rows.values import DialogueRow, RowFile
 from mmchat.train.adalora import AdaLoraSteps
 from mmchat.train.base import METHODS, BaseModel, OnEvent, Preparation, TrainResult, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
 from mmchat.train.estimate import Probe, probe
-from mmchat.train.loop import LoopPlan, require_logger, run_loop, training_arguments
+from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
 from mmchat.train.methods import METHODS as METHOD_DETAILS
 from mmchat.train.methods import apply_method, count_parameters, require_method
-from mmchat.train.order import Batching, row_order, spread
+from mmchat.train.order import Batching, spread
 from mmchat.train.processes import is_main_process, process_count, smallest
 from mmchat.train.quiet import quiet
 from mmchat.train.record import keep_best, require_same, write_settings
 from mmchat.train.replay import replay_rows
 from mmchat.train.samples import DialogueEncoder, Example, Examples, spans_of
 from mmchat.train.sft_trainer import Collator, DialogueSft, dataset_of
-from mmchat.train.splits import split_rows
+from mmchat.train.splits import split_rows, validation_rows
 
 _CPU_MICRO_BATCH, _GPU_MICRO_BATCH = 8, 32
 _FREE_SHARE = 0.7
@@ -119,7 +118,7 @@ class DialogueTrainer:
             require_same(folder, preparation, files, base)
         text = open_base(base)
         data = _with_replay(_encoded(files, settings, text), settings, text, folder)
-        plan = _plan(folder, settings, data)
+        plan = plan_for(folder, settings, data.lengths, has_validation=bool(data.validation.examples))
         if is_main_process():
             write_settings(folder, preparation, files, base)
         outcome = run_loop(
@@ -127,19 +126,7 @@ class DialogueTrainer:
         )
         if is_main_process():
             keep_best(outcome.best_checkpoint, folder, is_adapter=METHOD_DETAILS[cast(Any, settings.method)].is_adapter)
-        return TrainResult(
-            folder=folder,
-            status=outcome.status,
-            steps=outcome.steps,
-            best_step=outcome.best_step,
-            first_validation_loss=outcome.first_validation_loss,
-            best_validation_loss=outcome.best_validation_loss,
-            losses=outcome.losses,
-            trainable_parameters=preparation.trainable_parameters,
-            all_parameters=preparation.all_parameters,
-            elapsed_s=outcome.elapsed_s,
-            seconds_per_step=outcome.seconds_per_step,
-        )
+        return outcome.result(folder, preparation)
 
 
 # --- settings and rows --------------------------------------------------------------------------
@@ -178,7 +165,7 @@ def _encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) 
         tell=text.base.tell,
     )
     if settings.validation:
-        held_out = _validation_rows(settings)
+        held_out = validation_rows(settings, DialogueRow, "dialogue")
         train = rows
     else:
         train, held_out = split_rows(rows, settings.validation_share, settings.seed, same=_conversation)
@@ -202,16 +189,6 @@ def _with_replay(data: _Data, settings: TrainSettings, text: TextBase, folder: P
     encoder = DialogueEncoder(text.prompt_format, settings.max_length, is_seq2seq=text.is_seq2seq)
     data.train.examples += encoder.rows(train[:wanted]).examples
     return replace(data, general=tuple(encoder.rows(held_out).examples))
-
-
-def _validation_rows(settings: TrainSettings) -> list[DialogueRow]:
-    file = read_rows(Path(settings.validation), should_skip_bad=settings.should_skip_bad)
-    if file.kind != "dialogue":
-        raise DataError(
-            f"{file.path} holds {file.kind} rows, and the training is of dialogue rows.",
-            hint="Give --validation a file of dialogue rows.",
-        )
-    return [row for row in file.rows if isinstance(row, DialogueRow)]
 
 
 def _conversation(row: DialogueRow) -> tuple[object, ...]:
@@ -290,22 +267,6 @@ def use_threads(device: str) -> None:
         import torch
 
         torch.set_num_threads(max(1, usable_threads() // process_count()))
-
-
-def _plan(folder: Path, settings: TrainSettings, data: _Data) -> LoopPlan:
-    device = resolve_device("auto")
-    lengths = data.lengths
-    return LoopPlan(
-        folder=folder,
-        settings=settings,
-        steps=settings.max_steps,
-        order=row_order(lengths, settings.batch_size, settings.max_steps, settings.seed),
-        sizes=lengths,
-        batching=spread(settings.batch_size, settings.micro_batch, process_count()),
-        has_validation=bool(data.validation.examples),
-        device=device,
-        precision=cast(Any, precision_of(settings.dtype, device)),
-    )
 
 
 def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: _Data) -> DialogueSft:

@@ -18,13 +18,12 @@ from transformers import TrainingArguments
 from mmchat.engines.device import resolve_device
 from mmchat.engines.torch_memory import free_bytes
 from mmchat.errors import DataError, UsageError
-from mmchat.rows.reader import read_rows
 from mmchat.rows.values import RowFile, SpeechRow
 from mmchat.train.base import BaseModel, MethodName, OnEvent, Preparation, Span, TrainResult, TrainSettings
 from mmchat.train.bases import precision_of
-from mmchat.train.loop import LoopOutcome, LoopPlan, require_logger, run_loop, training_arguments
+from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
 from mmchat.train.methods import count_parameters
-from mmchat.train.order import Batching, row_order, spread
+from mmchat.train.order import Batching, spread
 from mmchat.train.processes import is_main_process, process_count, smallest
 from mmchat.train.quiet import quiet
 from mmchat.train.record import WEIGHTS, require_same, write_settings
@@ -38,7 +37,7 @@ from mmchat.train.speech_rows import (
     collator,
     guessed_language,
 )
-from mmchat.train.splits import split_rows
+from mmchat.train.splits import split_rows, validation_rows
 
 _CPU_MICRO_BATCH, _GPU_MICRO_BATCH = 4, 16
 _FREE_SHARE = 0.7
@@ -139,7 +138,8 @@ class SpeechTrainer:
             require_same(folder, preparation, files, base)
         encoder = SpeechEncoder(load_whisper(base).dims, settings.language)
         data = _encoded(encoder, *_split(files, settings), settings)
-        plan = _plan(folder, settings, data)
+        lengths = [len(each.tokens) for each in data.train.examples]
+        plan = plan_for(folder, settings, lengths, has_validation=bool(data.validation.examples))
         if is_main_process():
             write_settings(folder, preparation, files, base)
         outcome = run_loop(
@@ -152,23 +152,7 @@ class SpeechTrainer:
         if is_main_process() and outcome.status != "interrupted":
             shutil.rmtree(folder / WEIGHTS, ignore_errors=True)
             write_result(outcome.best_checkpoint, base, settings, folder / WEIGHTS)
-        return _result(folder, outcome, preparation)
-
-
-def _result(folder: Path, outcome: LoopOutcome, preparation: Preparation) -> TrainResult:
-    return TrainResult(
-        folder=folder,
-        status=outcome.status,
-        steps=outcome.steps,
-        best_step=outcome.best_step,
-        first_validation_loss=outcome.first_validation_loss,
-        best_validation_loss=outcome.best_validation_loss,
-        losses=outcome.losses,
-        trainable_parameters=preparation.trainable_parameters,
-        all_parameters=preparation.all_parameters,
-        elapsed_s=outcome.elapsed_s,
-        seconds_per_step=outcome.seconds_per_step,
-    )
+        return outcome.result(folder, preparation)
 
 
 # --- settings and rows --------------------------------------------------------------------------
@@ -201,13 +185,7 @@ def _split(files: Sequence[RowFile], settings: TrainSettings) -> tuple[list[Spee
         return split_rows(
             rows, settings.validation_share, settings.seed, same=lambda row: " ".join(row.text.lower().split())
         )
-    file = read_rows(Path(settings.validation), should_skip_bad=settings.should_skip_bad)
-    if file.kind != "speech":
-        raise DataError(
-            f"{file.path} holds {file.kind} rows, and the training is of speech rows.",
-            hint="Give --validation a file of speech rows.",
-        )
-    return rows, [row for row in file.rows if isinstance(row, SpeechRow)]
+    return rows, validation_rows(settings, SpeechRow, "speech")
 
 
 def _encoded(
@@ -290,22 +268,6 @@ def _estimated_s(settings: TrainSettings, data: _Data, seen: _Pass) -> float:
 
 
 # --- training -----------------------------------------------------------------------------------
-
-
-def _plan(folder: Path, settings: TrainSettings, data: _Data) -> LoopPlan:
-    device = resolve_device("auto")
-    lengths = [len(each.tokens) for each in data.train.examples]
-    return LoopPlan(
-        folder=folder,
-        settings=settings,
-        steps=settings.max_steps,
-        order=row_order(lengths, settings.batch_size, settings.max_steps, settings.seed),
-        sizes=lengths,
-        batching=spread(settings.batch_size, settings.micro_batch, process_count()),
-        has_validation=bool(data.validation.examples),
-        device=device,
-        precision=cast(Any, precision_of(settings.dtype, device)),
-    )
 
 
 def _trainer(base: BaseModel, plan: LoopPlan, batching: Batching, data: _Data, encoder: SpeechEncoder) -> SpeechFit:

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+from mmchat.errors import DataError
+from mmchat.rows.reader import read_rows
+from mmchat.rows.values import RowKind
+from mmchat.train.base import TrainSettings
+
 Item = TypeVar("Item")
+
+
+def validation_rows(settings: TrainSettings, row_class: type[Item], kind: RowKind) -> list[Item]:
+    """The rows of the file that `--validation` names.
+
+    Raises:
+        DataError: they are of another kind, or bad.
+    """
+    file = read_rows(Path(settings.validation), should_skip_bad=settings.should_skip_bad)
+    if file.kind != kind:
+        raise DataError(
+            f"{file.path} holds {file.kind} rows, and the training is of {kind} rows.",
+            hint=f"Give --validation a file of {kind} rows.",
+        )
+    return [row for row in file.rows if isinstance(row, row_class)]
 
 
 def split_rows(

@@ -113,6 +113,47 @@ END;
 """
 
 
+_REMEMBER_MORE = """
+ALTER TABLE sessions ADD COLUMN archived_at TEXT;
+ALTER TABLE sessions ADD COLUMN deleted_at TEXT;
+CREATE INDEX sessions_in_trash ON sessions(deleted_at) WHERE deleted_at IS NOT NULL;
+
+CREATE TABLE session_tags (
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (session_id, tag)
+);
+CREATE INDEX session_tags_by_tag ON session_tags(tag);
+
+CREATE TABLE summaries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    last_turn_id TEXT NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+    text TEXT NOT NULL,
+    model TEXT NOT NULL DEFAULT '',
+    is_active INTEGER NOT NULL DEFAULT 1 CHECK (is_active IN (0, 1)),
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE INDEX summaries_by_session ON summaries(session_id);
+
+CREATE TABLE facts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    text TEXT NOT NULL,
+    origin TEXT NOT NULL CHECK (origin IN ('said', 'told')),
+    turn_id TEXT REFERENCES turns(id) ON DELETE CASCADE,
+    is_edited INTEGER NOT NULL DEFAULT 0 CHECK (is_edited IN (0, 1)),
+    vector_model TEXT NOT NULL DEFAULT '',
+    vector BLOB,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE INDEX facts_by_turn ON facts(turn_id) WHERE turn_id IS NOT NULL;
+"""
+
+
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
     """Sessions, turns, their files, vectors, pins, ratings and the full-text index.
@@ -121,6 +162,16 @@ def m001_create_conversations(db: Database) -> None:
     (Chinese as overlapping pairs); the store writes them, triggers only remove them.
     """
     db.executescript(_CONVERSATIONS)
+
+
+@MIGRATIONS()
+def m002_remember_more(db: Database) -> None:
+    """Archive, trash and tags of conversations; summaries that stand for old turns; facts about the user.
+
+    A summary stands for the turns of its conversation up to `last_turn_id`; at most one of a conversation is
+    active. A fact was `said` in a turn, or `told` outright with /remember.
+    """
+    db.executescript(_REMEMBER_MORE)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -14,6 +14,14 @@ from mmchat.memory.ids import new_id, now_text
 from mmchat.memory.text_search import all_of, indexed, storable
 
 
+LIVE_TURN = (
+    "NOT t.is_retired AND t.status <> 'streaming'"
+    " AND t.session_id NOT IN (SELECT id FROM sessions WHERE deleted_at IS NOT NULL)"
+)
+"""Condition on `turns t`: what recall and search may find. Retired variants, replies that are still being written and
+conversations in the trash are not found; archived conversations are."""
+
+
 def index_turn(db: Database, turn_id: str) -> None:
     """Write a turn's row of the full-text index anew: its words, and what its files told."""
     number, text = db.execute("SELECT number, text FROM turns WHERE id = ?", [turn_id]).fetchone()

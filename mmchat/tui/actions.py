@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING
 from mmchat.chat.attachments import find_files, find_missing, kind_of
 from mmchat.errors import MmchatError, UsageError
 from mmchat.tui.drafts import Draft
-from mmchat.tui.text import clean, one_line, plural
+from mmchat.tui.memory_actions import MemoryActions
+from mmchat.tui.session_actions import SessionActions
+from mmchat.tui.text import clean, one_line
+from mmchat.tui.window_actions import WindowActions
 from mmchat.tui.widgets.turns import ErrorView
 
 if TYPE_CHECKING:
     from mmchat.chat.session import ChatSession
     from mmchat.domain import Turn
-    from mmchat.tui.app import MmchatApp
-    from mmchat.tui.screens.chat import ChatScreen
 
 
-class Actions:
+class Actions(SessionActions, WindowActions, MemoryActions):
     """One method per command, `do_<name>`; each takes the argument."""
-
-    def __init__(self, app: MmchatApp, chat: ChatScreen) -> None:
-        self._app = app
-        self._chat = chat
 
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:
         """Carry out a command; an error is shown in the transcript."""
@@ -44,25 +41,6 @@ class Actions:
         from mmchat.tui.screens.help import HelpScreen
 
         self._app.push_screen(HelpScreen(self._app.keys))
-
-    async def do_new(self, argument: str) -> None:
-        """A new conversation; a running reply is stopped and kept."""
-        await self._chat.start_new()
-
-    async def do_sessions(self, argument: str) -> None:
-        """Choose among the conversations."""
-        from mmchat.tui.screens.sessions import SessionsScreen
-
-        info = self._chat.session.info
-        chosen = await self._app.push_screen_wait(SessionsScreen(self._app.desk, self._chat.session, argument))
-        if chosen is None:
-            return
-        if chosen.gone_current:
-            await self._chat.start_new()
-        if chosen.open_id and (chosen.open_id != (info.id if info else "") or chosen.gone_current):
-            self._chat.open(chosen.open_id)
-        elif chosen.open_id or chosen.renamed_current:
-            self._chat.show_title()
 
     async def do_voice(self, argument: str) -> None:
         """Start or end a recording."""
@@ -156,43 +134,6 @@ class Actions:
             self._app.copy(clean(text), what)
         else:
             self._chat.activity.set_hint("Nothing to copy yet.")
-
-    async def do_context(self, argument: str) -> None:
-        """Show what the model was shown."""
-        from mmchat.tui.screens.context import ContextScreen
-
-        flow = self._chat.flow
-        if flow.last_prompt is None and flow.last_reply is None:
-            self._chat.activity.set_hint("The model was shown nothing yet.")
-        else:
-            self._app.push_screen(ContextScreen(flow.last_prompt, flow.last_reply))
-
-    async def do_rename(self, argument: str) -> None:
-        """Give the conversation a title."""
-        from mmchat.tui.screens.dialogs import AskScreen
-
-        info = self._chat.session.info
-        if info is None:
-            self._chat.activity.set_hint("Nothing to rename yet: this conversation is empty.")
-            return
-        title = argument or await self._app.push_screen_wait(AskScreen("Title of this conversation", info.title))
-        if title.strip():
-            self._chat.session.rename(one_line(title))
-            self._chat.show_title()
-
-    async def do_delete(self, argument: str) -> None:
-        """Delete the conversation, once confirmed."""
-        from mmchat.tui.screens.dialogs import ConfirmScreen
-
-        info = self._chat.session.info
-        if info is None:
-            self._chat.activity.set_hint("Nothing to delete: this conversation is empty.")
-            return
-        question = f"Delete “{one_line(info.title) or 'Untitled'}” with {plural(self._chat.turn_count, 'turn')}?"
-        if await self._app.push_screen_wait(ConfirmScreen(question, "It cannot be brought back.", "Delete")):
-            await self._chat.start_new()
-            self._app.desk.delete_session(info.id)
-            self._chat.activity.set_hint("Deleted.")
 
     async def do_theme(self, argument: str) -> None:
         """Show or switch the colours."""

@@ -13,7 +13,6 @@ from mmchat.memory.blobs import Blob, BlobFolder, NewAttachment
 from mmchat.memory.ids import new_id, now_text
 from mmchat.memory.text_search import all_of, indexed, storable
 
-
 LIVE_TURN = (
     "NOT t.is_retired AND t.status <> 'streaming'"
     " AND t.session_id NOT IN (SELECT id FROM sessions WHERE deleted_at IS NOT NULL)"

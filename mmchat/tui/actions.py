@@ -12,8 +12,8 @@ from mmchat.tui.drafts import Draft
 from mmchat.tui.memory_actions import MemoryActions
 from mmchat.tui.session_actions import SessionActions
 from mmchat.tui.text import clean, one_line
-from mmchat.tui.window_actions import WindowActions
 from mmchat.tui.widgets.turns import ErrorView
+from mmchat.tui.window_actions import WindowActions
 
 if TYPE_CHECKING:
     from mmchat.chat.session import ChatSession

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text, warn
+from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text
+from mmchat.cli.session_export import add_export
+from mmchat.cli.session_import import add_import
 from mmchat.errors import UsageError
 
 app = typer.Typer(
@@ -130,74 +131,5 @@ def delete(
         narrate(f"Deleted {name}.")
 
 
-@app.command("export")
-def export_sessions(
-    sessions: Annotated[list[str] | None, typer.Argument(metavar="SESSION")] = None,
-    is_all: Annotated[bool, typer.Option("--all", help="Every conversation.")] = False,
-    file_format: Annotated[
-        str, typer.Option("--format", "-f", metavar="jsonl|md", help="Rows for import and finetuning, or to read.")
-    ] = "jsonl",
-    output: Annotated[Path | None, typer.Option("--output", "--to", "-o", metavar="FILE", help="Else stdout.")] = None,
-    files_dir: Annotated[
-        Path | None, typer.Option("--with-files", metavar="DIR", help="Copy pictures and sounds there.")
-    ] = None,
-    is_rated: Annotated[
-        bool, typer.Option("--rated", help="Only rated replies, as rows for finetuning; files are copied beside them.")
-    ] = False,
-    rated_as: Annotated[
-        str, typer.Option("--as", metavar="preference|pairs|thumbs|dialogue", help="Which rows of rated replies.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="With --rated: print how many rows of each kind.")] = False,
-) -> None:
-    """Write conversations, or what was rated in them.
-
-    Conversations as JSON Lines or Markdown; with --rated, rated replies as rows for finetuning.
-    """
-    from mmchat.cli.rated_export import write_rated
-    from mmchat.cli.session_rows import chosen, write_export
-    from mmchat.wiring import open_settings, open_store
-
-    if file_format not in ("jsonl", "md"):
-        raise UsageError(f"'{file_format}' is not a format.", hint="One of: jsonl, md.")
-    if not is_rated and (rated_as or as_json):
-        raise UsageError("--as and --json are for rated replies.", hint="Add --rated.")
-    if is_rated and file_format != "jsonl":
-        raise UsageError("Rated replies are written as rows.", hint="Leave --format out.")
-    if (bool(sessions) == is_all) if not is_rated else (bool(sessions) and is_all):
-        raise UsageError("Say which conversations to export.", hint="Name them, or use --all.")
-    with closing(open_store()) as store:
-        found = [chosen(store, each) for each in sessions] if sessions else store.list_sessions(limit=-1)[::-1]
-        if is_rated:
-            write_rated(
-                store, found, rated_as=rated_as or "preference", system=open_settings().system, output=output,
-                files_dir=files_dir, as_json=as_json,
-            )  # fmt: skip
-            return
-        write_export(store, found, file_format=file_format, output=output, files_dir=files_dir)
-
-
-@app.command("import")
-def import_sessions(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
-    as_json: Json = False,
-    should_skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and say which.")] = False,
-) -> None:
-    """Bring in conversations from JSON Lines.
-
-    Dialogue rows (messages, ShareGPT, LLaVA, Alpaca, prompt and completion) or memory rows; all or, on an error, none.
-    """
-    from mmchat.cli.session_rows import session_object
-    from mmchat.memory.import_rows import conversations_of, store_conversations
-    from mmchat.rows.reader import problem_lines, read_rows
-    from mmchat.wiring import open_store
-
-    rows = read_rows(file, should_skip_bad=should_skip_bad)
-    if rows.problems:
-        warn("\n".join(["Left out, with what is wrong:", *problem_lines(rows.problems)]))
-    conversations = conversations_of(rows)
-    with closing(open_store()) as store:
-        imported, _ = store_conversations(store, conversations)
-    turns = sum(session.turn_count for session in imported)
-    narrate(f"Imported {len(imported)} conversations with {turns} turns.")
-    if as_json:
-        print_json([session_object(session) for session in imported])
+add_export(app)
+add_import(app)

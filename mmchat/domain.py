@@ -196,9 +196,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """An older turn that bears on the present one."""
+    """An older turn, or a fact about the user, that bears on the present turn."""
 
     session: str
+    """Empty, like `turn`, for a fact that the user told outright."""
     turn: str
     role: Role
     text: str
@@ -206,6 +207,32 @@ class Recalled:
     score: float
     """Fused rank score; higher is better; comparable within one query only."""
     attachment: Attachment | None = None
+    fact: str = ""
+    """Id of the fact that this is, said in `turn`; empty for a turn."""
+
+
+FactOrigin = Literal["said", "told"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something the user said of themselves, in their own words."""
+
+    id: str
+    text: str
+    origin: FactOrigin
+    """`said` in a turn, or `told` outright with /remember."""
+    created_at: str
+    updated_at: str
+    """When it was last said, or edited."""
+    topic: str = ""
+    """What it is about, e.g. "home" or "allergy:peanuts"; of one topic the newest counts."""
+    turn: str = ""
+    """The turn that it was last said in; empty for one that was told."""
+    session: str = ""
+    is_edited: bool = False
+    is_superseded: bool = False
+    """A newer fact of the same topic takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +304,13 @@ class AttachmentRead:
 
 
 @dataclass(frozen=True, slots=True)
+class FactsLearned:
+    """Something in the user's message was remembered as a fact about them; never empty."""
+
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PromptReady:
     """The prompt was assembled."""
 
@@ -315,7 +349,15 @@ class ReplyEnded:
 
 
 ReplyEvent = (
-    UserTurnStored | WorkStarted | AttachmentRead | PromptReady | ReplyStarted | ReplyDelta | Notice | ReplyEnded
+    UserTurnStored
+    | WorkStarted
+    | AttachmentRead
+    | FactsLearned
+    | PromptReady
+    | ReplyStarted
+    | ReplyDelta
+    | Notice
+    | ReplyEnded
 )
 
 

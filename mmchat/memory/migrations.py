@@ -153,6 +153,18 @@ CREATE TABLE facts (
 CREATE INDEX facts_by_turn ON facts(turn_id) WHERE turn_id IS NOT NULL;
 """
 
+_TELL_FACTS_APART = """
+ALTER TABLE facts ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+ALTER TABLE facts ADD COLUMN said_key TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX facts_by_key ON facts(said_key) WHERE said_key <> '';
+
+CREATE TABLE forgotten_facts (
+    turn_id TEXT NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+    said_key TEXT NOT NULL,
+    PRIMARY KEY (turn_id, said_key)
+);
+"""
+
 
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
@@ -172,6 +184,16 @@ def m002_remember_more(db: Database) -> None:
     active. A fact was `said` in a turn, or `told` outright with /remember.
     """
     db.executescript(_REMEMBER_MORE)
+
+
+@MIGRATIONS()
+def m003_tell_facts_apart(db: Database) -> None:
+    """What a fact is about, so that a newer one takes the place of an older; what was forgotten.
+
+    `said_key` is a hash of the words as they were said, which stays when the text is edited: the same words
+    are one fact, and words that were forgotten are not learnt from their turn again.
+    """
+    db.executescript(_TELL_FACTS_APART)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ class SessionOpened(Message):
 
     session: ChatSession
     turns: tuple[Turn, ...]
+    at_turn: str = ""
+    """The turn to show and mark; empty for the end."""
 
 
 @dataclass

@@ -141,19 +141,19 @@ class ChatScreen(Screen[None]):
 
         await in_daemon_thread(run, "reply")
 
-    def open(self, session_id: str) -> None:
-        """Go to another conversation."""
-        self._run_open(lambda: self.desk.open_session(session_id))
+    def open(self, session_id: str, at_turn: str = "") -> None:
+        """Go to another conversation: to its end, or to a turn of it."""
+        self._run_open(lambda: self.desk.open_session(session_id), at_turn)
 
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
-    def _run_open(self, get: Callable[[], ChatSession]) -> None:
+    def _run_open(self, get: Callable[[], ChatSession], at_turn: str = "") -> None:
         try:
             session = get()
             turns = session.turns()
         except MmchatError as error:
             self.post_message(WorkFailed(error))
         else:
-            self.post_message(SessionOpened(session, turns))
+            self.post_message(SessionOpened(session, turns, at_turn))
 
     @on(Worker.StateChanged)
     async def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -175,7 +175,7 @@ class ChatScreen(Screen[None]):
         self.status.set(window=window, tokens_per_s=0.0)
         self.composer.set_history(history_prompts(turns))
         self.show_title()
-        await self.transcript.show(turns, window)
+        await self.transcript.show(turns, window, at_turn=event.at_turn)
         self.composer.focus()
 
     async def start_new(self) -> None:

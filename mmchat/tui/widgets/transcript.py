@@ -59,18 +59,30 @@ class Transcript(Vertical):
 
     # --- contents -------------------------------------------------------------------------------
 
-    async def show(self, turns: Sequence[Turn], window: Window | None = None) -> None:
-        """Show a conversation from its end."""
+    async def show(self, turns: Sequence[Turn], window: Window | None = None, *, at_turn: str = "") -> None:
+        """Show a conversation from its end, or around a turn, which is marked."""
         self._turns = tuple(turns)
         self._window = window or Window()
-        self._first_mounted = max(0, len(self._turns) - FIRST_TURNS)
+        found = next((index for index, turn in enumerate(self._turns) if turn.id == at_turn), None)
+        self._first_mounted = max(0, (len(self._turns) if found is None else found + FIRST_TURNS // 2) - FIRST_TURNS)
         widgets = self._widgets(self._turns[self._first_mounted :])
         with self.app.batch_update():
             await self._scroll.remove_children()
             await self._scroll.mount_all(widgets or [Welcome(self.app.keys)])
-        self._scroll.anchor()
+        if found is None:
+            self._scroll.anchor()
+        else:
+            self.call_after_refresh(self._go_to, at_turn)
         self.call_after_refresh(self._update_pill)
         self.call_after_refresh(self._fill_screen)
+
+    def _go_to(self, turn_id: str) -> None:
+        """Bring a turn that has a widget into view and mark it."""
+        for view in self._turn_views():
+            view.set_class(view.turn_id == turn_id, "-found")
+            if view.turn_id == turn_id:
+                self._scroll.release_anchor()
+                self._scroll.scroll_to_widget(view, animate=False, top=True, immediate=True)
 
     async def _fill_screen(self) -> None:
         """Mount more while the screen has room, and one step beyond it."""

@@ -165,6 +165,11 @@ CREATE TABLE forgotten_facts (
 );
 """
 
+_ORDER_RETIRED = """
+ALTER TABLE turns ADD COLUMN retired_order INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX turns_retired ON turns(session_id, parent_id) WHERE is_retired;
+"""
+
 
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
@@ -194,6 +199,16 @@ def m003_tell_facts_apart(db: Database) -> None:
     are one fact, and words that were forgotten are not learnt from their turn again.
     """
     db.executescript(_TELL_FACTS_APART)
+
+
+@MIGRATIONS()
+def m004_order_retired(db: Database) -> None:
+    """Which turns of a conversation were taken out of view together, and after which others.
+
+    `retired_order` counts such acts within a conversation; 0 is before all of them. What was in view together
+    comes back together, whatever the clock said.
+    """
+    db.executescript(_ORDER_RETIRED)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -170,6 +170,11 @@ ALTER TABLE turns ADD COLUMN retired_order INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX turns_retired ON turns(session_id, parent_id) WHERE is_retired;
 """
 
+_REMEMBER_SOURCES = """
+ALTER TABLE sessions ADD COLUMN source TEXT NOT NULL DEFAULT '';
+CREATE INDEX sessions_by_source ON sessions(source) WHERE source <> '';
+"""
+
 
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
@@ -209,6 +214,15 @@ def m004_order_retired(db: Database) -> None:
     comes back together, whatever the clock said.
     """
     db.executescript(_ORDER_RETIRED)
+
+
+@MIGRATIONS()
+def m005_remember_sources(db: Database) -> None:
+    """Where an imported conversation comes from, e.g. 'chatgpt:' and its id there; '' for those that began here.
+
+    What is imported twice is known by it.
+    """
+    db.executescript(_REMEMBER_SOURCES)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -5,9 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from dataclasses import fields as fields_of
 from pathlib import Path
 
-from mmchat.domain import Attachment, Heard, Mark, Rating, Recalled, Seen, Segment, Session, Tag, Turn, Usage, Window
+from mmchat.domain import (
+    Attachment,
+    Heard,
+    Mark,
+    Rating,
+    Recalled,
+    Seen,
+    Segment,
+    Session,
+    Tag,
+    Turn,
+    Usage,
+    Window,
+    WindowPart,
+)
 from mmchat.memory.database import Row
 
 BlobPath = Callable[[str], Path]
@@ -42,6 +57,25 @@ def seen_from_json(text: str | None) -> Seen | None:
         return None
     fields = json.loads(text)
     return Seen(**{**fields, "tags": tuple(Tag(**each) for each in fields["tags"])})
+
+
+def window_from_json(text: str | None) -> Window | None:
+    """The inverse of `to_json`, also for rows that were written before a window had parts."""
+    if text is None:
+        return None
+    known = {each.name for each in fields_of(Window)}
+    told = {key: value for key, value in json.loads(text).items() if key in known}
+    parts = tuple(WindowPart(**part) for part in told.get("parts", ()))
+    return Window(**{**told, "parts": parts, "pins": tuple(told.get("pins", ()))})
+
+
+def window_of_copy(text: str, copies: Mapping[str, str]) -> str:
+    """A stored window as it reads where turns and summaries were copied. `copies`: their ids, each with its copy's."""
+    told = json.loads(text)
+    told["first_turn_id"] = copies.get(told["first_turn_id"])
+    told["pins"] = [copies[turn_id] for turn_id in told.get("pins", ()) if turn_id in copies]
+    told["summary_id"] = copies.get(told.get("summary_id", ""), "")
+    return json.dumps(told, ensure_ascii=True)
 
 
 def session_from_row(row: Row) -> Session:
@@ -87,7 +121,7 @@ def turn_from_row(row: Row, attachments: Sequence[Attachment], recallable: Mappi
         engine=row["engine"],
         attachments=tuple(attachments),
         usage=Usage(**json.loads(row["usage"])) if row["usage"] else None,
-        window=Window(**json.loads(row["context"])) if row["context"] else None,
+        window=window_from_json(row["context"]),
         recalled=_recalled_from_json(row["recalled"], recallable),
         notice=row["notice"],
         rating=rating_from_row(row),

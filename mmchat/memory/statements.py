@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlite_utils import Database
 
@@ -11,6 +11,8 @@ from mmchat.errors import UsageError
 from mmchat.memory import rows as convert
 from mmchat.memory.blobs import Blob, BlobFolder, NewAttachment
 from mmchat.memory.ids import new_id, now_text
+from mmchat.memory.pins import copy_pins
+from mmchat.memory.summaries import copy_summaries
 from mmchat.memory.text_search import all_of, indexed, storable
 
 LIVE_TURN = (
@@ -57,8 +59,13 @@ def insert_session(db: Database, *, title: str, model: str = "", persona: str = 
     return session_id
 
 
-def insert_turn(db: Database, session_id: str, fields: dict[str, str], *, created_at: str = "") -> str:
-    """Add a row at the end of a conversation and return its id."""
+def insert_turn(
+    db: Database, session_id: str, fields: Mapping[str, str | None], *, created_at: str = ""
+) -> str:
+    """Add a row at the end of a conversation and return its id.
+
+    A row whose parent has left the view meanwhile leaves it too. Speaking in a conversation takes it out of the trash.
+    """
     if db.execute("SELECT 1 FROM sessions WHERE id = ?", [session_id]).fetchone() is None:
         raise UsageError(
             f"Conversation {session_id} no longer exists.", hint="It was deleted meanwhile; start a new one."
@@ -66,7 +73,7 @@ def insert_turn(db: Database, session_id: str, fields: dict[str, str], *, create
     turn_id, now = new_id(), now_text()
     parent = "SELECT id FROM turns WHERE session_id = ? AND NOT is_retired ORDER BY position DESC LIMIT 1"
     previous = db.execute(parent, [session_id]).fetchone()
-    values = {
+    values: dict[str, str | int | None] = {
         "parent_id": previous[0] if previous else None,
         "id": turn_id,
         "session_id": session_id,
@@ -74,10 +81,15 @@ def insert_turn(db: Database, session_id: str, fields: dict[str, str], *, create
         "updated_at": now,
         **fields,
     }
+    parent_id = values["parent_id"]
+    found = db.execute("SELECT is_retired, retired_order FROM turns WHERE id = ?", [parent_id]).fetchone()
+    values["is_retired"], values["retired_order"] = found or (0, 0)
     last = "SELECT coalesce(max(position), 0) + 1 FROM turns WHERE session_id = ?"
     columns, marks = ", ".join(values), ", ".join("?" * len(values))
     db.execute(f"INSERT INTO turns ({columns}, position) VALUES ({marks}, ({last}))", [*values.values(), session_id])
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", [now, session_id])
+    if fields["role"] == "user":
+        db.execute("UPDATE sessions SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL", [session_id])
     return turn_id
 
 
@@ -108,8 +120,11 @@ def insert_attachment(
 def copy_turns(db: Database, kept: Iterable[Turn], fork_id: str) -> None:
     """Copy turns with their files and vectors into a conversation that is still empty."""
     parent_id: str | None = None
+    copies: dict[str, str] = {}
+    source_id = ""
     for position, turn in enumerate(kept, start=1):
-        copy_id = new_id()
+        source_id = turn.session_id
+        copy_id = copies[turn.id] = new_id()
         number = db.execute("SELECT number FROM turns WHERE id = ?", [turn.id]).fetchone()[0]
         copied = db.execute(
             "INSERT INTO turns (id, session_id, parent_id, position, role, speaker, text, status, model, engine,"
@@ -136,6 +151,13 @@ def copy_turns(db: Database, kept: Iterable[Turn], fork_id: str) -> None:
         )
         index_turn(db, copy_id)
         parent_id = copy_id
+    copy_pins(db, copies)
+    copies |= copy_summaries(db, source_id, fork_id, copies)
+    for copy_id, context in db.execute(
+        "SELECT id, context FROM turns WHERE session_id = ? AND context IS NOT NULL", [fork_id]
+    ).fetchall():
+        # What the model was shown of the copied turns, so that the view stays where it was.
+        db.execute("UPDATE turns SET context = ? WHERE id = ?", [convert.window_of_copy(context, copies), copy_id])
 
 
 def write_rating(db: Database, turn_id: str, rating: Rating | None) -> None:
@@ -160,18 +182,18 @@ def blobs_of_session(db: Database, session_id: str) -> list[tuple[str, str]]:
 
 
 def session_filter(query: str) -> tuple[str, tuple[str, ...]]:
-    """WHERE clause and parameters for conversations whose title or turns hold all words of a query."""
+    """Condition and parameters for conversations `s` whose title or turns hold all words of a query."""
     expression = all_of(query)
     if not expression:
         # Nothing that is indexed, e.g. an emoji: look for the very characters.
         wanted = query.strip()
         return (
-            "WHERE instr(s.title, ?) OR s.id IN (SELECT session_id FROM turns WHERE NOT is_retired AND instr(text, ?))",
+            "(instr(s.title, ?) OR s.id IN (SELECT session_id FROM turns WHERE NOT is_retired AND instr(text, ?)))",
             (wanted, wanted),
         )
     return (
-        "WHERE s.number IN (SELECT rowid FROM sessions_fts WHERE sessions_fts MATCH ?) OR s.id IN"
+        "(s.number IN (SELECT rowid FROM sessions_fts WHERE sessions_fts MATCH ?) OR s.id IN"
         " (SELECT session_id FROM turns WHERE NOT is_retired AND number IN"
-        " (SELECT rowid FROM turns_fts WHERE turns_fts MATCH ?))",
+        " (SELECT rowid FROM turns_fts WHERE turns_fts MATCH ?)))",
         (expression, expression),
     )

@@ -78,3 +78,14 @@ def private_dir(path: Path) -> Path:
     """Create `path` and its parents, readable by the user alone, and return it."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
+
+
+def sync_dir(folder: Path) -> None:
+    """Make names that were made or changed in a folder survive a power cut; Windows has no such call and needs none."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

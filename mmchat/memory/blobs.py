@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import BinaryIO
 from mmchat.domain import AttachmentKind
 from mmchat.errors import MediaError, MemoryStoreError
 from mmchat.memory.ids import new_id
-from mmchat.paths import private_dir
+from mmchat.paths import private_dir, sync_dir
 
 _CHUNK_BYTES = 1 << 20
 
@@ -102,7 +101,8 @@ class BlobFolder:
         return []
 
     def _copy(self, opened: BinaryIO, media_type: str) -> Blob:
-        private_dir(self.folder)
+        if not self.folder.is_dir():
+            sync_dir(private_dir(self.folder).parent)
         temporary = self.folder / f".{new_id()}.part"
         digest = hashlib.sha256()
         size_bytes = 0
@@ -119,18 +119,8 @@ class BlobFolder:
             target = self.path(file)
             private_dir(target.parent)
             temporary.replace(target)
-            _sync_dir(target.parent)
-            _sync_dir(self.folder)
+            sync_dir(target.parent)
+            sync_dir(self.folder)
         finally:
             temporary.unlink(missing_ok=True)
         return Blob(sha256, size_bytes, file)
-
-
-def _sync_dir(folder: Path) -> None:
-    """Make a rename survive a power cut; Windows has no such call and needs none."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    with contextlib.ExitStack() as stack:
-        stack.callback(os.close, handle)
-        os.fsync(handle)

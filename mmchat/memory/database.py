@@ -15,7 +15,9 @@ from sqlite_utils import Database, Migrations
 
 from mmchat.errors import MemoryStoreError
 from mmchat.memory.migrations import MIGRATIONS, known_names
-from mmchat.paths import private_dir
+from mmchat.memory.store_errors import explained, not_in_place, read_only, unusable_folder
+from mmchat.memory.upgrade_copy import copy_before, drop_copies_but
+from mmchat.paths import private_dir, sync_dir
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -27,6 +29,7 @@ class DatabaseFile:
 
     Every commit is synced to the disk (`synchronous=FULL`), so that what was stored survives a power
     cut. Files are readable by the user alone; SQLite gives its -wal and -shm files the same mode.
+    A file that cannot be written (a read-only disk, another owner) can still be read.
     """
 
     def __init__(
@@ -40,12 +43,11 @@ class DatabaseFile:
         self._lock = threading.Lock()
         self._is_closed = False
         try:
-            self._create_private()
+            self.is_read_only = _is_read_only(path)
+            if not self.is_read_only:
+                self._create_private()
         except OSError as error:
-            raise MemoryStoreError(
-                f"The folder of conversations cannot be used: {error.strerror or error} ({path.parent}).",
-                hint="Check its permissions and the free space, or move mmchat's files with MMCHAT_HOME.",
-            ) from error
+            raise unusable_folder(path.parent, error) from error
         try:
             with self._translated():
                 if self._is_behind():
@@ -73,15 +75,19 @@ class DatabaseFile:
         Taking the lock at the start (IMMEDIATE) is what makes waiting work: a transaction that turns
         from reading to writing is refused at once when another process wrote in between.
         """
+        if self.is_read_only:
+            raise read_only(self.path)
         with self._translated():
             db = self._connection()
             db.conn.execute("BEGIN IMMEDIATE")
             try:
+                self._check_place()
                 yield db
+                # Within: a commit that fails (a full disk) must not leave its transaction open for the next one.
+                db.commit()
             except BaseException:
                 db.rollback()
                 raise
-            db.commit()
 
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[Row]:
         """All rows of a query, as dictionaries."""
@@ -116,14 +122,14 @@ class DatabaseFile:
         private_dir(self.path.parent)
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            sync_dir(self.path.parent)
         except FileExistsError:
             if os.name == "posix" and self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o600)
 
     def _is_behind(self) -> bool:
         """Whether steps are missing; looks without writing, so that a newer file stays as it is."""
-        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=self._busy_timeout_s)
-        with contextlib.closing(connection):
+        with contextlib.closing(self._open_for_reading()) as connection:
             db = Database(connection, recursive_triggers=False, execute_plugins=False)
             applied = [step.name for step in self._migrations.applied(db)]
         known = known_names(self._migrations)
@@ -137,15 +143,44 @@ class DatabaseFile:
         return len(applied) < len(known)
 
     def _migrate(self) -> None:
+        """Take the missing steps, all or none. What was there before is copied aside first."""
+        if self.is_read_only:
+            raise read_only(self.path, is_behind=True)
         db = self._connection()
         # The whole set runs under the write lock: two processes starting on a new file take turns.
         db.conn.execute("BEGIN IMMEDIATE")
         try:
+            has_rows = bool(self._migrations.applied(db))
+            pending = self._migrations.pending(db)
+            copy = None
+            if has_rows and pending:
+                with contextlib.closing(self._open_for_reading()) as source:
+                    copy = copy_before(pending[0].name, self.path, source)
             self._migrations.apply(db)
+            db.commit()
         except BaseException:
             db.rollback()
             raise
-        db.commit()
+        if copy is not None:
+            drop_copies_but(copy, self.path)
+
+    def _open_for_reading(self) -> sqlite3.Connection:
+        """A connection of its own that never writes."""
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        # Where SQLite may not put its shared memory beside the file, it must be told that nobody else writes. With
+        # a log beside the file, somebody has, and SQLite reads it if it can.
+        if self.is_read_only and not _has_content(wal_of(self.path)):
+            uri += "&immutable=1"
+        return sqlite3.connect(uri, uri=True, timeout=self._busy_timeout_s, check_same_thread=False)
+
+    def _check_place(self) -> None:
+        """Refuse to write where nobody would find it: into a file that was moved or deleted under this program."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise not_in_place(self.path) from error
+        if (found.st_dev, found.st_ino) != self._local.place:
+            raise not_in_place(self.path)
 
     def _connection(self) -> Database:
         db: Database | None = getattr(self._local, "db", None)
@@ -157,10 +192,16 @@ class DatabaseFile:
         return db
 
     def _connect(self) -> Database:
-        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, check_same_thread=False)
+        if self.is_read_only:
+            connection = self._open_for_reading()
+        else:
+            connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, check_same_thread=False)
         try:
             db = Database(connection, execute_plugins=False)
-            self._enter_wal(connection)
+            if not self.is_read_only:
+                self._enter_wal(connection)
+                place = self.path.stat()
+                self._local.place = (place.st_dev, place.st_ino)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
         except BaseException:
@@ -199,37 +240,18 @@ class DatabaseFile:
     def _explained(self, error: sqlite3.Error) -> MemoryStoreError:
         if isinstance(error, sqlite3.ProgrammingError) and self._is_closed:
             return MemoryStoreError("The store of conversations is closed.")
-        message, hint = _EXPLANATIONS.get(
-            getattr(error, "sqlite_errorcode", 0) & 0xFF,
-            ("{path} could not be used: {error}.", "Run `mmchat doctor` to check the database."),
-        )
-        return MemoryStoreError(
-            message.format(path=self.path, error=error, timeout_s=self._busy_timeout_s),
-            hint=hint.format(path=self.path),
-        )
+        return explained(error, self.path, self._busy_timeout_s)
 
 
-_BUSY = (
-    "{path} is in use by another program and did not become free within {timeout_s:g} s.",
-    "Try again in a moment; if it stays so, close the other program that has the file open.",
-)
-_DAMAGED = (
-    "{path} is damaged or is not a database ({error}).",
-    "The file was left as it is. Keep a copy of it, then move it away to start afresh: mv '{path}' '{path}.damaged'",
-)
-_FULL = ("{path} could not be written: the disk is full.", "Free some space and try again; what was stored is kept.")
-_UNREADABLE = (
-    "{path} cannot be opened or written ({error}).",
-    "Check the permissions of the file and its folder, or move mmchat's files with MMCHAT_HOME.",
-)
-_EXPLANATIONS: dict[int, tuple[str, str]] = {
-    sqlite3.SQLITE_BUSY: _BUSY,
-    sqlite3.SQLITE_LOCKED: _BUSY,
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
-    sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_IOERR: ("{path} could not be read or written: {error}.", "Check the disk; run `mmchat doctor`."),
-    sqlite3.SQLITE_READONLY: _UNREADABLE,
-    sqlite3.SQLITE_CANTOPEN: _UNREADABLE,
-    sqlite3.SQLITE_PERM: _UNREADABLE,
-}
+def wal_of(path: Path) -> Path:
+    """The log that SQLite keeps beside a file: what was committed and is not in the file yet."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether there is a file that can be read but not written."""
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0

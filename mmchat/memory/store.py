@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmchat.domain import Attachment, Heard, Rating, Recalled, Role, Seen, Session, Turn, TurnStatus, Usage, Window
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory import rows as convert
 from mmchat.memory.blobs import BlobFolder, NewAttachment
+from mmchat.memory.damage import refuse_emptied
 from mmchat.memory.database import DatabaseFile, Row
 from mmchat.memory.ids import new_id, now_text
 from mmchat.memory.statements import (
@@ -48,13 +50,14 @@ class MemoryStore:
         """Open, creating and migrating as needed.
 
         Raises:
-            MemoryStoreError: the file is damaged, newer than this program, locked or not writable;
-                it is left as it was.
+            MemoryStoreError: the file is damaged, emptied, newer than this program or locked; it is left as it was.
         """
+        refuse_emptied(database_path, blobs_dir)
         self.file = DatabaseFile(database_path)
         self.blobs = BlobFolder(blobs_dir)
         self._writers = Writers(database_path.with_name(f"{database_path.name}-writers"))
-        self._stop_orphans()
+        with suppress(MemoryStoreError):  # a full disk keeps nobody from reading; `turns` tells of them all the same
+            self._stop_orphans()
 
     # --- sessions -------------------------------------------------------------------------------
 
@@ -280,8 +283,12 @@ class MemoryStore:
         where = "t.session_id = ? AND NOT t.is_retired"
         found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", (session_id,))
         if any(row["status"] == "streaming" and not self._writers.is_alive(row["writer"]) for row in found):
-            self._stop_orphans()
+            with suppress(MemoryStoreError):
+                self._stop_orphans()
             found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", (session_id,))
+            for row in found:  # where nothing can be written (a read-only or a full disk)
+                if row["status"] == "streaming" and not self._writers.is_alive(row["writer"]):
+                    row.update(status="stopped", notice=_CUT_NOTICE)
         return self._turns_from_rows(found, where, (session_id,))
 
     def get_turn(self, turn_id: str) -> Turn:
@@ -319,7 +326,9 @@ class MemoryStore:
         """Problems found; empty when sound. Missing files of attachments count."""
         problems = self.file.check_integrity()
         if not problems:
-            for row in self.file.rows("SELECT file, size_bytes FROM blobs"):
+            # Of those in use: one without a turn is a deletion's leftover, which `sessions gc` removes.
+            used = "SELECT file, size_bytes FROM blobs WHERE sha256 IN (SELECT sha256 FROM attachments)"
+            for row in self.file.rows(used):
                 problems += self.blobs.problems(row["file"], row["size_bytes"])
         return problems
 
@@ -338,7 +347,7 @@ class MemoryStore:
     def _stop_orphans(self) -> None:
         streaming = "SELECT number, id, writer FROM turns WHERE status = 'streaming'"
         orphans = [row for row in self.file.rows(streaming) if not self._writers.is_alive(row["writer"])]
-        if not orphans:
+        if not orphans or self.file.is_read_only:
             return
         with self.file.write() as db:
             for row in orphans:

@@ -16,6 +16,7 @@ from threading import Lock
 from typing import IO
 
 from mmchat.memory.ids import new_id
+from mmchat.memory.store_errors import unusable_folder
 
 _LITTER_AGE_S = 60.0
 
@@ -49,17 +50,17 @@ class Writers:
         self._lock = Lock()
 
     def own_token(self) -> str:
-        """This store's token, taken at the first reply."""
+        """This store's token, taken at the first reply.
+
+        Raises:
+            MemoryStoreError: no lock file can be made.
+        """
         with self._lock:
             if self._file is None:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._sweep()
-                self._token = new_id()
-                path = self._path(self._token)
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-                self._file = os.fdopen(handle, "wb")
-                if not _try_lock(self._file):
-                    raise RuntimeError(f"a new lock file is already held: {path}")
+                try:
+                    self._take_token()
+                except OSError as error:
+                    raise unusable_folder(self._folder, error) from error
             return self._token
 
     def is_alive(self, token: str) -> bool:
@@ -78,20 +79,35 @@ class Writers:
                 self._file = None
                 self._path(self._token).unlink(missing_ok=True)
 
+    def leftovers(self) -> list[Path]:
+        """Lock files of processes that are gone."""
+        # Young files are spared: their owner may be between creating and locking them.
+        found = []
+        for path in self._folder.glob("*.lock"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _LITTER_AGE_S and not self._is_held(path):
+                    found.append(path)
+        return found
+
+    def _take_token(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self.leftovers():
+            path.unlink(missing_ok=True)
+        self._token = new_id()
+        path = self._path(self._token)
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        if not _try_lock(file):
+            file.close()
+            raise RuntimeError(f"a new lock file is already held: {path}")
+        self._file = file
+
     def _path(self, token: str) -> Path:
         return self._folder / f"{token}.lock"
 
     @staticmethod
     def _is_held(path: Path) -> bool:
         try:
-            with path.open("r+b") as file:
+            with path.open("r+b" if os.name == "nt" else "rb") as file:  # the latter also where nothing may be written
                 return not _try_lock(file)
         except FileNotFoundError:
             return False
-
-    def _sweep(self) -> None:
-        # Young files are spared: their owner may be between creating and locking them.
-        for path in self._folder.glob("*.lock"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _LITTER_AGE_S and not self._is_held(path):
-                    path.unlink()

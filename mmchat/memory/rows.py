@@ -79,7 +79,7 @@ def window_of_copy(text: str, copies: Mapping[str, str]) -> str:
 
 
 def session_from_row(row: Row) -> Session:
-    """Needs the columns of `sessions` and `turn_count`."""
+    """Needs the columns of `sessions`, `tags` and `turn_count`."""
     return Session(
         id=row["id"],
         title=row["title"],
@@ -88,6 +88,9 @@ def session_from_row(row: Row) -> Session:
         model=row["model"],
         persona=row["persona"],
         turn_count=row["turn_count"],
+        tags=tuple(sorted((row["tags"] or "").split("\n"))) if row["tags"] else (),
+        archived_at=row["archived_at"],
+        deleted_at=row["deleted_at"],
     )
 
 

@@ -59,9 +59,7 @@ def insert_session(db: Database, *, title: str, model: str = "", persona: str = 
     return session_id
 
 
-def insert_turn(
-    db: Database, session_id: str, fields: Mapping[str, str | None], *, created_at: str = ""
-) -> str:
+def insert_turn(db: Database, session_id: str, fields: Mapping[str, str | None], *, created_at: str = "") -> str:
     """Add a row at the end of a conversation and return its id.
 
     A row whose parent has left the view meanwhile leaves it too. Speaking in a conversation takes it out of the trash.

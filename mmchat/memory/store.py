@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mmchat.domain import Attachment, Heard, Rating, Recalled, Role, Seen, Session, Turn, TurnStatus, Usage, Window
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory import rows as convert
+from mmchat.memory import tree
 from mmchat.memory.blobs import BlobFolder, NewAttachment
 from mmchat.memory.damage import refuse_emptied
 from mmchat.memory.database import DatabaseFile, Row
-from mmchat.memory.ids import new_id, now_text
+from mmchat.memory.forks import fork
+from mmchat.memory.ids import now_text
+from mmchat.memory.shelves import HAS_TAG, ON_SHELF, TAGS, Shelf, as_tag
 from mmchat.memory.statements import (
-    blobs_of_session,
-    copy_turns,
     index_title,
     index_turn,
     insert_attachment,
@@ -25,12 +28,13 @@ from mmchat.memory.statements import (
     write_rating,
 )
 from mmchat.memory.text_search import storable
+from mmchat.memory.trash import delete_for_good
 from mmchat.memory.writers import Writers
 
 _CUT_NOTICE = "mmchat ended before this reply did."
 
-_SESSIONS = """
-SELECT s.*, (SELECT count(*) FROM turns t WHERE t.session_id = s.id AND NOT t.is_retired) AS turn_count
+_SESSIONS = f"""
+SELECT s.*, {TAGS} AS tags, (SELECT count(*) FROM turns t WHERE t.session_id = s.id AND NOT t.is_retired) AS turn_count
 FROM sessions s
 """
 _TURNS = "SELECT t.*, r.rating, r.note FROM turns t LEFT JOIN ratings r ON r.turn_id = t.id"
@@ -86,18 +90,25 @@ class MemoryStore:
         return convert.session_from_row(found[0])
 
     def latest_session(self) -> Session | None:
-        """The conversation last spoken in."""
-        found = self.file.rows(f"{_SESSIONS} ORDER BY s.updated_at DESC, s.number DESC LIMIT 1")
-        return convert.session_from_row(found[0]) if found else None
+        """The conversation last spoken in, of those that are listed."""
+        return next(iter(self.list_sessions(limit=1, shelf="listed")), None)
 
-    def list_sessions(self, *, limit: int = 200, query: str = "") -> tuple[Session, ...]:
-        """Newest first; with a query, those whose title or turns hold all its words."""
-        where: str = ""
-        parameters: tuple[str, ...] = ()
+    def list_sessions(
+        self, *, limit: int = 200, query: str = "", shelf: Shelf = "kept", tags: Sequence[str] = ()
+    ) -> tuple[Session, ...]:
+        """Newest first; with a query, those whose title or turns hold all its words; with tags, those that have all."""
+        conditions: list[str] = [ON_SHELF[shelf]]
+        parameters: list[object] = []
         if query.strip():
-            where, parameters = session_filter(storable(query))
+            condition, words = session_filter(storable(query))
+            conditions.append(condition)
+            parameters += words
+        for tag in tags:
+            conditions.append(HAS_TAG)
+            parameters.append(as_tag(tag))
         found = self.file.rows(
-            f"{_SESSIONS} {where} ORDER BY s.updated_at DESC, s.number DESC LIMIT ?", (*parameters, limit)
+            f"{_SESSIONS} WHERE {' AND '.join(conditions)} ORDER BY s.updated_at DESC, s.number DESC LIMIT ?",
+            (*parameters, limit),
         )
         return tuple(convert.session_from_row(row) for row in found)
 
@@ -121,48 +132,15 @@ class MemoryStore:
         Raises:
             UsageError: no such conversation, or the turn is not in it.
         """
-        source = self.get_session(session_id)
-        kept = self.turns(source.id)
-        if at_turn is not None:
-            ids = [turn.id for turn in kept]
-            if at_turn not in ids:
-                raise UsageError(
-                    f"Turn '{at_turn}' is not in conversation {source.id}.",
-                    hint=f"`mmchat sessions show {source.id} --json` lists its turns.",
-                )
-            kept = kept[: ids.index(at_turn) + 1]
-        fork_id, now = new_id(), now_text()
-        with self.file.write() as db:
-            db.execute(
-                "INSERT INTO sessions (id, title, model, persona, forked_from, created_at, updated_at)"
-                " SELECT ?, title, model, persona, id, ?, ? FROM sessions WHERE id = ?",
-                [fork_id, now, now, source.id],
-            )
-            index_title(db, fork_id)
-            copy_turns(db, kept, fork_id)
-        return self.get_session(fork_id)
+        return fork(self, session_id, at_turn)
 
     def delete_session(self, session_id: str) -> None:
-        """Delete a conversation with its turns, vectors and the files no other turn needs.
+        """Delete a conversation for good, with its turns, vectors and the files no other turn needs.
 
         Raises:
             UsageError: no such conversation.
         """
-        session = self.get_session(session_id)
-        with self.file.write() as db:
-            candidates = blobs_of_session(db, session.id)
-            db.execute("DELETE FROM sessions WHERE id = ?", [session.id])
-        # Files go after the commit, under the write lock again: a turn that another process is
-        # storing with the same bytes either has its row by now, or copies the file anew afterwards.
-        with self.file.write() as db:
-            for sha256, file in candidates:
-                removed = db.execute(
-                    "DELETE FROM blobs WHERE sha256 = ? AND NOT EXISTS"
-                    " (SELECT 1 FROM attachments WHERE attachments.sha256 = blobs.sha256)",
-                    [sha256],
-                )
-                if removed.rowcount:
-                    self.blobs.remove(file)
+        delete_for_good(self, self.get_session(session_id).id)
 
     # --- turns ----------------------------------------------------------------------------------
 
@@ -200,7 +178,10 @@ class MemoryStore:
         return self.get_turn(turn_id)
 
     def start_reply(self, session_id: str, *, parent_id: str, model: str, engine: str, text: str) -> Turn:
-        """The row of a reply that has begun; it is marked as this process's until it is finished."""
+        """The row of a reply that has begun; it is marked as this process's until it is finished.
+
+        An earlier reply to the same message leaves the view in the same transaction, and is kept as a variant.
+        """
         writer = self._writers.own_token()
         fields = {
             "role": "assistant",
@@ -212,6 +193,11 @@ class MemoryStore:
             "writer": writer,
         }
         with self.file.write() as db:
+            replaced = db.execute(
+                "SELECT id FROM turns WHERE parent_id = ? AND role = 'assistant' AND NOT is_retired", [parent_id]
+            )
+            for (reply_id,) in replaced.fetchall():
+                tree.retire(db, reply_id)
             turn_id = insert_turn(db, session_id, fields)
         return self.get_turn(turn_id)
 
@@ -268,9 +254,13 @@ class MemoryStore:
         return self.get_turn(turn_id)
 
     def retire_reply(self, turn_id: str) -> None:
-        """Take a reply out of the conversation (kept as a variant, not returned by `turns`)."""
+        """Take a reply out of the conversation with what hangs on it (kept as a variant, not returned by `turns`)."""
         with self.file.write() as db:
-            db.execute("UPDATE turns SET is_retired = 1 WHERE id = ?", [turn_id])
+            tree.retire(db, turn_id)
+
+    def is_writing(self, writer: str) -> bool:
+        """Whether the program that began a reply under this token still runs."""
+        return self._writers.is_alive(writer)
 
     def rate_reply(self, turn_id: str, rating: Rating | None) -> Turn:
         """Keep a rating in the place of the one before; None takes it back."""
@@ -289,7 +279,16 @@ class MemoryStore:
             for row in found:  # where nothing can be written (a read-only or a full disk)
                 if row["status"] == "streaming" and not self._writers.is_alive(row["writer"]):
                     row.update(status="stopped", notice=_CUT_NOTICE)
-        return self._turns_from_rows(found, where, (session_id,))
+        with self.file.read() as db:
+            places = tree.variant_places(db, session_id)
+        turns = self._turns_from_rows(found, where, (session_id,))
+        return tuple(_placed(turn, places) for turn in turns) if places else turns
+
+    def turns_with_ids(self, turn_ids: Sequence[str]) -> tuple[Turn, ...]:
+        """Turns of one conversation, oldest first, retired or not."""
+        where, parameters = "t.id IN (SELECT value FROM json_each(?))", (json.dumps(list(turn_ids)),)
+        found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", parameters)
+        return self._turns_from_rows(found, where, parameters)
 
     def get_turn(self, turn_id: str) -> Turn:
         """One turn, retired or not.
@@ -300,7 +299,9 @@ class MemoryStore:
         found = self.file.rows(f"{_TURNS} WHERE t.id = ?", (turn_id,))
         if not found:
             raise UsageError(f"No turn '{turn_id}'.", hint="It may have been deleted with its conversation.")
-        return self._turns_from_rows(found, "t.id = ?", (turn_id,))[0]
+        turn = self._turns_from_rows(found, "t.id = ?", (turn_id,))[0]
+        with self.file.read() as db:
+            return _placed(turn, tree.variant_places(db, turn.session_id))
 
     # --- what the senses said, never redone for the same bytes and model ----------------------------
 
@@ -400,3 +401,8 @@ class MemoryStore:
             (sha256, storable(model)),
         )
         return found[0]["value"] if found else None
+
+
+def _placed(turn: Turn, places: Mapping[str, tuple[int, int]]) -> Turn:
+    variant, variants = places.get(turn.id, (1, 1))
+    return replace(turn, variant=variant, variants=variants) if variants > 1 else turn

@@ -175,6 +175,19 @@ ALTER TABLE sessions ADD COLUMN source TEXT NOT NULL DEFAULT '';
 CREATE INDEX sessions_by_source ON sessions(source) WHERE source <> '';
 """
 
+_CODE_VECTORS = """
+CREATE TABLE vector_codes (
+    owner_kind TEXT NOT NULL,
+    model TEXT NOT NULL,
+    after INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    rows BLOB NOT NULL,
+    centre BLOB NOT NULL,
+    codes BLOB NOT NULL,
+    PRIMARY KEY (owner_kind, model, after)
+);
+"""
+
 
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
@@ -223,6 +236,16 @@ def m005_remember_sources(db: Database) -> None:
     What is imported twice is known by it.
     """
     db.executescript(_REMEMBER_SOURCES)
+
+
+@MIGRATIONS()
+def m006_code_vectors(db: Database) -> None:
+    """Vectors in short, so that a million of them are searched without reading them: see `memory.vector_codes`.
+
+    Derived from `embeddings` (`after` < number <= `last`) and made anew when lost: the table may be emptied at
+    any time, and should be when embeddings get other numbers.
+    """
+    db.executescript(_CODE_VECTORS)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -3,30 +3,31 @@
 The view is a run of turns up to the newest. It grows until it overflows; then whole exchanges are
 dropped from its old end in one go, down to `KEEP_SHARE` of the budget, so that for many turns the
 prompt only grows at its end and the model's key-value cache of it stays good.
+
+Before the run stands what is never dropped: the system text, a summary of older turns, and the pinned
+turns that the run has left behind. A pinned turn within the run stands at its own place, so that
+pinning it changes nothing until a block is dropped, which changes the prompt anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmchat.domain import Message, Window
+from mmchat.chat.account import count_parts
+from mmchat.chat.entries import NOTHING, CountTokens, Entry, Head, Pin, Standing, merge_same_role
+from mmchat.domain import Message, PartKind, Window
+
+__all__ = ["Entry", "Pin", "Prompt", "Standing", "assemble", "merge_same_role"]
 
 KEEP_SHARE = 0.6
+HEAD_SHARE = 0.5
+"""System text, summary and pinned turns may take this share of the budget together: beyond it nothing can be said."""
+NEWEST_SHARE = 0.25
+"""What stands before it gives way rather than leave a long newest message less than this share of the budget."""
 MIN_TOKENS_PER_MESSAGE = 4
 """No chat template spends less on a message; bounds the work on very long histories."""
 CUT_MARK = " […] "
-
-CountTokens = Callable[[Sequence[Message]], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A turn as the window handles it: its messages are in or out together."""
-
-    turn_id: str
-    is_user: bool
-    messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Prompt:
     """The newest message did not fit and lost its middle; the user must be told."""
     has_moved: bool = False
     """A block was dropped just now."""
+    left_out: tuple[PartKind, ...] = ()
+    """Of system, summary and pinned, those for which there was no room; the user must be told."""
 
 
 def assemble(
@@ -48,6 +51,7 @@ def assemble(
     count_tokens: CountTokens,
     budget: int,
     out_of_view: int = 0,
+    standing: Standing = NOTHING,
 ) -> Prompt:
     """Choose what the model sees.
 
@@ -57,106 +61,195 @@ def assemble(
             turn. A view only ever moves forward, so turns that it has left behind need not be rendered.
         count_tokens: the model's own count of a whole prompt.
         budget: the most tokens the prompt may take.
-        out_of_view: how many turns it has left behind; for the account.
+        out_of_view: how many turns it has left behind, pinned ones included; for the account.
+        standing: the summary, and the pinned turns among those left behind.
 
     Returns:
-        A prompt of at most `budget` tokens. A newest message that is longer by itself loses its middle,
-        and where not even that helps, the system text gives way to it.
+        A prompt of at most `budget` tokens. Pins that do not fit `HEAD_SHARE` of it are left out, the oldest being
+        kept first; so is a summary. A newest message that is longer than what is left by itself loses its
+        middle; where that would leave little of it, pins, summary and system text give way to it in turn.
     """
     if not entries:
         raise ValueError("a prompt needs at least the newest turn")
-    view = _View(system, entries, count_tokens)
-    start = max(0, len(entries) - max(1, budget // MIN_TOKENS_PER_MESSAGE))
-    began = start
-    if view.tokens(start) > budget:
-        start = view.first_fitting(start + 1, int(budget * KEEP_SHARE), budget)
-    messages = view.messages(start)
-    tokens = count_tokens(messages)
+    layout = _Layout(system, standing, entries, count_tokens, budget)
+    start = began = max(0, len(entries) - max(1, budget // MIN_TOKENS_PER_MESSAGE))
+    if layout.tokens(start) > budget:
+        start = layout.first_fitting(start + 1, layout.wanted_tokens())
+    newest = entries[-1].messages
     was_cut = False
-    if tokens > budget:
-        messages, was_cut = _cut_newest(view.messages(start), count_tokens, budget)
-        tokens = count_tokens(messages)
+    if layout.tokens(start) > budget:
+        newest, was_cut = layout.cut_newest()
+    messages = layout.messages(start, newest)
+    parts = count_parts(
+        layout.head(start), entries[start:-1], entries[-1], newest if was_cut else None, count_tokens=count_tokens
+    )
+    pins = layout.pins(start)
     return Prompt(
         messages=messages,
         window=Window(
-            turns_in=len(entries) - start,
-            turns_out=out_of_view + start,
-            tokens=tokens,
+            turns_in=len(entries) - start + len(pins),
+            turns_out=out_of_view + start - len(pins),
+            tokens=count_tokens(messages),
             budget=budget,
             first_turn_id=entries[start].turn_id,
+            parts=parts,
+            pins=tuple(pin.turn_id for pin in pins),
+            pins_out=layout.pins_out(start),
         ),
         was_cut=was_cut,
         has_moved=start > began,
+        left_out=layout.left_out(start),
     )
 
 
-class _View:
+class _Layout:
     """Prompts that begin at one turn or another of the same conversation."""
 
-    def __init__(self, system: str, entries: Sequence[Entry], count_tokens: CountTokens) -> None:
-        self._system = (Message("system", system),) if system else ()
+    def __init__(
+        self, system: str, standing: Standing, entries: Sequence[Entry], count_tokens: CountTokens, budget: int
+    ) -> None:
+        self._system = system
+        self._summary = standing.summary
         self._entries = entries
         self._count = count_tokens
+        self._budget = budget
+        self._older_pins = standing.pins
+        self._has_system = bool(system)
+        in_run = [entry.pin for entry in entries[:-1] if entry.pin is not None]
+        self._places = {entry.turn_id: index for index, entry in enumerate(entries)}
+        self._fitting = self._fit((*standing.pins, *in_run))
 
-    def messages(self, start: int) -> tuple[Message, ...]:
-        said = [message for entry in self._entries[start:] for message in entry.messages]
-        return (*self._system, *merge_same_role(said))
+    def _fit(self, pins: tuple[Pin, ...]) -> frozenset[str]:
+        """Drop the summary, and of the pins those that are too much, wherever the run may begin."""
+        limit = int(self._budget * HEAD_SHARE)
+        if self._summary and self._head_tokens(()) > limit:
+            self._summary = ""
+            self._is_summary_out = True
+        else:
+            self._is_summary_out = False
+        if not pins or self._head_tokens(pins) <= limit:
+            return frozenset(pin.turn_id for pin in pins)
+        kept: list[Pin] = []
+        for pin in pins:
+            if self._head_tokens((*kept, pin)) <= limit:
+                kept.append(pin)
+        return frozenset(pin.turn_id for pin in kept)
+
+    def _head_tokens(self, pins: tuple[Pin, ...]) -> int:
+        head = Head(self._system if self._has_system else "", self._summary, pins)
+        return self._count(merge_same_role((*head.messages(), Message("user", ""))))
+
+    # --- what a prompt that begins at an entry holds ------------------------------------------------
+
+    def _left_behind(self, start: int) -> tuple[Pin, ...]:
+        return (*self._older_pins, *(entry.pin for entry in self._entries[:start] if entry.pin is not None))
+
+    def pins(self, start: int) -> tuple[Pin, ...]:
+        """The pins before the run."""
+        return tuple(pin for pin in self._left_behind(start) if pin.turn_id in self._fitting)
+
+    def pins_out(self, start: int) -> int:
+        """How many had no room."""
+        return len(self._left_behind(start)) - len(self.pins(start))
+
+    def left_out(self, start: int) -> tuple[PartKind, ...]:
+        """What had no room."""
+        kinds: list[PartKind] = []
+        if self._system and not self._has_system:
+            kinds.append("system")
+        if self._is_summary_out:
+            kinds.append("summary")
+        if self.pins_out(start):
+            kinds.append("pinned")
+        return tuple(kinds)
+
+    def head(self, start: int) -> Head:
+        """What stands before the run."""
+        return Head(self._system if self._has_system else "", self._summary, self.pins(start))
+
+    def messages(self, start: int, newest: tuple[Message, ...] | None = None) -> tuple[Message, ...]:
+        """The whole prompt."""
+        said = [message for entry in self._entries[start:-1] for message in entry.messages]
+        last = self._entries[-1].messages if newest is None else newest
+        return merge_same_role((*self.head(start).messages(), *said, *last))
 
     def tokens(self, start: int) -> int:
+        """Of the whole prompt."""
         return self._count(self.messages(start))
 
-    def first_fitting(self, low: int, wanted: int, budget: int) -> int:
-        """The earliest start of an exchange whose prompt takes at most `wanted` tokens, else `budget`, else the last.
+    def wanted_tokens(self) -> int:
+        """How far a view that overflows shrinks: to a share of what summary and pins leave."""
+        bare = self._count(merge_same_role((*Head(self._system, "", ()).messages(), Message("user", ""))))
+        pins = tuple(pin for pin in self._left_behind(len(self._entries) - 1) if pin.turn_id in self._fitting)
+        taken = max(0, self._head_tokens(pins) - bare) if pins or self._summary else 0
+        return taken + int((self._budget - taken) * KEEP_SHARE)
+
+    def first_fitting(self, low: int, wanted: int) -> int:
+        """The earliest start of an exchange whose prompt takes at most `wanted` tokens, else the budget, else the last.
 
         An exchange begins with a user turn, so a view never opens with a reply to something unseen.
         """
         starts = [index for index in range(low, len(self._entries)) if self._entries[index].is_user]
         last = len(self._entries) - 1
-        for limit in (wanted, budget):
+        for limit in (wanted, self._budget):
             first, end = 0, len(starts)
-            while first < end:  # bisect: a later start never takes more tokens
+            while first < end:  # bisect: a later start hardly ever takes more tokens
                 middle = (first + end) // 2
                 if self.tokens(starts[middle]) <= limit:
                     end = middle
                 else:
                     first = middle + 1
+            # "Hardly": a pin is told in a sentence of its own once it is left behind.
+            while first < len(starts) and self.tokens(starts[first]) > limit:
+                first += 1
             if first < len(starts):
                 return starts[first]
         return last
 
+    # --- a newest message that is too long ----------------------------------------------------------
 
-def merge_same_role(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Join neighbours of one role (a failed reply leaves two user turns): many templates insist on alternation."""
-    merged: list[Message] = []
-    for message in messages:
-        if merged and merged[-1].role == message.role:
-            last = merged.pop()
-            message = Message(message.role, f"{last.text}\n\n{message.text}", (*last.image_paths, *message.image_paths))
-        merged.append(message)
-    return tuple(merged)
+    def cut_newest(self) -> tuple[tuple[Message, ...], bool]:
+        """Take the middle out of the newest message until the prompt fits; its beginning and end say most.
 
+        The prompt begins with it. What stands before gives way, in turn, where little of it would be left.
+        """
+        last = len(self._entries) - 1
+        enough = int(self._budget * NEWEST_SHARE)
+        for give_way in (self._drop_pins, self._drop_summary, self._drop_system, None):
+            if self.tokens(last) <= self._budget:
+                return self._entries[-1].messages, False
+            newest, own_tokens = self._longest_cut(last)
+            if give_way is None or own_tokens >= enough:
+                return newest, True
+            give_way()
+        raise AssertionError("the last way always returns")
 
-def _cut_newest(
-    messages: tuple[Message, ...], count_tokens: CountTokens, budget: int
-) -> tuple[tuple[Message, ...], bool]:
-    """Take the middle out of the last message until the prompt fits; its beginning and end say most."""
-    head, newest = messages[:-1], messages[-1]
+    def _longest_cut(self, last: int) -> tuple[tuple[Message, ...], int]:
+        """The newest turn cut to what fits, and about what is left of it, in tokens."""
+        whole = self._entries[-1].messages
+        *before, message = whole
 
-    def with_chars(kept: int) -> tuple[Message, ...]:
-        front = newest.text[: kept - kept // 2]
-        back = newest.text[len(newest.text) - kept // 2 :]
-        return (*head, Message(newest.role, front + CUT_MARK + back, newest.image_paths))
+        def with_chars(kept: int) -> tuple[Message, ...]:
+            front = message.text[: kept - kept // 2]
+            back = message.text[len(message.text) - kept // 2 :]
+            return (*before, Message(message.role, front + CUT_MARK + back, message.image_paths))
 
-    if count_tokens(messages) <= budget:
-        return messages, False
-    low, high = 0, len(newest.text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if count_tokens(with_chars(middle)) <= budget:
-            low = middle
-        else:
-            high = middle - 1
-    if low == 0 and head:
-        # Not even the system text leaves room: the user's words matter more.
-        return _cut_newest((newest,), count_tokens, budget)
-    return with_chars(low), True
+        low, high = 0, len(message.text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._count(self.messages(last, with_chars(middle))) <= self._budget:
+                low = middle
+            else:
+                high = middle - 1
+        empty = self._count(self.messages(last, (Message("user", ""),)))
+        return with_chars(low), self._count(self.messages(last, with_chars(low))) - empty if low else 0
+
+    def _drop_pins(self) -> None:
+        self._fitting = frozenset()
+
+    def _drop_summary(self) -> None:
+        self._is_summary_out = self._is_summary_out or bool(self._summary)
+        self._summary = ""
+
+    def _drop_system(self) -> None:
+        self._has_system = False

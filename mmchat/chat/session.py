@@ -13,11 +13,12 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from mmchat.chat.prompt import Entry, Prompt, assemble
+from mmchat.chat.branches import Branches, to_answer_anew
+from mmchat.chat.notices import prompt_notices
 from mmchat.chat.reply import REPEATED, stream_reply
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.title import make_title
-from mmchat.chat.wording import turn_messages
+from mmchat.chat.window import SessionWindow, reply_options, view_start
 from mmchat.chat.worth import is_small_talk, worth_telling
 from mmchat.domain import (
     AttachmentRead,
@@ -29,17 +30,16 @@ from mmchat.domain import (
     Recalled,
     ReplyEnded,
     ReplyEvent,
-    ReplyStarted,
     Session,
     Turn,
     UserTurnStored,
+    Window,
     WorkStarted,
 )
 from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
-    from mmchat.engines.base import LanguageModel
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
 
@@ -49,8 +49,6 @@ MAX_RECALLED = 3
 """Few and short: a small model drowns in notes."""
 RECALL_DEPTH = 3 * MAX_RECALLED
 """How many are looked at to find so many that tell something."""
-REPLY_SHARE = 0.5
-"""At most this share of a context is kept free for the reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +89,10 @@ class ChatSession:
         self._session = session
         self._senses = Senses(store, recall, engines, settings.language)
         self._regenerations = 0
+        self.branches = Branches(store, lambda: self._session)
+        """Other variants, exchanges taken back, copies."""
+        self.window = SessionWindow(store, engines, settings, lambda: self._session)
+        """Pins, the summary, and what the model sees."""
 
     @property
     def info(self) -> Session | None:
@@ -112,10 +114,11 @@ class ChatSession:
         self._session = self._store.rename_session(self._session.id, title)
         return self._session
 
-    def reply(self, user_input: UserInput, cancel: Event) -> Iterator[ReplyEvent]:
+    def reply(self, user_input: UserInput, cancel: Event, instead_of: str = "") -> Iterator[ReplyEvent]:
         """Store what the user sent, read it, recall, and stream the reply.
 
-        Yields events in the order of `domain.ReplyEvent`; setting `cancel` stops within a token and
+        With the id of an earlier message, this one takes its place; the earlier one is kept with what followed it,
+        as a variant. Yields events in the order of `domain.ReplyEvent`; setting `cancel` stops within a token and
         keeps the text. On an error everything stored stays stored, the reply row is marked `failed`
         with its text, and the error is raised.
 
@@ -126,10 +129,14 @@ class ChatSession:
         """
         if not user_input.text.strip() and not user_input.files:
             raise UsageError("There is nothing to send.", hint="Type a message or attach a file.")
-        new_attachments = [examine(path) for path in user_input.files]
-        if self._session is None:
-            self._session = self._store.create_session()
-        turn = self._store.add_user_turn(self._session.id, user_input.text.strip(), new_attachments)
+        text = user_input.text.strip()
+        if instead_of:
+            turn = self.branches.add_edited(instead_of, text, user_input.files)
+        else:
+            new_attachments = [examine(path) for path in user_input.files]
+            if self._session is None:
+                self._session = self._store.create_session()
+            turn = self._store.add_user_turn(self._session.id, text, new_attachments)
         yield UserTurnStored(turn)
         yield from self._answer(turn, cancel)
 
@@ -137,14 +144,11 @@ class ChatSession:
         """Draw the last reply anew; the old one stays stored as a variant, out of the conversation.
 
         Raises:
-            UsageError: no message to regenerate.
+            UsageError: no message to regenerate, or another program is answering it.
         """
-        turns = self.turns()
-        asked = next((index for index in reversed(range(len(turns))) if turns[index].role == "user"), None)
-        if asked is None:
-            raise UsageError("There is no message to regenerate.", hint="Send one first.")
+        question = to_answer_anew(self.turns())
         self._regenerations += 1
-        yield from self._answer(turns[asked], cancel, replaced=[turn.id for turn in turns[asked + 1 :]])
+        yield from self._answer(question, cancel)
 
     # --- rating ---------------------------------------------------------------------------------
 
@@ -209,7 +213,7 @@ class ChatSession:
 
     # --- the steps of a turn --------------------------------------------------------------------
 
-    def _answer(self, question: Turn, cancel: Event, replaced: Sequence[str] = ()) -> Iterator[ReplyEvent]:
+    def _answer(self, question: Turn, cancel: Event) -> Iterator[ReplyEvent]:
         question = yield from self._read_attachments(question, cancel)
         self._title_from(question)
         yield WorkStarted("waiting for the model")
@@ -217,22 +221,18 @@ class ChatSession:
         if cancel.is_set():
             yield Notice("Stopped before the reply began. Your message is kept.")
             return
-        history = tuple(turn for turn in self.turns() if turn.id not in (question.id, *replaced))
+        history = self.branches.before(question)
         recalled = yield from self._recalled(question, history)
         options = self._options()
-        prompt = self._assemble(model, options, history, question, recalled)
+        recalled = self.window.fitting_notes(model, options, question, recalled)
+        prompt = self.window.prompt(model, options, history, question, recalled)
         yield PromptReady(prompt.window, recalled, prompt.messages)
-        for notice in _prompt_notices(prompt):
+        for notice in prompt_notices(prompt, _last_window(history)):
             yield Notice(notice)
         # What the window leaves of the context is the most that the reply can have.
-        room = max(1, model.context_tokens - prompt.window.tokens)
-        options = replace(options, max_new_tokens=min(options.max_new_tokens, room))
+        options = replace(options, max_new_tokens=prompt.window.room)
         reply: Turn | None = None
         for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
-            if isinstance(event, ReplyStarted):
-                # Only now: a model that fails before its first word must not cost the reply that was there.
-                for turn_id in replaced:
-                    self._store.retire_reply(turn_id)
             reply = event.turn if isinstance(event, ReplyEnded) else reply
             yield event
         self._index(question.id, *([reply.id] if reply is not None and reply.text else []))
@@ -257,8 +257,8 @@ class ChatSession:
         if not self._settings.should_recall or not query or is_small_talk(query):
             return ()
         yield WorkStarted("remembering")
-        start = view_start(history)
-        in_view = [turn.id for turn in history[start:]]
+        start = view_start(history, self.window.summary())
+        in_view = [*(turn.id for turn in history[start:]), *self.window.pinned()]
         told = [note.turn for turn in history[start:] for note in turn.recalled]
         hidden = [*in_view, *told, question.id]
         try:
@@ -282,41 +282,10 @@ class ChatSession:
             log.warning("turns not embedded", exc_info=True)
 
     def _options(self) -> GenerateOptions:
-        options = replace(self._engines.habits().options, **self._settings.options)  # type: ignore[arg-type]
+        options = reply_options(self._engines, self._settings)
         # A fixed seed would draw the same reply again, and the user asked for another.
         seed = None if options.seed is None else options.seed + self._regenerations
         return replace(options, seed=seed)
-
-    def _assemble(
-        self,
-        model: LanguageModel,
-        options: GenerateOptions,
-        history: Sequence[Turn],
-        question: Turn,
-        recalled: Sequence[Recalled],
-    ) -> Prompt:
-        # A note stays where it was told for as long as its turn is in view: the prompt then only grows at its end.
-        notes = {turn.parent_id: turn.recalled for turn in history if turn.role == "assistant"}
-        notes[question.id] = tuple(recalled)
-        style = self._engines.habits().note_style
-        start = view_start(history)
-        entries = [
-            Entry(
-                turn.id,
-                turn.role == "user",
-                turn_messages(turn, notes.get(turn.id, ()), style=style, has_pixels=model.accepts_images),
-            )
-            for turn in (*history[start:], question)
-        ]
-        reserved = min(options.max_new_tokens, int(model.context_tokens * REPLY_SHARE))
-        budget = model.context_tokens - reserved
-        return assemble(
-            self._settings.system,
-            entries,
-            count_tokens=model.count_tokens,
-            budget=min(budget, self._settings.window_tokens) if self._settings.window_tokens else budget,
-            out_of_view=start,
-        )
 
 
 def searchable_text(turn: Turn) -> str:
@@ -330,22 +299,5 @@ def searchable_text(turn: Turn) -> str:
     return " ".join(part for part in parts if part)
 
 
-def view_start(history: Sequence[Turn]) -> int:
-    """Where the model's view began at the last reply; the whole conversation where nothing was said of it."""
-    for turn in reversed(history):
-        if turn.role == "assistant" and turn.window is not None and turn.window.first_turn_id:
-            ids = [each.id for each in history]
-            return ids.index(turn.window.first_turn_id) if turn.window.first_turn_id in ids else 0
-    return 0
-
-
-def _prompt_notices(prompt: Prompt) -> list[str]:
-    notices = []
-    if prompt.has_moved:
-        notices.append(
-            f"This conversation is longer than the model can read: its first {prompt.window.turns_out} messages "
-            "are out of view now. They stay stored, and recall can find them."
-        )
-    if prompt.was_cut:
-        notices.append("Your message is longer than the model can read: its middle was left out for the model.")
-    return notices
+def _last_window(history: Sequence[Turn]) -> Window | None:
+    return next((turn.window for turn in reversed(history) if turn.role == "assistant"), None)

@@ -38,6 +38,9 @@ class LanguageModel(Protocol):
     device: str
     context_tokens: int
     accepts_images: bool
+    reply_tokens: int
+    """The most tokens of a reply that has room of its own beside the prompt (encoder–decoders); 0 where both share
+    the context."""
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the whole prompt, with the model's own template and the opening of the reply."""

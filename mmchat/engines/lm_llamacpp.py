@@ -56,6 +56,7 @@ class LlamaCppModel:
 
     engine = "llamacpp"
     accepts_images = False
+    reply_tokens = 0
 
     def __init__(
         self, name: str, server: Any, control: ControlChannel, slots: Slots, device: str, template: object

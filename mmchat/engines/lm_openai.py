@@ -54,6 +54,7 @@ class OpenAIModel:
         self.preferred_batch = 4 * parallel
         self.context_tokens = context_tokens
         self.accepts_images = accepts_images
+        self.reply_tokens = 0
         self._server = server
         self._is_strict = is_strict
         self._parallel = parallel

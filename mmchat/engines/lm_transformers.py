@@ -109,6 +109,7 @@ class TransformersModel:
         self.name = name
         self.device = device
         self.context_tokens = limits.context_tokens
+        self.reply_tokens = limits.max_reply_tokens or 0
         self.preferred_batch = limits.preferred_batch
         self.is_batch_exact = limits.is_exact
         self._limits = limits

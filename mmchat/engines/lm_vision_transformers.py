@@ -56,6 +56,7 @@ class VisionLanguageModel:
 
     engine = "transformers"
     accepts_images = True
+    reply_tokens = 0
     preferred_batch = 1
     """Families pad pictures each in their own way; one at a time is right for all."""
 

@@ -52,6 +52,7 @@ class ScriptedLanguageModel:
         replies: what to say, call by call.
         error: raised instead of going on, after `error_after` tokens.
         delay_s: pause before each token; a cancel ends it.
+        reply_tokens: the most of a reply, for one that reads its prompt apart as an encoder–decoder does.
     """
 
     engine = "scripted"
@@ -66,6 +67,7 @@ class ScriptedLanguageModel:
         name: str = "scripted",
         context_tokens: int = 4096,
         accepts_images: bool = False,
+        reply_tokens: int = 0,
         error: MmchatError | None = None,
         error_after: int = 0,
         delay_s: float = 0.0,
@@ -73,6 +75,7 @@ class ScriptedLanguageModel:
         self.name = name
         self.context_tokens = context_tokens
         self.accepts_images = accepts_images
+        self.reply_tokens = reply_tokens
         self.calls: list[tuple[Message, ...]] = []
         """The prompts of all `stream` calls, for tests to look at."""
         self.is_closed = False
@@ -98,7 +101,7 @@ class ScriptedLanguageModel:
     ) -> Iterator[TextDelta | GenerationDone]:
         started = time.perf_counter()
         prompt = _prompt_tokens(messages)
-        if len(prompt) >= self.context_tokens:
+        if len(prompt) >= self.context_tokens + bool(self.reply_tokens):
             raise UsageError(
                 f"The prompt has {len(prompt)} tokens; {self.name} can read {self.context_tokens - 1}.",
                 hint="Start a new conversation or send less.",
@@ -111,7 +114,7 @@ class ScriptedLanguageModel:
         said = 0
         first_at = last_at = started
         for token in tokens:
-            if said >= min(options.max_new_tokens, self.context_tokens - len(prompt)):
+            if said >= min(options.max_new_tokens, self.reply_tokens or self.context_tokens - len(prompt)):
                 reason = "length"
                 break
             if cancel.is_set() or (self._delay_s and cancel.wait(self._delay_s)):

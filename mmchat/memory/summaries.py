@@ -22,19 +22,21 @@ from mmchat.moments import utc_text
 if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
 
-_ACTIVE = "SELECT * FROM summaries WHERE session_id = ? AND is_active ORDER BY number DESC LIMIT 1"
-_TO_MARK = "(SELECT coalesce(max(number), 0) FROM summaries WHERE session_id = ? AND is_active)"
-_STANDING = (
-    "EXISTS (SELECT 1 FROM turns t WHERE t.id = last_turn_id AND t.session_id = summaries.session_id"
-    " AND NOT t.is_retired)"
-)
-"""A summary whose last turn was taken out of the conversation stands for nothing that is there."""
+_TO_MARK = "(SELECT coalesce(max(number), 0) FROM summaries WHERE session_id = :session AND is_active)"
+_BELOW = f"SELECT * FROM summaries WHERE session_id = :session AND number <= {_TO_MARK}"
+_IN_FORCE = f"""
+{_BELOW} AND EXISTS
+    (SELECT 1 FROM turns t WHERE t.id = last_turn_id AND t.session_id = :session AND NOT t.is_retired)
+ORDER BY number DESC LIMIT 1
+"""
+"""Of the summaries up to the mark, the newest whose last turn is in view: a branch may have left it."""
 
 
 def active_summary(store: MemoryStore, session_id: str) -> Summary | None:
     """The summary in force."""
-    found = store.file.rows(_ACTIVE.replace("AND is_active", f"AND is_active AND {_STANDING}"), (session_id,))
-    return _from_row(found[0]) if found else None
+    with store.file.read() as db:
+        found = _in_force(db, session_id)
+    return None if found is None else _from_row(found)
 
 
 def add_summary(
@@ -43,7 +45,9 @@ def add_summary(
     """Put a summary in force, in the place of the one before."""
     summary_id, now = new_id(), now_text()
     with store.file.write() as db:
-        db.execute(f"DELETE FROM summaries WHERE session_id = ? AND number > {_TO_MARK}", [session_id, session_id])
+        db.execute(
+            f"DELETE FROM summaries WHERE session_id = :session AND number > {_TO_MARK}", {"session": session_id}
+        )
         db.execute("UPDATE summaries SET is_active = 0 WHERE session_id = ?", [session_id])
         db.execute(
             "INSERT INTO summaries (id, session_id, last_turn_id, text, model, is_active, created_at, updated_at)"
@@ -86,7 +90,7 @@ def undo_summary(store: MemoryStore, session_id: str) -> Summary | None:
         UsageError: none is in force.
     """
     with store.file.write() as db:
-        active = next(iter(db.query(_ACTIVE, [session_id])), None)
+        active = _in_force(db, session_id)
         if active is None:
             raise UsageError("No summary is in force, so there is nothing to undo.")
         _move_mark(db, session_id, "number < ? ORDER BY number DESC", active["number"])
@@ -100,7 +104,7 @@ def redo_summary(store: MemoryStore, session_id: str) -> Summary:
         UsageError: nothing was undone.
     """
     with store.file.write() as db:
-        active = next(iter(db.query(_ACTIVE, [session_id])), None)
+        active = _in_force(db, session_id)
         mark = active["number"] if active else 0
         if not _move_mark(db, session_id, "number > ? ORDER BY number", mark):
             raise UsageError("No summary was undone, so there is none to bring back.")
@@ -116,8 +120,8 @@ def copy_summaries(db: Database, source_id: str, fork_id: str, copies: Mapping[s
     Returns:
         Its id, with that of its copy.
     """
-    below = f"SELECT * FROM summaries WHERE session_id = ? AND number <= {_TO_MARK} ORDER BY number DESC"
-    active = next((row for row in db.query(below, [source_id, source_id]) if row["last_turn_id"] in copies), None)
+    below = db.query(f"{_BELOW} ORDER BY number DESC", {"session": source_id})
+    active = next((row for row in below if row["last_turn_id"] in copies), None)
     if active is None:
         return {}
     copy_id = new_id()
@@ -135,6 +139,10 @@ def copy_summaries(db: Database, source_id: str, fork_id: str, copies: Mapping[s
         ],
     )
     return {active["id"]: copy_id}
+
+
+def _in_force(db: Database, session_id: str) -> Row | None:
+    return next(iter(db.query(_IN_FORCE, {"session": session_id})), None)
 
 
 def _move_mark(db: Database, session_id: str, where: str, number: int) -> bool:

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from mmchat.chat.reply import REPEATED
-from mmchat.chat.session import SessionSettings, UserInput, view_start
+from mmchat.chat.session import SessionSettings, UserInput
+from mmchat.chat.window import view_start
 from mmchat.domain import (
     AttachmentRead,
     Notice,

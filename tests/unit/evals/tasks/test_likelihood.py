@@ -81,6 +81,7 @@ class WithoutLikelihoods:
     device = "cpu"
     context_tokens = 4096
     accepts_images = False
+    reply_tokens = 0
     preferred_batch = 8
     is_batch_exact = False
 

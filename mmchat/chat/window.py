@@ -1,0 +1,311 @@
+"""What the model sees of one conversation: pins, the summary of old turns, the run of turns in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mmchat.chat.entries import Entry, Layer, Pin, Standing
+from mmchat.chat.prompt import HEAD_SHARE, Prompt, assemble
+from mmchat.chat.wording import style_for, turn_messages
+from mmchat.domain import (
+    SENTENCES,
+    GenerateOptions,
+    Message,
+    PartKind,
+    PromptReady,
+    Recalled,
+    Session,
+    Summary,
+    Turn,
+    Window,
+)
+from mmchat.errors import UsageError
+from mmchat.memory import pins as pin_rows
+from mmchat.memory import summaries as summary_rows
+from mmchat.script import is_mostly_chinese
+
+if TYPE_CHECKING:
+    from mmchat.chat.ports import Engines
+    from mmchat.chat.session import SessionSettings
+    from mmchat.engines.base import LanguageModel
+    from mmchat.memory.store import MemoryStore
+
+REPLY_SHARE = 0.5
+"""At most this share of a context is kept free for the reply."""
+NOTE_SHARE = 0.25
+"""At most this share of the budget goes to what is recalled for one message: a short context has room for little."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where the model's view begins, known without asking the model."""
+
+    first_turn_id: str | None
+    turns_out: int
+    """Turns before it that are not pinned."""
+
+
+class SessionWindow:
+    """The window of one conversation."""
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        engines: Engines,
+        settings: SessionSettings,
+        get_session: Callable[[], Session | None],
+    ) -> None:
+        """`get_session`: the conversation, None until its first turn is stored."""
+        self._store = store
+        self._engines = engines
+        self._settings = settings
+        self._get_session = get_session
+
+    # --- pins -----------------------------------------------------------------------------------
+
+    def pinned(self) -> tuple[str, ...]:
+        """Ids of the pinned turns, oldest turn first."""
+        session = self._get_session()
+        return pin_rows.pinned_ids(self._store, session.id) if session else ()
+
+    def pin(self, turn: Turn) -> None:
+        """Keep a turn in view for good. May wait for the model to count, if it is loaded.
+
+        Raises:
+            UsageError: it says nothing, or together with those pinned before it takes too much of the window.
+        """
+        if turn.status == "streaming":
+            raise UsageError("The reply is still being written.", hint="Pin it when it has ended.")
+        if not turn.text.strip() and not turn.attachments:
+            raise UsageError("This turn has no words, so there is nothing to pin.")
+        if model := self._loaded_model():
+            self._refuse_too_much(model, turn)
+        pin_rows.pin_turn(self._store, turn.id)
+
+    def unpin(self, turn_id: str) -> bool:
+        """Let a turn drop out of view again; False where it was not pinned."""
+        return pin_rows.unpin_turn(self._store, turn_id)
+
+    def _refuse_too_much(self, model: LanguageModel, turn: Turn) -> None:
+        pinned = {*self.pinned(), turn.id}
+        turns = [each for each in self._store.turns(turn.session_id) if each.id in pinned]
+        own = model.count_tokens([message for pin in self._pins(model, turns) for message in pin.alone])
+        limit = int(self.budget(model, reply_options(self._engines, self._settings)) * HEAD_SHARE)
+        if own > limit:
+            raise UsageError(
+                f"Pinned turns would take {own:,} tokens, and {limit:,} are the most: the rest is for the talk itself.",
+                hint="Unpin another turn, or choose a model that reads more.",
+            )
+
+    # --- the summary ----------------------------------------------------------------------------
+
+    def summary(self) -> Summary | None:
+        """The summary in force."""
+        session = self._get_session()
+        return summary_rows.active_summary(self._store, session.id) if session else None
+
+    # --- what the model sees --------------------------------------------------------------------
+
+    def view(self, turns: Sequence[Turn]) -> View:
+        """Where the view begins, for the mark in the transcript; `turns`: all of the conversation."""
+        start = view_start(turns, self.summary())
+        pinned = set(self.pinned())
+        out = sum(turn.id not in pinned for turn in turns[:start])
+        return View(turns[start].id if start < len(turns) else None, out)
+
+    def last_account(self, turns: Sequence[Turn]) -> Window | None:
+        """What was stored with the last reply, where that is still what the model sees; else None."""
+        reply = next((turn for turn in reversed(turns) if turn.role == "assistant" and turn.window), None)
+        if reply is None or reply.window is None:
+            return None
+        summary = self.summary()
+        known = reply.window
+        return known if known.summary_id == (summary.id if summary else "") else None
+
+    def preview(self) -> PromptReady:
+        """What the model would see now, before a next message. Slow: waits for the model to be loaded.
+
+        Raises:
+            MmchatError: the model cannot be loaded.
+        """
+        session = self._get_session()
+        model = self._engines.language_model()
+        turns = self._store.turns(session.id) if session else ()
+        nothing = Turn("", session.id if session else "", None, "user", "", "complete", "")
+        prompt = self.prompt(model, reply_options(self._engines, self._settings), turns, nothing, ())
+        messages = prompt.messages
+        if messages and not messages[-1].text and not messages[-1].image_paths:
+            messages = messages[:-1]
+        # The message that is still to come is no turn yet.
+        window = replace(prompt.window, turns_in=prompt.window.turns_in - 1)
+        window = replace(window, first_turn_id=window.first_turn_id or None)
+        return PromptReady(window, (), messages)
+
+    def budget(self, model: LanguageModel, options: GenerateOptions) -> int:
+        """The most tokens a prompt may take."""
+        if model.reply_tokens:
+            budget = model.context_tokens
+        else:
+            budget = model.context_tokens - min(options.max_new_tokens, int(model.context_tokens * REPLY_SHARE))
+        return min(budget, self._settings.window_tokens) if self._settings.window_tokens else budget
+
+    def fitting_notes(
+        self, model: LanguageModel, options: GenerateOptions, question: Turn, notes: Sequence[Recalled]
+    ) -> tuple[Recalled, ...]:
+        """As many of the notes, best first, as a short context has room for beside a message."""
+        limit = int(self.budget(model, options) * NOTE_SHARE)
+        bare = model.count_tokens(self._told(model, question))
+        kept = tuple(notes)
+        while kept and model.count_tokens(self._told(model, question, kept)) - bare > limit:
+            kept = kept[:-1]
+        return kept
+
+    def prompt(
+        self,
+        model: LanguageModel,
+        options: GenerateOptions,
+        history: Sequence[Turn],
+        question: Turn,
+        recalled: Sequence[Recalled],
+    ) -> Prompt:
+        """What the model is shown to answer a message.
+
+        Args:
+            model: the model that is asked.
+            options: how its reply is drawn.
+            history: all turns of the conversation before the message.
+            question: the message.
+            recalled: what is told beside it.
+        """
+        summary = self.summary()
+        pinned = set(self.pinned())
+        budget = self.budget(model, options)
+        start = view_start(history, summary, model=model.name, budget=budget)
+        # A note stays where it was told for as long as its turn is in view: the prompt then only grows at its end.
+        notes = {turn.parent_id: turn.recalled for turn in history if turn.role == "assistant"}
+        notes[question.id] = tuple(recalled)
+        entries = [
+            self._entry(model, turn, notes.get(turn.id, ()), is_pinned=turn.id in pinned)
+            for turn in (*history[start:], question)
+        ]
+        older = [turn for turn in history[:start] if turn.id in pinned]
+        prompt = assemble(
+            self._settings.system,
+            entries,
+            count_tokens=model.count_tokens,
+            budget=budget,
+            out_of_view=start,
+            standing=Standing(told_summary(summary), self._pins(model, older)),
+        )
+        in_force = summary.id if summary is not None and start_after(history, summary) else ""
+        window = replace(
+            prompt.window,
+            summary_id=in_force,
+            room=min(options.max_new_tokens, model.reply_tokens or max(1, model.context_tokens - prompt.window.tokens)),
+            tokens_out=_tokens_out(prompt.window, history),
+        )
+        return replace(prompt, window=window)
+
+    # --- within ---------------------------------------------------------------------------------
+
+    def _entry(self, model: LanguageModel, turn: Turn, notes: Sequence[Recalled], *, is_pinned: bool) -> Entry:
+        layers: list[Layer] = []
+        counts: list[tuple[PartKind, int]] = []
+        facts = [note for note in notes if note.fact]
+        if turn.role == "user" and (notes or turn.attachments):
+            layers.append(("newest", self._told(model, replace(turn, attachments=()))))
+            if turn.attachments:
+                layers.append(("senses", self._told(model, turn)))
+                counts.append(("senses", len(turn.attachments)))
+            if facts:
+                layers.append(("facts", self._told(model, turn, facts)))
+                counts.append(("facts", len(facts)))
+            if len(notes) > len(facts):
+                layers.append(("recalled", self._told(model, turn, notes)))
+                counts.append(("recalled", len(notes) - len(facts)))
+        return Entry(
+            turn.id,
+            turn.role == "user",
+            layers[-1][1] if layers else self._told(model, turn),
+            pin=next(iter(self._pins(model, [turn])), None) if is_pinned else None,
+            layers=tuple(layers),
+            counts=tuple(counts),
+        )
+
+    def _told(self, model: LanguageModel, turn: Turn, notes: Sequence[Recalled] = ()) -> tuple[Message, ...]:
+        style = self._engines.habits().note_style
+        return turn_messages(turn, notes, style=style, has_pixels=model.accepts_images)
+
+    def _pins(self, model: LanguageModel, turns: Sequence[Turn]) -> tuple[Pin, ...]:
+        pins = []
+        for turn in turns:
+            words = style_for(self._engines.habits().note_style, turn.text)
+            if turn.role != "user":
+                alone = (Message("user", words.memory_assistant.format(turn.text)),)
+                pins.append(Pin(turn.id, alone, turn.parent_id or "", (Message("assistant", turn.text),)))
+            else:
+                pins.append(Pin(turn.id, self._told(model, turn)))
+        return tuple(pins)
+
+    def _loaded_model(self) -> LanguageModel | None:
+        is_ready = any(state.kind == "lm" and state.stage == "ready" for state in self._engines.states())
+        return self._engines.language_model() if is_ready else None
+
+
+def reply_options(engines: Engines, settings: SessionSettings) -> GenerateOptions:
+    """What the model is used to, changed by what the user chose."""
+    return replace(engines.habits().options, **settings.options)  # type: ignore[arg-type]
+
+
+def told_summary(summary: Summary | None) -> str:
+    """A summary as the model is told of it."""
+    if summary is None:
+        return ""
+    is_chinese = is_mostly_chinese(summary.text)
+    if summary.writer == SENTENCES:
+        return f"用户在前面说过：\n{summary.text}" if is_chinese else f"Earlier the user said:\n{summary.text}"
+    return f"前面的对话：\n{summary.text}" if is_chinese else f"Earlier in this conversation:\n{summary.text}"
+
+
+def start_after(history: Sequence[Turn], summary: Summary) -> int:
+    """Index behind the last turn that a summary stands for; 0 where that is not in the history."""
+    places = {turn.id: index for index, turn in enumerate(history)}
+    return places[summary.last_turn_id] + 1 if summary.last_turn_id in places else 0
+
+
+def view_start(history: Sequence[Turn], summary: Summary | None = None, *, model: str = "", budget: int = 0) -> int:
+    """Where the model's view begins: where it began at the last reply, and behind what a summary stands for.
+
+    The whole conversation where nothing was said of it. A reply that was drawn under another summary tells nothing:
+    with that one undone, the turns are back. Nor does one of another model that had less room.
+
+    Args:
+        history: all turns.
+        summary: the one in force.
+        model: the name of the model that is going to be asked; empty where that is not known.
+        budget: what its prompt may take.
+    """
+    after = start_after(history, summary) if summary is not None else 0
+    summary_id = summary.id if summary is not None and after else ""
+    for turn in reversed(history):
+        known = turn.window if turn.role == "assistant" else None
+        if known is None or not known.first_turn_id or known.summary_id != summary_id:
+            continue
+        if model and turn.model != model and known.budget < budget:
+            return after
+        ids = [each.id for each in history]
+        return max(after, ids.index(known.first_turn_id) if known.first_turn_id in ids else 0)
+    return after
+
+
+def _tokens_out(window: Window, history: Sequence[Turn]) -> int:
+    """About what is out of view: its characters, at as many to a token as those in view."""
+    ids = [turn.id for turn in history]
+    start = ids.index(window.first_turn_id) if window.first_turn_id in ids else len(ids)
+    pinned = set(window.pins)
+    out = sum(len(turn.text) for turn in history[:start] if turn.id not in pinned)
+    seen = sum(len(turn.text) for turn in history[start:])
+    kept = sum(part.tokens for part in window.parts if part.kind == "kept")
+    return round(out * kept / seen) if seen and kept else round(out / 4)

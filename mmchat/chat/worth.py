@@ -53,6 +53,12 @@ def worth_telling(query: str, found: Sequence[Recalled]) -> tuple[Recalled, ...]
     return tuple(note for note in found if (note.role == "user" or has_replies) and _tells_something(note))
 
 
+def telling_sentences(text: str) -> tuple[str, ...]:
+    """The sentences of a message of the user's that hold something to know, in order."""
+    sentences = (sentence.strip() for sentence in _SENTENCE.findall(text))
+    return tuple(sentence for sentence in sentences if _is_telling(sentence, is_user=True))
+
+
 def _tells_something(note: Recalled) -> bool:
     return any(_is_telling(sentence, is_user=note.role == "user") for sentence in _SENTENCE.findall(note.text))
 

@@ -3,7 +3,7 @@
     python benchmarks/image_recall.py --data ../shared/data/images/coco-cc.jsonl
 
 Rows are {"image", "captions", "objects"}; photos without a common object (people apart) count as unrelated.
-For each kind of change it says how many copies stay above `recall.IMAGE_COSINE_FLOOR`, how many have their
+For each kind of change it says how many copies stay above `picture_recall.ALIKE_FLOOR`, how many have their
 own original as the nearest photo, and the cosine that 95 in 100 reach; likewise for pairs of photos.
 Weights must be there already: mmchat models pull lite2-minilm.
 """
@@ -22,7 +22,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from mmchat.engines.base import ImageReader
 from mmchat.engines.image_io import open_image
-from mmchat.memory.recall import IMAGE_COSINE_FLOOR
+from mmchat.memory.picture_recall import ALIKE_FLOOR
 from mmchat.wiring import WiringOptions, open_hub
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     akin = np.array([likeness[pair] for pair in pairs if objects[pair[0]] & objects[pair[1]]])
     report = {
         "photos": len(rows),
-        "floor": IMAGE_COSINE_FLOOR,
+        "floor": ALIKE_FLOOR,
         "copies": copies,
         "pairs_that_share_an_object": summary(akin) | {"pairs": len(akin)},
         "pairs_that_share_none": summary(apart) | {"pairs": len(apart)},
@@ -103,7 +103,7 @@ def summary(cosines: NDArray[np.float32]) -> dict[str, float]:
     """Share above the floor, and where most lie."""
     low, middle, high = np.percentile(cosines, (5, 50, 95))
     return {
-        "above_floor": round(float((cosines >= IMAGE_COSINE_FLOOR).mean()), 3),
+        "above_floor": round(float((cosines >= ALIKE_FLOOR).mean()), 3),
         "cosine_5": round(float(low), 2),
         "cosine_50": round(float(middle), 2),
         "cosine_95": round(float(high), 2),

@@ -170,6 +170,18 @@ class ImageReader(Protocol):
 
 
 @runtime_checkable
+class PictureTexts(Protocol):
+    """Texts where the pictures they describe are; an `ImageReader` is one."""
+
+    name: str
+    """Of the dual encoder: texts are compared with pictures of that name alone."""
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(B, D) float32, unit rows, comparable with the encoder's pictures by dot product."""
+        ...
+
+
+@runtime_checkable
 class TextEmbedder(Protocol):
     """Sentences as vectors, for recall."""
 

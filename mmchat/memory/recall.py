@@ -14,6 +14,7 @@ import numpy as np
 from mmchat.domain import Recalled
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
+from mmchat.memory.picture_recall import ALIKE_FLOOR, PictureRecall, Texts
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import cjk_share, terms
 from mmchat.memory.vectors import Near, OwnerKind, VectorIndex
@@ -32,11 +33,6 @@ CJK_COVERAGE_FLOOR = 0.33
 """A turn bears on a query when it is this near or holds this share of the query's information.
 Lower for Chinese, where pairs across word borders take up part of a query's information.
 Measured with `benchmarks/recall_probe.py`."""
-IMAGE_COSINE_FLOOR = 0.2
-"""A picture is like another from here on. With the default dual encoder and 51 photos it keeps changed copies
-(cut, framed, grey, squeezed, small: 98 to 100 in 100; turned on their side: 92) and drops 99 in 100 pairs of
-photos without an object in common; of pairs with one it keeps 13. Encoders whose vectors are not centred put
-all pictures nearer; there it drops nothing. Measured with `benchmarks/image_recall.py`."""
 SPEAKER_BONUS = 0.005
 """For turns of the speaker whom the query names: about what five ranks at the top are worth."""
 CJK_LIMIT = 0.3
@@ -79,12 +75,24 @@ class _Candidate:
 class Recall:
     """Finds the older turns that bear on a query. Safe from any thread."""
 
-    def __init__(self, store: MemoryStore, embedder: Callable[[], Embeds | None]) -> None:
-        """`embedder` is called (it may block while loading) only when vectors are needed."""
+    def __init__(
+        self,
+        store: MemoryStore,
+        embedder: Callable[[], Embeds | None],
+        picture_texts: Callable[[bool], Texts | None] = lambda may_load: None,
+    ) -> None:
+        """Nothing is loaded before it is needed.
+
+        Args:
+            store: the conversations.
+            embedder: called (it may block while loading) only when vectors are needed.
+            picture_texts: texts in the space of the picture model, as `PictureRecall` takes it.
+        """
         self._store = store
         self._embedder = embedder
         self._indexes: dict[tuple[OwnerKind, str], VectorIndex] = {}
         self._lock = Lock()
+        self.pictures = PictureRecall(store, embedder, picture_texts, lambda model: self._vectors("attachment", model))
 
     # --- putting in -----------------------------------------------------------------------------
 
@@ -103,9 +111,7 @@ class Recall:
 
     def index_image(self, attachment_id: str, vector: NDArray[np.float32], model: str) -> None:
         """Store a picture's vector, (D,) float32, unit length."""
-        found = self._store.file.rows("SELECT number FROM attachments WHERE id = ?", (attachment_id,))
-        if found:
-            self._vectors("attachment", model).save({found[0]["number"]: vector})
+        self.pictures.index(attachment_id, vector, model)
 
     def backfill(self, *, cancel: Event | None = None) -> int:
         """Embed the turns that lack a vector of the present model, oldest first; returns how many.
@@ -190,40 +196,10 @@ class Recall:
         *,
         k: int = 5,
         session_id: str | None = None,
-        floor: float = IMAGE_COSINE_FLOOR,
+        floor: float = ALIKE_FLOOR,
     ) -> tuple[Recalled, ...]:
-        """Turns by their pictures, most alike first; the score is the cosine. Empty when none is alike.
-
-        Args:
-            vector: (D,) float32, unit length: a picture's, or a text's in the same space.
-            model: the dual encoder's name; pictures are compared within one model.
-            k: how many at most. One picture sent several times is found once.
-            session_id: look in this conversation only.
-            floor: the least cosine. For a text give -1: texts lie far from even the picture they describe.
-        """
-        index = self._vectors("attachment", model)
-        near = index.nearest(vector, limit=4 * k + 16, session=self._session_number(session_id))
-        owners = json.dumps(near.owners.tolist())
-        found = {
-            row["attachment_number"]: row
-            for row in self._store.file.rows(
-                "SELECT t.*, a.number AS attachment_number, a.id AS attachment_id, a.sha256 FROM attachments a"
-                " JOIN turns t ON t.id = a.turn_id"
-                " WHERE a.number IN (SELECT value FROM json_each(?)) AND NOT t.is_retired",
-                (owners,),
-            )
-        }
-        files = self._store.attachments_by_turn(
-            "SELECT turn_id FROM attachments WHERE number IN (SELECT value FROM json_each(?))", (owners,)
-        )
-        recalled: dict[str, Recalled] = {}
-        for owner, cosine in zip(near.owners.tolist(), near.cosines.tolist(), strict=True):
-            row = found.get(owner)
-            if row is not None and row["sha256"] not in recalled and cosine >= floor:
-                # Its own picture first: that is the one to show.
-                own = sorted(files[row["id"]], key=lambda each: each.id != row["attachment_id"])
-                recalled[row["sha256"]] = convert.recalled_from_row(row, own, cosine)
-        return tuple(recalled.values())[:k]
+        """Turns by their pictures, most alike first: `PictureRecall.like`."""
+        return self.pictures.like(vector, model, Filters(session_id=session_id), k=k, floor=floor)
 
     # --- within ---------------------------------------------------------------------------------
 

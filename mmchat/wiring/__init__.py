@@ -164,10 +164,11 @@ def is_first_process() -> bool:
 
 
 def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:
-    """Search over `store`; vectors come from `hub`, or from the default embedder."""
+    """Search over `store`; vectors come from `hub`, or from the default models. Nothing is loaded yet."""
     from mmchat.memory.recall import Recall
 
-    return Recall(store, (hub or open_hub(kinds=("embed",))).embedder)
+    hub = hub or open_hub(kinds=("vision", "embed"))
+    return Recall(store, hub.embedder, hub.picture_texts)
 
 
 def open_desk(options: WiringOptions = WiringOptions()) -> Desk:

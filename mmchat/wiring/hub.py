@@ -29,7 +29,7 @@ from mmchat.weights.finetuned import is_merged
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
     from mmchat.config.models_file import ModelsFile
-    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder
+    from mmchat.engines.base import ImageReader, LanguageModel, PictureTexts, SpeechRecognizer, TextEmbedder
     from mmchat.weights.store import WeightsStore
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,9 @@ class EngineHub:
         self._lock = threading.Lock()
         for kind, name in names.items():
             self._check(kind, name)  # a wrong name is said now, not when the first reply is due
+        self._mapping = threading.Lock()
+        self._mapped: dict[str, PictureTexts | None] = {}
+        """The light text side of a picture model; None for one that has none."""
         self._slots: dict[ModelKind, _Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
 
     def _slot(self, kind: ModelKind, name: str) -> _Slot:
@@ -91,7 +94,9 @@ class EngineHub:
         if entry.kind != "lm":
             return ModelHabits()
         chosen = {key: value for key, value in entry.decoding.model_dump().items() if value is not None}
-        return ModelHabits(options=replace(GenerateOptions(), **chosen), note_style=entry.notes)
+        return ModelHabits(
+            options=replace(GenerateOptions(), **chosen), note_style=entry.notes, summaries=entry.summaries
+        )
 
     def recognizer(self) -> SpeechRecognizer:
         return cast("SpeechRecognizer", self._get("asr"))
@@ -103,6 +108,34 @@ class EngineHub:
         # Recall works on words alone until the vectors' model is in place: no reply waits for its download.
         slot = self._slots.get("embed")
         return cast("TextEmbedder", slot.get()) if slot is not None and self._is_in_place(slot.state.model) else None
+
+    def picture_texts(self, may_load: bool) -> PictureTexts | None:
+        """Texts in the space of the picture model, for recall; None where only loading it would give them.
+
+        Nothing is fetched. Where the sentence embedder and a map are all there is to the model's text side, the
+        model itself is never loaded for it.
+        """
+        slot = self._slots.get("vision")
+        if slot is None or not self._is_in_place(slot.state.model):
+            return None
+        with self._mapping:
+            embedder = self.embedder()
+            if embedder is not None and slot.state.model not in self._mapped:
+                self._mapped[slot.state.model] = self._mapped_texts(slot.state.model, embedder)
+            mapped = self._mapped.get(slot.state.model)
+        if mapped is not None:
+            return mapped
+        return self.image_reader() if may_load or slot.state.stage == "ready" else None
+
+    def _mapped_texts(self, name: str, embedder: TextEmbedder) -> PictureTexts | None:
+        if embedder.engine != "ctranslate2":
+            return None
+        from mmchat.engines.picture_texts import mapped_texts
+
+        vision, engine = self._resolve(name)
+        sentences, _ = self._resolve(embedder.name)
+        folder = self._weights.prepared(vision, engine) if vision.needs_weights else None
+        return mapped_texts(name, folder, embedder, self._weights.path(sentences)) if folder is not None else None
 
     def start(self, kinds: Sequence[ModelKind]) -> None:
         for kind in kinds:

@@ -1,0 +1,371 @@
+"""Turns found by what is in their pictures: by a text, or by another picture.
+
+A query is compared with each picture twice: with its tags, as sentences ("a photo of a bicycle, a street"), and with
+the picture itself, in the dual encoder's space. Both cosines are counted in standard deviations above what texts
+that have nothing to do with pictures reach with the pictures stored; their mean is the score. A cosine itself would
+say nothing: texts lie far from all pictures, and how far differs from encoder to encoder.
+
+Whether a query is about pictures at all, these scores cannot tell: a question about a hotel lies as near to some
+photo as a caption to its own. Words tell it ("the photo of …"), so the floor is low where they are there and high
+where they are not. Measured with `benchmarks/picture_recall.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mmchat.domain import Recalled, Seen
+from mmchat.memory import rows as convert
+from mmchat.memory.database import Row
+from mmchat.memory.statements import LIVE_TURN
+from mmchat.memory.store import MemoryStore
+from mmchat.memory.vectors import VectorIndex
+from mmchat.memory.word_search import Filters
+from mmchat.picture_words import picture_question
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ASKED_FLOOR = 2.0
+"""Standard deviations from which a picture bears on a query that asks for pictures."""
+UNASKED_FLOOR = 5.0
+"""The same for a query that does not."""
+SEARCHED_FLOOR = 1.0
+"""The same for one who looks through pictures: more is shown than is told."""
+RANK_CONSTANT = 60
+"""Reciprocal rank fusion as Cormack, Clarke and Buettcher 2009."""
+DEPTH = 128
+"""How many pictures are looked at in each of the two spaces."""
+NEWEST = 3
+"""How many pictures "that photo" finds, where nothing says which."""
+ALIKE_FLOOR = 0.2
+"""A picture is like another from here on. With the default dual encoder and 51 photos it keeps changed copies
+(cut, framed, grey, squeezed, small: 98 to 100 in 100; turned on their side: 92) and drops 99 in 100 pairs of
+photos without an object in common; of pairs with one it keeps 13. Encoders whose vectors are not centred put
+all pictures nearer; there it drops nothing. Measured with `benchmarks/image_recall.py`."""
+
+UNRELATED = tuple(
+    """
+Can you help me write an email to my landlord?|I slept badly last night and have a meeting at nine.
+What is the capital of Portugal?|How do I undo the last commit in git?|My sister starts her new job on Monday.
+Thanks, that was exactly what I needed.|I think the second option is better for us.|What did we decide about the rent?
+Remind me why we chose that bank.|How much does it cost to renew a passport?|Translate this sentence into French.
+The doctor said it will take six weeks to heal.|Give me three names for a small bakery.|I forgot my password again.
+What time is it in Tokyo now?|Could you explain how interest rates work?|She said she would call back tomorrow.
+Why is my code so slow?|I would like to learn a new language this year.|Summarise what we talked about yesterday.
+My favourite author has written another novel.|How long should I boil an egg?|Please make it shorter and more polite.
+We moved here four years ago because of work.|What is the difference between a virus and a bacterium?
+I am allergic to nuts, so nothing with almonds.|Tell me a joke about teachers.|Who won the election in 1960?
+How many days are left until the deadline?|I don't agree with what he wrote.|Can you check my grammar?
+The train was late and I missed the interview.|What should I say at the funeral?|How do I cancel my subscription?
+Is it safe to take both pills together?|My budget is about eight hundred a month.|I feel a bit lonely since the move.
+Let's go on with the story where we stopped.|He has been learning the cello since March.
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+)
+"""What people say in a chat without a picture in mind; our own sentences."""
+ALL_TURNS = Filters()
+_SAMPLE = 128
+_LEAST_SPREAD = 1e-3
+
+
+class Embeds(Protocol):
+    """The sentence embedder; `engines.base.TextEmbedder` is one."""
+
+    name: str
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(B, D) float32, unit rows."""
+        ...
+
+
+class Texts(Protocol):
+    """Texts in a dual encoder's space; `engines.base.PictureTexts` is one."""
+
+    name: str
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(B, D) float32, unit rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PictureHit:
+    """A turn with a picture that is near to a query."""
+
+    turn: int
+    """Number of the turn."""
+    attachment: int
+    """Number of its picture."""
+    score: float
+    """Standard deviations above unrelated texts; 0 where the query does not say what is in the picture."""
+    is_bearing: bool
+    """Whether that is enough to say that the picture is what the query is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Space:
+    """Where texts and pictures are compared."""
+
+    index: VectorIndex
+    name: str
+    embed: Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """What unrelated texts reach with the pictures of one space."""
+
+    pictures: int
+    """How many it was measured with."""
+    mean: float
+    deviation: float
+
+
+class PictureRecall:
+    """Finds pictures that were shown. Safe from any thread."""
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        embedder: Callable[[], Embeds | None],
+        texts: Callable[[bool], Texts | None],
+        vectors: Callable[[str], VectorIndex],
+    ) -> None:
+        """Nothing is loaded before it is needed, and nothing at all while no picture is stored.
+
+        Args:
+            store: the conversations.
+            embedder: the sentence embedder, or None where there is none.
+            texts: texts in the space of the picture model; told whether the model may be loaded for it.
+            vectors: the index of the pictures' vectors of a model.
+        """
+        self._store = store
+        self._embedder = embedder
+        self._texts = texts
+        self._vectors = vectors
+        self._spreads: dict[str, _Spread] = {}
+        self._lock = Lock()
+
+    # --- putting in -----------------------------------------------------------------------------
+
+    def index(self, attachment_id: str, vector: NDArray[np.float32], model: str) -> None:
+        """Store a picture's vector, (D,) float32, unit length, and that of its tags, where they are known."""
+        found = self._store.file.rows("SELECT number, seen FROM attachments WHERE id = ?", (attachment_id,))
+        if found:
+            self._vectors(model).save({found[0]["number"]: vector})
+            self.index_tags({found[0]["number"]: found[0]["seen"]})
+
+    def index_tags(self, seen: dict[int, str | None]) -> None:
+        """Store the vectors of what was seen, by numbers of attachments; `seen` as its column has it."""
+        sentences = {number: tag_sentence(convert.seen_from_json(text)) for number, text in seen.items()}
+        sentences = {number: sentence for number, sentence in sentences.items() if sentence}
+        embedder = self._embedder() if sentences else None
+        if embedder is not None:
+            vectors = embedder.embed(list(sentences.values()))
+            self._vectors(embedder.name).save(dict(zip(sentences, vectors, strict=True)))
+
+    # --- finding by a text ------------------------------------------------------------------------
+
+    def find(self, query: str, filters: Filters = ALL_TURNS, *, limit: int = 50) -> tuple[PictureHit, ...]:
+        """Turns whose pictures are nearest to a query, nearest first; one picture is found once.
+
+        Costs nothing while no picture is stored. The picture model is loaded only for a query that asks for
+        pictures, and not even then where its text side can be had without it.
+
+        Args:
+            query: in the user's words, English or Chinese.
+            filters: which turns may be found; nor are other turns with the very pictures of those left out.
+            limit: how many at most.
+        """
+        if not self._has_vectors():
+            return ()
+        question = picture_question(query)
+        if not question.content:
+            return self._newest(filters) if question.is_about_pictures else ()
+        scores = self._scores(question.content, self._spaces(question.is_about_pictures), filters)
+        floor = ASKED_FLOOR if question.is_about_pictures else UNASKED_FLOOR
+        rows = sorted(self._rows(filters, scores), key=lambda row: (-scores[row["picture"]], -row["number"]))
+        hits = [
+            PictureHit(row["number"], row["picture"], scores[row["picture"]], scores[row["picture"]] >= floor)
+            for row in _once_each(rows)
+        ]
+        return tuple(hits[:limit])
+
+    def search(
+        self, query: str, by_words: Sequence[Recalled], *, k: int, session_id: str | None = None
+    ) -> tuple[Recalled, ...]:
+        """Pictures alone, best first, for one who looks for a picture: what is in them, and what was said with them.
+
+        Args:
+            query: in the user's words.
+            by_words: turns that bear on the query, best first; those without a picture are left out.
+            k: how many at most.
+            session_id: look in this conversation only.
+        """
+        hits = [
+            hit
+            for hit in self.find(query, Filters(session_id=session_id))
+            if hit.score >= SEARCHED_FLOOR or hit.is_bearing
+        ]
+        found = {each.turn: each for each in self.recalled(hits)}
+        scores = {turn_id: 1 / (RANK_CONSTANT + rank) for rank, turn_id in enumerate(found, start=1)}
+        worded = [each for each in by_words if each.attachment is not None and each.attachment.kind == "image"]
+        for rank, each in enumerate(worded, start=1):
+            found.setdefault(each.turn, each)
+            scores[each.turn] = scores.get(each.turn, 0.0) + 1 / (RANK_CONSTANT + rank)
+        ranked = sorted(found.values(), key=lambda each: -scores[each.turn])
+        return tuple(replace(each, score=scores[each.turn]) for each in ranked[:k])
+
+    def recalled(self, hits: Sequence[PictureHit]) -> tuple[Recalled, ...]:
+        """The turns of hits, each with the picture that was found, in the order of `hits`."""
+        rows = {row["picture"]: row for row in self._rows(ALL_TURNS, [hit.attachment for hit in hits])}
+        return self._recalled([(rows[hit.attachment], hit.score) for hit in hits if hit.attachment in rows])
+
+    # --- finding by a picture -----------------------------------------------------------------------
+
+    def like(
+        self,
+        vector: NDArray[np.float32],
+        model: str,
+        filters: Filters = ALL_TURNS,
+        *,
+        k: int = 5,
+        floor: float = ALIKE_FLOOR,
+    ) -> tuple[Recalled, ...]:
+        """Turns by their pictures, most alike first; the score is the cosine. Empty when none is alike.
+
+        Args:
+            vector: (D,) float32, unit length: a picture's, or a text's in the same space.
+            model: the dual encoder's name; pictures are compared within one model.
+            filters: which turns may be found.
+            k: how many at most. One picture sent several times is found once.
+            floor: the least cosine. For a text give -1: texts lie far from even the picture they describe.
+        """
+        near = self._near(self._vectors(model), vector, filters)
+        cosines = {owner: cosine for owner, cosine in near.items() if cosine >= floor}
+        rows = sorted(
+            self._rows(filters, cosines, should_hide_copies=False),
+            key=lambda row: (-cosines[row["picture"]], -row["number"]),
+        )
+        return self._recalled([(row, cosines[row["picture"]]) for row in _once_each(rows)][:k])
+
+    # --- within ---------------------------------------------------------------------------------
+
+    def _has_vectors(self) -> bool:
+        return bool(self._store.file.rows("SELECT 1 FROM embeddings WHERE owner_kind = 'attachment' LIMIT 1"))
+
+    def _spaces(self, may_load: bool) -> list[_Space]:
+        spaces: list[_Space] = []
+        embedder = self._embedder()
+        if embedder is not None:
+            spaces.append(_Space(self._vectors(embedder.name), embedder.name, embedder.embed))
+        texts = self._texts(may_load)
+        if texts is not None:
+            spaces.append(_Space(self._vectors(texts.name), texts.name, texts.embed_texts))
+        return spaces
+
+    def _scores(self, content: str, spaces: Sequence[_Space], filters: Filters) -> dict[int, float]:
+        """Mean score of each picture that is among the nearest of a space, by its number."""
+        asked = [(space, space.embed([content])[0]) for space in spaces]
+        near = [self._near(space.index, vector, filters) for space, vector in asked]
+        candidates = sorted(set().union(*near))
+        scores: dict[int, list[float]] = {number: [] for number in candidates}
+        for (space, vector), known in zip(asked, near, strict=True):
+            others = space.index.cosines_of(vector, [number for number in candidates if number not in known])
+            spread = self._spread(space) if candidates else None
+            for number, cosine in (known | others).items():
+                assert spread is not None
+                scores[number].append((cosine - spread.mean) / spread.deviation)
+        return {number: float(np.mean(each)) for number, each in scores.items()}
+
+    def _near(self, index: VectorIndex, vector: NDArray[np.float32], filters: Filters) -> dict[int, float]:
+        near = index.nearest(
+            vector,
+            limit=DEPTH,
+            session=self._session_number(filters.session_id),
+            exclude_session=self._session_number(filters.exclude_session),
+        )
+        return dict(zip(near.owners.tolist(), near.cosines.tolist(), strict=True))
+
+    def _spread(self, space: _Space) -> _Spread:
+        newest = self._store.file.rows(
+            "SELECT owner FROM embeddings WHERE owner_kind = 'attachment' AND model = ? ORDER BY number DESC LIMIT ?",
+            (space.name, _SAMPLE),
+        )
+        with self._lock:
+            spread = self._spreads.get(space.name)
+            if spread is None or spread.pictures < len(newest):
+                owners = [row["owner"] for row in newest]
+                cosines = [list(space.index.cosines_of(vector, owners).values()) for vector in space.embed(UNRELATED)]
+                deviation = max(float(np.std(cosines)), _LEAST_SPREAD)
+                spread = self._spreads[space.name] = _Spread(len(newest), float(np.mean(cosines)), deviation)
+        return spread
+
+    def _newest(self, filters: Filters) -> tuple[PictureHit, ...]:
+        rows = self._rows(filters, None, limit=8 * NEWEST)
+        return tuple(PictureHit(row["number"], row["picture"], 0.0, True) for row in _once_each(rows)[:NEWEST])
+
+    def _rows(
+        self, filters: Filters, pictures: Iterable[int] | None, *, limit: int = -1, should_hide_copies: bool = True
+    ) -> list[Row]:
+        """Live turns with their pictures, newest first: those of `pictures`, or all."""
+        where, parameters = f"a.kind = 'image' AND {LIVE_TURN}", list[object]()
+        if pictures is not None:
+            where += " AND a.number IN (SELECT value FROM json_each(?))"
+            parameters.append(json.dumps(list(pictures)))
+        if filters.session_id is not None:
+            where += " AND t.session_id = ?"
+            parameters.append(filters.session_id)
+        if filters.exclude_session is not None:
+            where += " AND t.session_id <> ?"
+            parameters.append(filters.exclude_session)
+        if filters.exclude_turns:
+            hidden = json.dumps(list(filters.exclude_turns))
+            where += " AND t.id NOT IN (SELECT value FROM json_each(?))"
+            parameters.append(hidden)
+            if should_hide_copies:
+                where += (
+                    " AND a.sha256 NOT IN (SELECT sha256 FROM attachments"
+                    " WHERE turn_id IN (SELECT value FROM json_each(?)))"
+                )
+                parameters.append(hidden)
+        return self._store.file.rows(
+            "SELECT t.*, a.number AS picture, a.id AS picture_id, a.sha256 FROM attachments a"
+            f" JOIN turns t ON t.id = a.turn_id WHERE {where} ORDER BY t.number DESC, a.position LIMIT ?",
+            (*parameters, limit),
+        )
+
+    def _recalled(self, found: Sequence[tuple[Row, float]]) -> tuple[Recalled, ...]:
+        files = self._store.attachments_by_turn(
+            "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row, _ in found]),)
+        )
+        recalled: list[Recalled] = []
+        for row, score in found:
+            # Its own picture first: that is the one to show.
+            own = sorted(files.get(row["id"], ()), key=lambda each: each.id != row["picture_id"])
+            recalled.append(convert.recalled_from_row(row, own, score))
+        return tuple(recalled)
+
+    def _session_number(self, session_id: str | None) -> int | None:
+        if session_id is None:
+            return None
+        found = self._store.file.rows("SELECT number FROM sessions WHERE id = ?", (session_id,))
+        return int(found[0]["number"]) if found else -1
+
+
+def tag_sentence(seen: Seen | None) -> str:
+    """What was seen, as captions are written; empty where nothing was."""
+    return f"a photo of {', '.join(tag.label for tag in seen.tags)}" if seen is not None and seen.tags else ""
+
+
+def _once_each(rows: Iterable[Row]) -> list[Row]:
+    """The first of each picture's bytes."""
+    return list({row["sha256"]: row for row in reversed(list(rows))}.values())[::-1]

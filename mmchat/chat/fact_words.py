@@ -3,6 +3,7 @@
 Lists instead of patterns wherever a pattern would take "I'm a genius" for a trade or "I have a question" for a thing.
 Written as alternatives of a regular expression.
 """
+# ruff: noqa: E501 - lists are read across
 
 from __future__ import annotations
 
@@ -107,14 +108,21 @@ NATIONS = any_of(
 )
 OWNED = any_of(
     "name surname last_name first_name full_name nickname birthday age mother_tongue native_language first_language "
-    "nationality hometown home_town home_address address postcode zip_code email email_address phone_number "
-    "blood_type blood_group shoe_size dress_size ring_size height weight timezone time_zone star_sign zodiac_sign "
-    "religion job profession occupation employer hobby hobbies phone laptop computer tablet car bike bicycle camera "
-    "motorbike dog cat boat house flat apartment school university doctor dentist vet therapist landlord teacher "
-    "pronouns username locker locker_number locker_code wifi_network wifi wifi_password wedding_anniversary "
-    "anniversary seat member_number membership_number customer_number account_number licence_plate license_plate "
-    "number_plate gate_code door_code pin parking_spot bus_stop"
+    "nationality hometown home_town blood_type blood_group height weight timezone time_zone star_sign zodiac_sign "
+    "religion job profession occupation employer hobby hobbies school university doctor dentist vet therapist landlord "
+    "teacher pronouns wedding_anniversary anniversary bus_stop"
 )
+NUMBERED = any_of(
+    "address postcode zip_code email email_address phone_number number shoe_size dress_size ring_size username locker_number "
+    "locker_code wifi_password member_number membership_number customer_number account_number licence_plate "
+    "license_plate number_plate gate_code door_code pin parking_spot seat room_number"
+)
+"""What is known by a number or a name."""
+HELD = any_of(
+    "phone laptop computer tablet car bike bicycle camera motorbike boat house flat apartment locker wifi_network wifi "
+    "wi-fi printer guitar piano"
+)
+"""What is of a make, or has a name; all else said of it is how it fares today."""
 WEEKDAYS = any_of("monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays")
 MONTHS = any_of(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug "

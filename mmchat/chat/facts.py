@@ -5,6 +5,7 @@ told to the model for months and a missed one can be told with /remember. So a m
 translated, mended, summarised, acted) holds no facts at all, nor does anything quoted, supposed, doubted or asked.
 Measured with `benchmarks/facts.py`.
 """
+# ruff: noqa: E501 - a pattern is read as a line
 
 from __future__ import annotations
 
@@ -49,11 +50,48 @@ def find_facts(message: str) -> tuple[FoundFact, ...]:
     is_lower = not any(character.isupper() for character in plain)
     found: list[FoundFact] = []
     for sentence in _sentences(_without_quotes(plain)):
-        if sentence[1] < len(plain) and plain[sentence[1] - 1] == "\0":
-            continue
         found += _facts_of(message, plain, sentence, is_lower=is_lower)
     distinct = {fact.text: fact for fact in found}
     return tuple(distinct.values()) if len(distinct) <= MAX_FACTS else ()
+
+
+_EXCLUSIVE = frozenset(
+    [
+        "name",
+        "age",
+        "birthday",
+        "zodiac",
+        "birthplace",
+        "origin",
+        "nationality",
+        "home",
+        "household",
+        "marriage",
+        "standing",
+        "work",
+        "study",
+        "allergy",
+        "diet",
+        "smoking",
+        "alcohol",
+        "health",
+        "medicine",
+        "measure",
+        "taste",
+        "mine",
+        "have",
+        "drives",
+        "speaks",
+        "plays",
+        "skill",
+    ]
+)
+
+
+def is_exclusive(topic: str) -> bool:
+    """Whether of this topic only the newest fact counts: one lives in one place, but has many plans."""
+    kind, _, about = topic.partition(":")
+    return bool(_EXCLUSIVE.fullmatch(kind)) or (kind == "plan" and bool(about))
 
 
 def topic_of(text: str) -> str:
@@ -66,7 +104,7 @@ def topic_of(text: str) -> str:
 # --- the message ----------------------------------------------------------------------------------
 
 _PLAIN = str.maketrans("’‘ʼ´\u00a0", "'''' ")
-_SELF = re.compile(r"\b(?:i|my|we|our|me)\b|我|俺|咱|remember|记", re.IGNORECASE)
+_SELF = re.compile(r"\b(?:i|im|i'm|my|we|our|me)\b|我|俺|咱|remember|记", re.IGNORECASE)
 _TEXTS = (
     r"(?:story|stories|tale|poem|haiku|limerick|verse|song|rap|lyrics|letter|novel|scene|dialogues?|conversation|essay|speech|"
     r"e-?mails?|script|screenplay|monologue|introduction|intro|bio|biography|cv|résumé|resume|caption|tweet|post|diary|"
@@ -82,7 +120,8 @@ _HANDS_OVER = re.compile(
         which\s+(?:film|movie|book|song|novel|play)\s+is|the\s+narrator|the\s+protagonist|the\s+hero|complete\s+the|fill\s+in|finish\s+(?:the|this)\s+sentence|
         continue\s+(?:the|this|my)\s+(?:story|text)|dear\s+(?:sir|madam|team|mr|mrs|ms|dr|all|hiring|friend)\b|sincerely|faithfully|
         best\s+regards|kind\s+regards|once\s+upon\s+a\s+time|(?:following|below)\s+(?:text|passage|paragraph|e-?mail|letter|sentence)|
-        i(?:'m|\s+am)\s+writing\s+an?\s+(?:novel|book|story|poem|song|script))\b
+        i(?:'m|\s+am)\s+writing\s+an?\s+(?:novel|book|story|poem|song|script|letter|e-?mail|essay|speech|text|message)
+        |next\s+line|explain\s+like|emoji|div|elements?|variables?)\b
     | \b(?:write|compose|draft|invent|make\s+up|create|sing|tell\s+me|give\s+me|make|generate|correct|fix|edit|improve|check|analy[sz]e|mend|
         polish|continue|here\s+is|here's|this\s+is|below\s+is|say|recite|explain)\b[^.!?\n]{0,40}?\b"""
     + _TEXTS
@@ -120,7 +159,9 @@ def _without_quotes(text: str) -> str:
 
 # --- sentences and their clauses ------------------------------------------------------------------
 
-_SENTENCE = re.compile(r"(?:(?<=\b[A-Z])\.|(?<=\bDr)\.|(?<=\bMr)\.|(?<=\bSt)\.|(?<=\bMrs)\.|\.(?=\w)|\.(?=\d)|[^.!?。！？\n])+[.!?。！？]*")
+_SENTENCE = re.compile(
+    r"(?:(?<=\b[A-Z])\.|(?<=\bDr)\.|(?<=\bMr)\.|(?<=\bSt)\.|(?<=\bMrs)\.|\.(?=\w)|\.(?=\d)|[^.!?。！？\n])+[.!?。！？]*"
+)
 _ENGLISH_CLAUSE = re.compile(
     r"\s*(?:[;,]|--?\s|–|—|:(?=\s)|\()\s*(?:(?:and|but|so|because|since|though|although|as|while|yet|or|plus|also)\s+)?"
     r"|\s+(?:but|so|because|since|although|though)\s+(?=(?:i|we|my|our|i'm|i've|we're|can|could|what|how|which|do|please)\b)"
@@ -137,7 +178,10 @@ _ENGLISH_OPENING = re.compile(
     r"i should say(?: that)?|just to mention(?: that)?|as you know|one thing|another thing)\b[\s,:!-]*",
     re.IGNORECASE,
 )
-_GREETING = re.compile(r"(?:^|\b)(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|greetings)\b|nice to meet you|pleased to meet", re.IGNORECASE)
+_GREETING = re.compile(
+    r"(?:^|\b)(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|greetings)\b|nice to meet you|pleased to meet",
+    re.IGNORECASE,
+)
 _CHINESE_OPENING = re.compile(
     r"(?:你好|您好|大家好|嗨|哈喽|谢谢|多谢|好的|嗯|对了|顺便说一下|顺便说|另外|其实|因为|由于|不过|但是|但|而且|所以|还有|补充一下|说明一下|老实说|说实话|实话说|请注意|首先|是的|没错|那个|哦|啊|唉)[，,\s！!]*"
 )
@@ -147,13 +191,18 @@ _UNSURE = re.compile(
         think|thinks|thought|guess|believe|believes|believed|doubt|dream\w*|dreamt|feel\s+like|say|says|said|saying|
         tell|tells|told|ask|asks|asked|claim\w*|wonder\w*|heard|would|could\s+be|as\s+though|like\s+when|what\s+about|
         when\s+i\s+(?:was|am|were)|in\s+case|until|once\s+i|after\s+i|before\s+i|every\s+day|every\s+time|not\s+that|not\s+sure|
-        don'?t\s+know|bet|seem\w*|apparently|supposedly|sing|write|answer\w*|reply|replies|one\s+day|someday|used\s+to\s+think|
+        don'?t\s+know|bet|seem\w*|apparently|supposedly|write|answer\w*|reply|replies|one\s+day|someday|used\s+to\s+think|
         called\s+me|the\s+book|the\s+novel|my\s+character|character)\b
     | 如果|要是|假如|假使|倘若|若是|万一|除非|即使|哪怕|以为|梦见|梦到|希望|可能|也许|或许|大概|好像|似乎|感觉|觉得|怀疑|听说|据说|说我|说过|
       说他|说她|告诉|认为|问我|问你|猜|当我|等我|每当|不知道|不确定|不清楚|想知道|谁说|都说|还以为|差点|恨不得|巴不得|只要|一旦|说：|说:|叫作|所谓|像我
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_REPORTED = re.compile(
+    r"[\s,'\"”’]*(?:(?:says?|said|replied|asks?|asked|writes|wrote|cries|sings)\b|as (?:the|they|he|she|it)\b|or so (?:he|she|they|i)\b|he |she )",
+    re.IGNORECASE,
+)
+"""What follows a clause that somebody else speaks."""
 _TAG = re.compile(
     r"\s*(?:right|correct|true|no|yes|eh|huh|innit|ok|isn't it|is(?:n't)? (?:that|it) (?:so|right|true|correct)|am i (?:right|wrong)|"
     r"(?:do|does|did|is|are|was|were|have|has|am|will|would|can)n?'?t? (?:i|we|it|they|he|she|that)|ain't i)\s*\?",
@@ -175,9 +224,9 @@ _MEMORABLE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NO_MEMORY = re.compile(
-    r"\b(?:must|should|shall|has to|have to|need to|needs to|return\w*|output|answer|answers|reply|respond|format|json|code|"
+    r"\b(?:must|should|shall|has to|have to|need to|needs to|return\w*|output|answer|answers|reply|respond|format|json|the code|your code|"
     r"function|variable|array|sentence|paragraph|sorted|array|step|above|below|example|when we|the titans|the alamo|the time when|"
-    r"the number of|keep it)\b|要简短|简短|简洁|要用|不要用|用中文|用英文|字以内|回答|格式|代码|函数|多喝水|加盐|带伞|休息",
+    r"the number of|keep it|for you|to you|your|you)\b|要简短|简短|简洁|要用|不要用|用中文|用英文|字以内|回答|格式|代码|函数|多喝水|加盐|带伞|休息",
     re.IGNORECASE,
 )
 
@@ -212,7 +261,7 @@ def _facts_of(message: str, plain: str, span: tuple[int, int], *, is_lower: bool
             at += opening.end()
             clause = clause[opening.end() :]
             opening = (_CHINESE_OPENING if is_chinese else _ENGLISH_OPENING).match(clause)
-        if _UNSURE.search(before) or _is_asked(clause, after, is_chinese=is_chinese):
+        if _UNSURE.search(before) or _REPORTED.match(after) or _is_asked(clause, after, is_chinese=is_chinese):
             continue
         bare = clause.strip(_TRIMMED)
         if not bare or len(bare) > MAX_FACT or _UNSURE.search(bare):
@@ -248,7 +297,10 @@ def _is_asked(clause: str, after: str, *, is_chinese: bool) -> bool:
     if not rest.rstrip().endswith(("?", "？")):
         return False
     if is_chinese:
-        return bool(_CHINESE_TAG.fullmatch(rest.rstrip("?？ ")) or re.fullmatch(r"(?:对|是|没错|好|真的).{0,3}", rest.rstrip("?？ ")))
+        return bool(
+            _CHINESE_TAG.fullmatch(rest.rstrip("?？ "))
+            or re.fullmatch(r"(?:对|是|没错|好|真的).{0,3}", rest.rstrip("?？ "))
+        )
     return bool(_TAG.fullmatch(rest))
 
 

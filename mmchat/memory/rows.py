@@ -24,6 +24,7 @@ from mmchat.domain import (
     WindowPart,
 )
 from mmchat.memory.database import Row
+from mmchat.picture_words import chinese_names
 
 BlobPath = Callable[[str], Path]
 
@@ -174,6 +175,12 @@ def sensed_words(heard: Heard | None, seen: Seen | None) -> str:
     if seen is not None:
         parts += [seen.caption, ", ".join(tag.label for tag in seen.tags), seen.text]
     return "\n".join(part for part in parts if part)
+
+
+def chinese_words(seen: Seen | None) -> str:
+    """The Chinese names of what was seen, so that Chinese finds it; empty where nothing was."""
+    names = [name for tag in (seen.tags if seen is not None else ()) for name in chinese_names(tag.label)]
+    return " ".join(dict.fromkeys(names))
 
 
 def _recalled_from_json(text: str | None, recallable: Mapping[str, Recalled]) -> tuple[Recalled, ...]:

@@ -33,6 +33,7 @@ def index_turn(db: Database, turn_id: str) -> None:
         senses.append(name)
         told_heard, told_seen = convert.heard_from_json(heard), convert.seen_from_json(seen)
         senses.append(convert.sensed_words(told_heard, told_seen))
+        senses.append(convert.chinese_words(told_seen))
     db.execute("DELETE FROM turns_fts WHERE rowid = ?", [number])
     db.execute(
         "INSERT INTO turns_fts (rowid, words, senses) VALUES (?, ?, ?)",

@@ -55,36 +55,9 @@ def find_facts(message: str) -> tuple[FoundFact, ...]:
     return tuple(distinct.values()) if len(distinct) <= MAX_FACTS else ()
 
 
-_EXCLUSIVE = frozenset(
-    [
-        "name",
-        "age",
-        "birthday",
-        "zodiac",
-        "birthplace",
-        "origin",
-        "nationality",
-        "home",
-        "household",
-        "marriage",
-        "standing",
-        "work",
-        "study",
-        "allergy",
-        "diet",
-        "smoking",
-        "alcohol",
-        "health",
-        "medicine",
-        "measure",
-        "taste",
-        "mine",
-        "have",
-        "drives",
-        "speaks",
-        "plays",
-        "skill",
-    ]
+_EXCLUSIVE = re.compile(
+    "name|age|birthday|zodiac|birthplace|origin|nationality|home|household|marriage|standing|work|study|allergy|diet|smoking|"
+    "alcohol|health|medicine|measure|taste|mine|have|drives|speaks|plays|skill"
 )
 
 

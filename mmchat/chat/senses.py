@@ -68,9 +68,15 @@ class Senses:
         """
         if not self.needs_work(attachment):
             return attachment
-        return self._look(attachment) if attachment.kind == "image" else self._listen(attachment, cancel)
+        return self.look(attachment) if attachment.kind == "image" else self._listen(attachment, cancel)
 
-    def _look(self, attachment: Attachment) -> Attachment:
+    def look(self, attachment: Attachment) -> Attachment:
+        """The picture with what was seen in it; it is found by that, and by its likeness, from now on.
+
+        Raises:
+            MediaError: the kept copy cannot be decoded.
+            MmchatError: the model cannot be had.
+        """
         from mmchat.engines.image_io import open_image
         from mmchat.engines.see import see
 

@@ -19,6 +19,7 @@ from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import cjk_share, terms
 from mmchat.memory.vectors import Near, OwnerKind, VectorIndex
 from mmchat.memory.word_search import Filters, find_by_words
+from mmchat.picture_words import picture_question
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +36,8 @@ Lower for Chinese, where pairs across word borders take up part of a query's inf
 Measured with `benchmarks/recall_probe.py`."""
 SPEAKER_BONUS = 0.005
 """For turns of the speaker whom the query names: about what five ranks at the top are worth."""
+ASKED_PICTURE_WEIGHT = 2.0
+"""What a rank among pictures counts where the query asks for one."""
 CJK_LIMIT = 0.3
 """MiniLM knows English only: above this share of Chinese letters, words alone decide."""
 EMBEDDED_CHARACTERS = 2000
@@ -70,6 +73,8 @@ class _Candidate:
     score: float = 0.0
     coverage: float = 0.0
     cosine: float = -1.0
+    is_shown: bool = False
+    """Its picture bears on the query."""
 
 
 class Recall:
@@ -146,6 +151,7 @@ class Recall:
         exclude_turns: Sequence[str] = (),
         exclude_session: str | None = None,
         use_vectors: bool = True,
+        use_pictures: bool = True,
     ) -> tuple[Recalled, ...]:
         """Best first; empty when nothing bears on it. Turns without a vector yet are found by words.
 
@@ -156,6 +162,7 @@ class Recall:
             exclude_turns: ids not to return, e.g. those the model sees anyway; nor are copies of them.
             exclude_session: a conversation to leave out.
             use_vectors: False searches by words alone and never waits for the embedder.
+            use_pictures: False looks for no pictures but by the words that were said of them.
         """
         filters = Filters(session_id, exclude_session, tuple(exclude_turns))
         candidates = self._by_words(query, filters)
@@ -165,10 +172,12 @@ class Recall:
             embedder = self._embedder()
             if embedder is not None:
                 self._add_vectors(candidates, embedder, query, filters)
+        if use_vectors and use_pictures:
+            self._add_pictures(candidates, query, filters)
         bearing = {
             number: candidate
             for number, candidate in candidates.items()
-            if candidate.cosine >= COSINE_FLOOR or candidate.coverage >= coverage_floor
+            if candidate.cosine >= COSINE_FLOOR or candidate.coverage >= coverage_floor or candidate.is_shown
         }
         if not bearing:
             return ()
@@ -188,6 +197,11 @@ class Recall:
         return tuple(
             convert.recalled_from_row(row, files.get(row["id"], ()), bearing[row["number"]].score) for row in chosen
         )
+
+    def find_pictures(self, query: str, *, k: int = 5, session_id: str | None = None) -> tuple[Recalled, ...]:
+        """Turns with a picture that the query describes, or that were found by what was said with it."""
+        by_words = self.find(query, k=DEPTH, session_id=session_id, use_pictures=False)
+        return self.pictures.search(query, by_words, k=k, session_id=session_id)
 
     def find_by_image(
         self,
@@ -230,6 +244,14 @@ class Recall:
             candidate = candidates.setdefault(owner, _Candidate())
             candidate.score += _rank_score(rank)
             candidate.cosine = cosine
+
+    def _add_pictures(self, candidates: dict[int, _Candidate], query: str, filters: Filters) -> None:
+        hits = [hit for hit in self.pictures.find(query, filters) if hit.is_bearing]
+        weight = ASKED_PICTURE_WEIGHT if picture_question(query).is_about_pictures else 1.0
+        for rank, hit in enumerate(hits[:DEPTH], start=1):
+            candidate = candidates.setdefault(hit.turn, _Candidate())
+            candidate.score += weight * _rank_score(rank)
+            candidate.is_shown = True
 
     def _embed_rows(self, embedder: Embeds, found: list[Row]) -> int:
         files = self._store.attachments_by_turn(

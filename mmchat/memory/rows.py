@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
 
@@ -41,7 +41,12 @@ def recalled_to_json(recalled: Sequence[Recalled]) -> str | None:
     """References only: what is deleted elsewhere must not live on in other conversations' rows."""
     if not recalled:
         return None
-    return json.dumps([{"turn": each.turn, "score": each.score} for each in recalled])
+    return json.dumps(
+        [
+            {"fact": each.fact, "score": each.score} if each.fact else {"turn": each.turn, "score": each.score}
+            for each in recalled
+        ]
+    )
 
 
 def heard_from_json(text: str | None) -> Heard | None:
@@ -188,17 +193,7 @@ def _recalled_from_json(text: str | None, recallable: Mapping[str, Recalled]) ->
         return ()
     found: list[Recalled] = []
     for reference in json.loads(text):
-        known = recallable.get(reference["turn"])
+        known = recallable.get(reference.get("fact") or reference["turn"])
         if known is not None:
-            found.append(
-                Recalled(
-                    session=known.session,
-                    turn=known.turn,
-                    role=known.role,
-                    text=known.text,
-                    created_at=known.created_at,
-                    score=reference["score"],
-                    attachment=known.attachment,
-                )
-            )
+            found.append(replace(known, score=reference["score"]))
     return tuple(found)

@@ -15,6 +15,7 @@ from mmchat.memory import tree
 from mmchat.memory.blobs import BlobFolder, NewAttachment
 from mmchat.memory.damage import refuse_emptied
 from mmchat.memory.database import DatabaseFile, Row
+from mmchat.memory.facts import told_facts
 from mmchat.memory.forks import fork
 from mmchat.memory.ids import now_text
 from mmchat.memory.shelves import HAS_TAG, ON_SHELF, TAGS, Shelf, as_tag
@@ -371,6 +372,7 @@ class MemoryStore:
             files = self.attachments_by_turn(ids, parameters)
             for row in self.file.rows(f"SELECT * FROM turns WHERE id IN ({ids})", parameters):
                 recallable[row["id"]] = convert.recalled_from_row(row, files.get(row["id"], ()), 0.0)
+            recallable |= told_facts(self, where, parameters)
         return tuple(convert.turn_from_row(row, attached.get(row["id"], ()), recallable) for row in found)
 
     def attachments_by_turn(

@@ -39,6 +39,8 @@ COVERAGE_FLOOR = 0.34
 """A fact bears on a message when it is this near, or holds this share of the words that say what it is about."""
 CJK_LIMIT = 0.3
 """The default encoder knows English only: above this share of Chinese letters, words alone decide."""
+OUTDATED_SHARE = 0.6
+"""A turn of which this share is a fact that a newer one took the place of says nothing else worth telling."""
 SURE = 1.0
 """What a message asks for by kind comes before what is merely like it."""
 
@@ -171,13 +173,17 @@ class KnownFacts:
 
         Args:
             query: the message.
-            hidden: turns that the model sees anyway; what they said needs no telling.
+            hidden: ids of turns and facts that the model sees anyway; what they say needs no telling.
             use_vectors: False goes by words and kinds, and never waits for the embedder.
 
         Raises:
             MmchatError: what the embedder says.
         """
-        facts = [fact for fact in self.all() if not fact.is_superseded and fact.turn not in hidden]
+        facts = [
+            fact
+            for fact in self.all()
+            if not fact.is_superseded and fact.id not in hidden and (not fact.turn or fact.turn not in hidden)
+        ]
         if not facts:
             return ()
         if _OF_SELF.search(query):
@@ -189,6 +195,22 @@ class KnownFacts:
             self._add_vectors(scores, query, facts)
         found = sorted((fact for fact in facts if scores[fact.id] > 0), key=lambda fact: -scores[fact.id])
         return tuple(rows.as_note(fact, scores[fact.id]) for fact in found[:MAX_TOLD])
+
+    def beside(self, query: str, facts: Sequence[Recalled], turns: Sequence[Recalled]) -> tuple[Recalled, ...]:
+        """Facts and recalled turns together, best first, without what is said twice, was forgotten or is outdated.
+
+        A turn of which something was forgotten is not told again by itself, nor is one that says little else than
+        what a newer fact has taken the place of. Both are still found by those who search.
+        """
+        forgotten = rows.forgotten_turns(self._store, [turn.turn for turn in turns])
+        outdated = {fact.turn: fact.text for fact in self.all() if fact.is_superseded and fact.turn}
+        kept = [
+            turn
+            for turn in turns
+            if turn.turn not in forgotten
+            and len(outdated.get(turn.turn, "")) < OUTDATED_SHARE * len(turn.text)
+        ]
+        return without_doubles(query, facts, kept)
 
     def index(self) -> None:
         """Give vectors to facts that have none. Slow: for after the reply. Raises what the embedder says."""

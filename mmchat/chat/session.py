@@ -14,6 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.branches import Branches, to_answer_anew
+from mmchat.chat.known import KnownFacts
 from mmchat.chat.notices import prompt_notices
 from mmchat.chat.reply import REPEATED, stream_reply
 from mmchat.chat.senses import Senses, examine
@@ -22,6 +23,7 @@ from mmchat.chat.window import SessionWindow, reply_options, view_start
 from mmchat.chat.worth import is_small_talk, worth_telling
 from mmchat.domain import (
     AttachmentRead,
+    FactsLearned,
     GenerateOptions,
     Mark,
     Notice,
@@ -61,6 +63,8 @@ class SessionSettings:
     language: str | None = None
     """Speech language, ISO 639-1; None detects it."""
     should_recall: bool = True
+    should_know_facts: bool = True
+    """Whether facts about the user are learnt from messages, and told to the model."""
     window_tokens: int = 0
     """The most tokens a prompt may take; 0: what the model's context leaves."""
     is_temporary: bool = False
@@ -89,6 +93,8 @@ class ChatSession:
         self._session = session
         self._senses = Senses(store, recall, engines, settings.language)
         self._regenerations = 0
+        self.facts = KnownFacts(store, engines.embedder)
+        """What is known of the user."""
         self.branches = Branches(store, lambda: self._session)
         """Other variants, exchanges taken back, copies."""
         self.window = SessionWindow(store, engines, settings, lambda: self._session)
@@ -220,6 +226,7 @@ class ChatSession:
         model = self._engines.language_model()
         if cancel.is_set():
             yield Notice("Stopped before the reply began. Your message is kept.")
+            yield from self._learn(question)
             return
         history = self.branches.before(question)
         recalled = yield from self._recalled(question, history)
@@ -233,7 +240,9 @@ class ChatSession:
         options = replace(options, max_new_tokens=prompt.window.room)
         reply: Turn | None = None
         for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
-            reply = event.turn if isinstance(event, ReplyEnded) else reply
+            if isinstance(event, ReplyEnded):
+                reply = event.turn
+                yield from self._learn(question)
             yield event
         self._index(question.id, *([reply.id] if reply is not None and reply.text else []))
 
@@ -254,21 +263,38 @@ class ChatSession:
 
     def _recalled(self, question: Turn, history: Sequence[Turn]) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
         query = searchable_text(question)
-        if not self._settings.should_recall or not query or is_small_talk(query):
+        if not (self._settings.should_recall or self._settings.should_know_facts):
+            return ()
+        if not query or is_small_talk(query):
             return ()
         yield WorkStarted("remembering")
         start = view_start(history, self.window.summary())
         in_view = [*(turn.id for turn in history[start:]), *self.window.pinned()]
-        told = [note.turn for turn in history[start:] for note in turn.recalled]
+        told = [note.fact or note.turn for turn in history[start:] for note in turn.recalled]
         hidden = [*in_view, *told, question.id]
         try:
-            found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden)
+            return self._notes(query, hidden)
         except (EngineUnavailable, WeightsError, DeviceError) as error:
             yield Notice(f"Remembering by words only: {error}")
-            found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden, use_vectors=False)
-        notes = worth_telling(query, found)
+            return self._notes(query, hidden, use_vectors=False)
+
+    def _notes(self, query: str, hidden: Sequence[str], *, use_vectors: bool = True) -> tuple[Recalled, ...]:
+        facts: tuple[Recalled, ...] = ()
+        found: tuple[Recalled, ...] = ()
+        if self._settings.should_know_facts:
+            facts = self.facts.bearing_on(query, hidden=hidden, use_vectors=use_vectors)
+        if self._settings.should_recall:
+            found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden, use_vectors=use_vectors)
         # A reply that went round in circles would lead the next one there.
-        return tuple(note for note in notes if self._store.get_turn(note.turn).notice != REPEATED)[:MAX_RECALLED]
+        turns = [
+            note for note in worth_telling(query, found) if self._store.get_turn(note.turn).notice != REPEATED
+        ]
+        return self.facts.beside(query, facts, turns)[:MAX_RECALLED]
+
+    def _learn(self, question: Turn) -> Iterator[ReplyEvent]:
+        """After the reply was drawn, so that it is never delayed, and before its end is told."""
+        if self._settings.should_know_facts and (learnt := self.facts.learn(question)):
+            yield FactsLearned(learnt)
 
     def _index(self, *turn_ids: str) -> None:
         """Make turns findable by meaning: after the reply, so that it is never delayed.
@@ -278,6 +304,7 @@ class ChatSession:
         try:
             for turn_id in turn_ids:
                 self._recall.index(turn_id)
+            self.facts.index()
         except (EngineUnavailable, WeightsError, DeviceError):
             log.warning("turns not embedded", exc_info=True)
 

@@ -53,6 +53,8 @@ class Settings(BaseModel):
     """How much of the conversation the model is shown at most; 0: all that its context holds."""
     recall: bool = True
     """Bring back older turns that bear on the present one."""
+    facts: bool = True
+    """Remember facts about the user from what they say, and tell the model those that bear on the message."""
 
     threads: int = Field(default=0, ge=0)
     """0: as many as this process may use."""

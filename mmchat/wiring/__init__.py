@@ -45,7 +45,7 @@ class WiringOptions:
     should_log: bool = True
     """False: the conversation is kept in a folder that goes with the program, and nothing is recalled."""
     should_recall: bool = True
-    """False: nothing of other conversations is told, whatever the settings say."""
+    """False: nothing of other conversations is told and no facts are learnt, whatever the settings say."""
     should_pull: bool = True
 
 
@@ -188,6 +188,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         system=settings.system if options.system is None else options.system,
         language=options.language or settings.language,
         should_recall=options.should_log and options.should_recall and settings.recall,
+        should_know_facts=options.should_log and options.should_recall and settings.facts,
         window_tokens=settings.window_tokens,
         is_temporary=not options.should_log,
     )

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.library import Library
 from mmchat.chat.ports import Engines, Recorder
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.engines.hear import hear
-from mmchat.errors import MmchatError
+from mmchat.errors import MmchatError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,8 @@ class Desk:
         self._make_recorder = make_recorder
         self._on_close = on_close
         self._closing = Event()
+        self.library = Library(store)
+        """The other conversations."""
 
     # --- conversations --------------------------------------------------------------------------
 
@@ -57,26 +60,18 @@ class Desk:
         """Go on with a conversation, by its id or a unique beginning of it.
 
         Raises:
-            UsageError: no such conversation, or the beginning fits several.
+            UsageError: no such conversation, or the beginning fits several, or it is in the trash.
         """
         session = self._store.get_session(session_id)
+        if session.deleted_at is not None:
+            raise UsageError(
+                f"Conversation {session.id} is in the trash.", hint=f"mmchat sessions restore {session.id}"
+            )
         return ChatSession(self._store, self._recall, self.engines, self._settings, session=session)
 
     def latest_session(self) -> Session | None:
-        """The conversation last spoken in."""
+        """The conversation last spoken in, of those that are listed."""
         return self._store.latest_session()
-
-    def sessions(self, query: str = "", limit: int = 200) -> tuple[Session, ...]:
-        """Newest first; with a query, those whose title or turns match it."""
-        return self._store.list_sessions(limit=limit, query=query)
-
-    def rename_session(self, session_id: str, title: str) -> Session:
-        """Give a conversation a title of the user's."""
-        return self._store.rename_session(session_id, title)
-
-    def delete_session(self, session_id: str) -> None:
-        """Delete a conversation with its turns and the files no other turn needs. The caller has asked."""
-        self._store.delete_session(session_id)
 
     def recall(self, query: str, k: int = 5) -> tuple[Recalled, ...]:
         """Slow. Older turns of any conversation that bear on `query`."""

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
 from mmchat.chat.session import UserInput
-from mmchat.cli import plain_ratings
+from mmchat.cli import plain_ratings, plain_sessions
 from mmchat.cli.output import print_error, print_error_text, print_text
+from mmchat.cli.plain_sessions import title_of
 from mmchat.cli.replies import read_turn, shorten
 from mmchat.errors import MmchatError, UsageError
-from mmchat.moments import local_minute
 from mmchat.sanitize import plain_line, plain_text
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.chat.session import ChatSession
-    from mmchat.domain import ReplyEvent, Session
+    from mmchat.domain import ReplyEvent
 
 FENCE = '"""'
 YOU, MODEL = "You: ", "Model: "
@@ -107,7 +107,7 @@ class PlainChat:
     def _greet(self) -> None:
         session = self.conversation.info
         if session is not None:
-            self.say(f"Going on with {_title(session)} ({session.turn_count} messages).")
+            self.say(f"Going on with {title_of(session)} ({session.turn_count} messages).")
             for turn in self.conversation.turns()[-2:]:
                 self.say((YOU if turn.role == "user" else MODEL) + turn.text)
                 if turn.rating is not None:
@@ -196,10 +196,11 @@ class PlainChat:
 
     def _reply(self, text: str) -> None:
         user_input = UserInput(text, tuple(self._files))
-        self._print_reply(lambda cancel: self.conversation.reply(user_input, cancel))
+        self.print_reply(lambda cancel: self.conversation.reply(user_input, cancel))
         self._files.clear()
 
-    def _print_reply(self, start: Callable[[Event], Iterator[ReplyEvent]]) -> None:
+    def print_reply(self, start: Callable[[Event], Iterator[ReplyEvent]]) -> None:
+        """Run a turn and print its reply as it comes."""
         has_begun = False
 
         def on_text(piece: str) -> None:
@@ -254,27 +255,6 @@ class PlainChat:
         """`/quit`."""
         raise _Leave
 
-    def start_new(self, _argument: str) -> None:
-        """`/new`."""
-        self.conversation = self.desk.new_session()
-        self.say("A new conversation.")
-
-    def list_sessions(self, query: str) -> None:
-        """`/sessions`."""
-        sessions = self.desk.sessions(query)
-        for session in sessions:
-            print_text(f"{session.id}  {local_minute(session.updated_at)}  {_title(session)}")
-        if not sessions:
-            self.say("No conversation matches." if query else "No conversations yet.")
-
-    def open_session(self, session_id: str) -> None:
-        """`/open`."""
-        if not session_id:
-            raise UsageError("Which conversation?", hint="/sessions lists their ids; /open takes one.")
-        self.conversation = self.desk.open_session(session_id)
-        if session := self.conversation.info:
-            self.say(f"Going on with {_title(session)} ({session.turn_count} messages).")
-
     def attach(self, argument: str) -> None:
         """`/image` and `/audio`."""
         files = find_files(argument, cwd=Path.cwd())
@@ -300,28 +280,7 @@ class PlainChat:
 
     def regenerate(self, _argument: str) -> None:
         """`/regen`."""
-        self._print_reply(self.conversation.regenerate)
-
-    def rename(self, title: str) -> None:
-        """`/rename`."""
-        if not title:
-            raise UsageError("What should it be called?", hint="For example: /rename Holiday plans")
-        self.say(f"Now called {_title(self.conversation.rename(title))}.")
-
-    def delete(self, argument: str) -> None:
-        """`/delete`."""
-        session = self.conversation.info
-        if session is None:
-            raise UsageError("This conversation is empty, so there is nothing to delete.")
-        if argument != "yes" and self._is_interactive:
-            question = f"Delete {_title(session)} with its {session.turn_count} messages? This cannot be undone. [y/N] "
-            argument = "yes" if (self._read_line(question) or "").strip().lower() in {"y", "yes"} else "no"
-        if argument != "yes":
-            self.say("Nothing was deleted." if self._is_interactive else "Nothing was deleted: say '/delete yes'.")
-            return
-        self.desk.delete_session(session.id)
-        self.conversation = self.desk.new_session()
-        self.say(f"Deleted {_title(session)}. This is a new conversation.")
+        self.print_reply(self.conversation.regenerate)
 
     def explain(self, _argument: str) -> None:
         """`/why`."""
@@ -355,11 +314,21 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("unrate", "", "Take back all you said of the last reply", plain_ratings.take_back),
         PlainCommand("why", "", "What the last reply was drawn from, and what it cost", PlainChat.explain),
         PlainCommand("model", "[NAME]", "List the language models, or switch", PlainChat.switch_model),
-        PlainCommand("new", "", "Start a new conversation", PlainChat.start_new),
-        PlainCommand("sessions", "[WORDS]", "List conversations, or those with these words", PlainChat.list_sessions),
-        PlainCommand("open", "ID", "Go on with another conversation", PlainChat.open_session),
-        PlainCommand("rename", "TITLE", "Give this conversation a title", PlainChat.rename),
-        PlainCommand("delete", "", "Delete this conversation", PlainChat.delete),
+        PlainCommand("variant", "[N|prev|next]", "Flip through replies and edits", plain_sessions.variant),
+        PlainCommand("edit", "[-N] [TEXT]", "Put TEXT in the place of your last message", plain_sessions.edit),
+        PlainCommand("undo", "", "Take the last exchange out of view", plain_sessions.undo),
+        PlainCommand("redo", "", "Bring back what /undo took", plain_sessions.redo),
+        PlainCommand("fork", "", "Go on in a copy of this conversation", plain_sessions.fork),
+        PlainCommand("new", "", "Start a new conversation", plain_sessions.start_new),
+        PlainCommand("sessions", "[WORDS]", "List conversations, or those with WORDS", plain_sessions.list_sessions),
+        PlainCommand("search", "WORDS", "Find words in all conversations", plain_sessions.search),
+        PlainCommand("open", "ID", "Go on with another conversation", plain_sessions.open_session),
+        PlainCommand("rename", "TITLE", "Give this conversation a title", plain_sessions.rename),
+        PlainCommand("tag", "[NAME]", "Tag this conversation; -NAME takes a tag off", plain_sessions.tag),
+        PlainCommand("archive", "", "Put this conversation away; it is still found", plain_sessions.archive),
+        PlainCommand("unarchive", "", "List this conversation again", plain_sessions.unarchive),
+        PlainCommand("delete", "", "Move this conversation to the trash", plain_sessions.delete),
+        PlainCommand("restore", "[ID]", "Bring back a deleted conversation", plain_sessions.restore),
         PlainCommand("quit", "", "Leave; everything is stored", PlainChat.leave),
     )
 }
@@ -379,7 +348,3 @@ def _input(prompt: str) -> str:
     with suppress(ImportError):  # Windows edits lines by itself
         import readline  # noqa: F401  (importing it is what turns editing on)
     return input(prompt)
-
-
-def _title(session: Session) -> str:
-    return f'"{plain_line(session.title)}"' if session.title else f"conversation {session.id}"

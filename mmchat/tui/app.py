@@ -100,6 +100,8 @@ class MmchatApp(App[None]):
         for each in (DARK, LIGHT):
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
+        self.last_deleted = ""
+        """Id of the conversation that /restore brings back."""
         self._unknown_theme = "" if theme in ("", self.theme) else theme
 
     def get_default_screen(self) -> Screen[None]:
@@ -139,6 +141,12 @@ class MmchatApp(App[None]):
         from mmchat.tui.actions import Actions
 
         self.run_worker(Actions(self, self._chat).run(name, argument, draft), exit_on_error=False, group="command")
+
+    def action_flip(self, turn_id: str, step: int) -> None:
+        """A key, or a click on a mark: show another variant of a turn, or of the last that has some."""
+        from mmchat.tui.actions import Actions
+
+        self.run_worker(Actions(self, self._chat).flip(turn_id, step), exit_on_error=False, group="command")
 
     # --- copying --------------------------------------------------------------------------------
 

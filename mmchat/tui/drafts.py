@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from mmchat.chat.attachments import find_files, find_missing
 from mmchat.chat.session import UserInput
-from mmchat.domain import AttachmentKind
+from mmchat.domain import AttachmentKind, Turn
 from mmchat.tui.text import clean, elide_middle, one_line
 
 ChipKind = Literal["image", "audio", "paste"]
@@ -37,6 +37,8 @@ class Draft:
     text: str = ""
     chips: tuple[Chip, ...] = ()
     """All chips whose label stands in `text`, in that order."""
+    instead_of: str = ""
+    """Id of the earlier message whose place it takes; empty for a new one."""
 
     @property
     def is_empty(self) -> bool:
@@ -72,7 +74,15 @@ class Draft:
     def with_typed_files(self, cwd: Path) -> Draft:
         """Turn paths of existing pictures and sounds that were typed into chips."""
         shelf = ChipShelf(dict.fromkeys(self.chips))
-        return shelf.draft(shelf.chip_files(self.text, cwd))
+        return replace(shelf.draft(shelf.chip_files(self.text, cwd)), instead_of=self.instead_of)
+
+    @staticmethod
+    def of_turn(turn: Turn) -> Draft:
+        """A stored message, to be edited: its words, and chips for the kept copies of its files."""
+        shelf = ChipShelf()
+        chips = [shelf.add_path(each.path, each.kind, each.name) for each in turn.attachments]
+        text = " ".join(part for part in (clean(turn.text), *(chip.label for chip in chips)) if part)
+        return replace(shelf.draft(text), instead_of=turn.id)
 
 
 @dataclass(slots=True)
@@ -95,9 +105,10 @@ class ChipShelf:
             text = text.replace(chip.label, "\n" * len(chip.label))
         return text
 
-    def add_path(self, path: Path, kind: AttachmentKind) -> Chip:
-        """A chip for a file."""
-        return self._add(kind, elide_middle(one_line(path.name).replace("[", "(").replace("]", ")"), 32), path=path)
+    def add_path(self, path: Path, kind: AttachmentKind, name: str = "") -> Chip:
+        """A chip for a file; `name` is what it is called where its path does not tell."""
+        shown = one_line(name or path.name).replace("[", "(").replace("]", ")")
+        return self._add(kind, elide_middle(shown, 32), path=path)
 
     def add_paste(self, text: str) -> Chip:
         """A chip for a long text."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from mmchat.chat.session import ChatSession
-from mmchat.domain import Heard, ReplyEvent, Session, Turn
+from mmchat.domain import Heard, ReplyEvent, Turn
 from mmchat.errors import MmchatError
+
+if TYPE_CHECKING:
+    from mmchat.chat.library import Shelf
+    from mmchat.tui.screens.session_lines import Found
 
 
 @dataclass
@@ -49,10 +54,19 @@ class SessionOpened(Message):
 
 @dataclass
 class SessionsListed(Message):
-    """Conversations that match what was typed."""
+    """What fits what was typed."""
 
     query: str
-    sessions: tuple[Session, ...]
+    shelf: Shelf
+    found: tuple[Found, ...]
+
+
+@dataclass
+class PreviewReady(Message):
+    """A few turns of what is highlighted in the list."""
+
+    found: Found
+    turns: tuple[Turn, ...]
 
 
 @dataclass

@@ -5,6 +5,7 @@ Called by the chat screen's message handlers only, so everything here runs on th
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -85,16 +86,25 @@ class ReplyFlow:
             self._screen.show_queue(self.queue)
             return
         run = self._new_run(draft)
+        if draft.instead_of:
+            await self._leave_branch(draft.instead_of)
         run.user_view = UserTurnView(draft.words, [path.name for path in draft.files])
         self._screen.transcript.scroll_to_end()
         await self._screen.transcript.add(run.user_view)
         session, user_input = self._screen.session, draft.to_input()
-        self._begin(run, session, lambda: session.reply(user_input, run.cancel))
+        self._begin(run, session, lambda: session.reply(user_input, run.cancel, draft.instead_of))
+
+    async def _leave_branch(self, turn_id: str) -> None:
+        """Show only what stands before a message that is about to be replaced."""
+        turns = await asyncio.to_thread(self._screen.session.turns)
+        ids = [turn.id for turn in turns]
+        kept = turns[: ids.index(turn_id)] if turn_id in ids else turns
+        await self._screen.show_turns(kept)
 
     def regenerate(self) -> None:
         """Draw the last reply anew."""
         run = self._new_run(None)
-        run.replaced_view = self._screen.transcript.last_reply()
+        run.replaced_view = self._screen.transcript.reply_at_end()
         if run.replaced_view is not None:
             run.replaced_view.add_class("-replaced")
         self._screen.transcript.scroll_to_end()
@@ -243,6 +253,8 @@ class ReplyFlow:
             if run.user_view is not None:
                 await run.user_view.remove()
             self._screen.restore_draft(run.draft)
+            if run.draft.instead_of:
+                await self._screen.show_turns(await asyncio.to_thread(self._screen.session.turns))
             kept = "Nothing was sent; your message is back in the box."
         elif run.draft is not None:
             written = len(run.reply_view.text) if run.reply_view else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -61,11 +62,12 @@ def test_every_command_is_in_the_help(pipe: Run) -> None:
     assert all(f"/{name}" in out for name in COMMANDS)
 
 
-def test_deleting_asks_first(pipe: Run) -> None:
-    pipe("talk", stdin="hello\n/delete\n")
-    assert len(stored()) == 1
-    pipe("talk", "-c", stdin="/delete yes\n")
+def test_deleting_moves_to_the_trash(pipe: Run) -> None:
+    done = pipe("talk", stdin="hello\n/delete\n")
     assert stored() == []
+    (session_id,) = re.findall(r"/restore (\w+)", done.err)
+    assert "You said: more" in pipe("talk", stdin=f"/restore {session_id}\nmore\n").out
+    assert len(stored()) == 1
 
 
 def test_an_unknown_command_ends_a_script_with_a_usage_error(pipe: Run) -> None:
@@ -190,11 +192,40 @@ def test_what_was_seen_and_heard_is_told(person: Person, tmp_path: Path) -> None
     assert 'Heard in day.wav (en, 1.0 s): "hello from the recording"' in printed
 
 
-def test_a_conversation_is_deleted_only_after_yes(person: Person) -> None:
-    assert "Nothing was deleted" in person.types("hello", "/delete", "no")
-    assert person.turns()
-    assert "cannot be undone" in person.types("again", "/delete", "yes")
-    assert "again" not in person.turns()
+def test_a_message_is_edited_and_its_variants_are_flipped(person: Person) -> None:
+    printed = person.types(
+        "one", "two", "/edit", "/edit -2 uno", "/variant", "/variant prev", "/variant 3", "/variant sideways"
+    )
+    assert "The message is: two" in printed
+    assert "Model: You said: uno" in printed
+    assert "Variant 2 of 2:\nYou: uno\nModel: You said: uno" in printed
+    assert "Variant 1 of 2:\nYou: one\nModel: You said: one\nYou: two\nModel: You said: two" in printed
+    assert "There is no variant 3." in printed
+    assert "'sideways' is no variant" in printed
+    assert person.turns() == ["one", "You said: one", "two", "You said: two"]
+
+
+def test_an_exchange_is_taken_back_and_brought_back_and_a_copy_made(person: Person) -> None:
+    printed = person.types("one", "/undo", "/undo", "/redo", "/redo", "/fork", "two")
+    assert "Out of view, and kept: one" in printed
+    assert "There is nothing to undo" in printed
+    assert "You: one\nModel: You said: one" in printed
+    assert "There is nothing to redo" in printed
+    assert person.turns() == ["one", "You said: one", "two", "You said: two", "one", "You said: one"]
+
+
+def test_conversations_are_tagged_put_away_and_searched(person: Person) -> None:
+    printed = person.types(
+        "在里斯本的酒店", "/tag #旅行 work", "/archive", "/sessions", "/sessions #旅行", "/search 酒店", "/unarchive",
+        "/sessions #旅行", "/tag -work", "/search zebra", "/archive",
+    )  # fmt: skip
+    assert "Tags: work, 旅行" in printed
+    assert printed.count("No conversations yet.") == 1
+    assert printed.count("No conversation matches.") == 1
+    assert "you: 在里斯本的酒店" in printed
+    assert '"在里斯本的酒店"  #work  #旅行' in printed
+    assert "Tags: 旅行\n" in printed
+    assert "Nothing holds all of these words." in printed
 
 
 def test_the_model_can_be_switched(person: Person) -> None:

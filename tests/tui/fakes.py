@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmchat.chat.desk import Desk
+from mmchat.chat.library import SearchHit
 from mmchat.chat.session import UserInput
 from mmchat.domain import (
     Attachment,
@@ -91,7 +92,7 @@ class FakeSession:
         self.stored[-1] = replace(self.last(), rating=rating if rating != Rating() else None)
         return self.stored[-1]
 
-    def reply(self, user_input: UserInput, cancel: Event) -> Iterator[ReplyEvent]:
+    def reply(self, user_input: UserInput, cancel: Event, instead_of: str = "") -> Iterator[ReplyEvent]:
         self.sent.append(user_input)
         if self.desk.refuse is not None:
             raise self.desk.refuse
@@ -191,6 +192,40 @@ class FakeRecorder:
         self.was_cancelled = True
 
 
+@dataclass(frozen=True)
+class FakeLibrary:
+    """The desk's conversations; what is more is tried on the real store, in test_branches and test_finding."""
+
+    desk: FakeDesk
+
+    def list(self, query: str = "", *, shelf: str = "listed", tags: Sequence[str] = ()) -> tuple[Session, ...]:
+        is_trash = shelf == "trash"
+        fitting = (info for info in self.desk.infos.values() if query.lower() in info.title.lower())
+        return tuple(info for info in fitting if (info.deleted_at is not None) == is_trash)
+
+    def search(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
+        return tuple(SearchHit(info, None, info.title, ()) for info in self.list(query))
+
+    def preview(self, session_id: str, around: str = "") -> tuple[Turn, ...]:
+        return tuple(self.desk.stored[session_id][-4:])
+
+    def rename(self, session_id: str, title: str) -> Session:
+        return self._put(session_id, title=title)
+
+    def delete(self, session_id: str) -> Session:
+        return self._put(session_id, deleted_at=NOW)
+
+    def restore(self, session_id: str) -> Session:
+        return self._put(session_id, deleted_at=None)
+
+    def delete_for_good(self, session_id: str) -> None:
+        self.desk.infos.pop(session_id)
+
+    def _put(self, session_id: str, **changes: Any) -> Session:
+        self.desk.infos[session_id] = replace(self.desk.infos[session_id], **changes)
+        return self.desk.infos[session_id]
+
+
 @dataclass
 class FakeDesk:
     """What the app is handed, in memory."""
@@ -222,15 +257,9 @@ class FakeDesk:
             raise UsageError(f"No conversation {session_id}")
         return FakeSession(self, self.infos[session_id], self.stored[session_id])
 
-    def sessions(self, query: str = "", limit: int = 200) -> tuple[Session, ...]:
-        return tuple(info for info in self.infos.values() if query.lower() in info.title.lower())
-
-    def rename_session(self, session_id: str, title: str) -> Session:
-        self.infos[session_id] = replace(self.infos[session_id], title=title)
-        return self.infos[session_id]
-
-    def delete_session(self, session_id: str) -> None:
-        self.infos.pop(session_id, None)
+    @property
+    def library(self) -> FakeLibrary:
+        return FakeLibrary(self)
 
     def load_states(self) -> tuple[LoadState, ...]:
         return self.states

@@ -64,7 +64,7 @@ def test_every_key_of_the_input_box_is_known_as_taken() -> None:
     assert own | set(NEWLINE_KEYS) <= FIXED_KEYS
     taken_by_default = {key for keys in DEFAULT_KEYS.values() for key in keys.split(",")}
     assert not taken_by_default & FIXED_KEYS
-    assert set(DEFAULT_KEYS) - {"latest", "palette"} <= {command.name for command in COMMANDS}
+    assert set(DEFAULT_KEYS) - {"latest", "palette", "older", "newer"} <= {command.name for command in COMMANDS}
 
 
 async def test_chosen_keys_work_and_the_old_ones_do_not(desk: FakeDesk, stage: StageMaker) -> None:

@@ -12,7 +12,8 @@ from mmchat.errors import ModelNotFound
 from mmchat.tui.screens.context import ContextScreen
 from mmchat.tui.screens.dialogs import AskScreen, AttachScreen, ConfirmScreen
 from mmchat.tui.screens.help import HelpScreen
-from mmchat.tui.screens.sessions import SessionsScreen, ago
+from mmchat.tui.screens.session_lines import ago
+from mmchat.tui.screens.sessions import SessionsScreen
 
 from .conftest import Stage, StageMaker
 from .fakes import READY, FakeDesk, make_turns
@@ -28,7 +29,7 @@ def two(desk: FakeDesk) -> FakeDesk:
 async def open_list(s: Stage) -> SessionsScreen:
     await s.pilot.press("ctrl+s")
     await s.until(
-        lambda: isinstance(s.app.screen, SessionsScreen) and s.app.screen._sessions, "the conversations are listed"
+        lambda: isinstance(s.app.screen, SessionsScreen) and s.app.screen._found, "the conversations are listed"
     )
     assert isinstance(s.app.screen, SessionsScreen)
     return s.app.screen
@@ -46,10 +47,10 @@ async def test_typing_narrows_the_list(two: FakeDesk, stage: StageMaker) -> None
     async with stage(two) as s:
         screen = await open_list(s)
         await s.pilot.press(*"lake")
-        await s.until(lambda: [each.id for each in screen._sessions] == ["a"], "one is left")
+        await s.until(lambda: [each.session.id for each in screen._found] == ["a"], "one is left")
         await s.pilot.press(*"xyz")
-        await s.until(lambda: not screen._sessions, "none is left")
-        assert "No conversation matches" in str(screen.query_one("#no-sessions").render())
+        await s.until(lambda: not screen._found, "none is left")
+        assert "Nothing holds “lakexyz”" in str(screen.query_one("#no-sessions").render())
 
 
 async def test_no_conversations_yet(desk: FakeDesk, stage: StageMaker) -> None:
@@ -66,11 +67,21 @@ async def test_no_conversations_yet(desk: FakeDesk, stage: StageMaker) -> None:
         await s.until(lambda: s.app.screen is s.chat, "Esc closes the list")
 
 
-async def test_deleting_asks_with_title_and_count(two: FakeDesk, stage: StageMaker) -> None:
+async def test_what_is_deleted_lies_in_the_trash_until_it_is_deleted_there(two: FakeDesk, stage: StageMaker) -> None:
     async with stage(two) as s:
         screen = await open_list(s)
         await s.pilot.press("ctrl+d")
-        await s.until(lambda: isinstance(s.app.screen, ConfirmScreen), "it asks")
+        await s.until(lambda: [each.session.id for each in screen._found] == ["b"], "it is out of the list")
+        note = str(screen.query_one("#sessions-note").render())
+        assert "“Trip to the lake” is in the trash for 30 days. Ctrl+Z undoes it." in note
+        await s.pilot.press("ctrl+z")
+        await s.until(lambda: len(screen._found) == 2, "it is back")
+        await s.pilot.press("ctrl+d")
+        await s.until(lambda: len(screen._found) == 1, "it is deleted again")
+        await s.pilot.press("ctrl+l", "ctrl+l")
+        await s.until(lambda: [each.session.id for each in screen._found] == ["a"], "the trash is shown")
+        await s.pilot.press("ctrl+d")
+        await s.until(lambda: isinstance(s.app.screen, ConfirmScreen), "for good: it asks")
         shown = " ".join(str(each.render()) for each in s.app.screen.query("Static"))
         assert "Trip to the lake" in shown
         assert "12 turns" in shown
@@ -80,18 +91,21 @@ async def test_deleting_asks_with_title_and_count(two: FakeDesk, stage: StageMak
         await s.pilot.press("ctrl+d")
         await s.until(lambda: isinstance(s.app.screen, ConfirmScreen), "it asks again")
         await s.pilot.press("y")
-        await s.until(lambda: [each.id for each in screen._sessions] == ["b"], "it is gone")
+        await s.until(lambda: not screen._found, "it is gone")
         assert "a" not in two.infos
+        assert "The trash is empty." in str(screen.query_one("#no-sessions").render())
 
 
 async def test_deleting_the_open_conversation_leaves_an_empty_one(two: FakeDesk, stage: StageMaker) -> None:
     async with stage(two, two.open_session("a")) as s:
         await s.until(lambda: s.users(), "it is open")
         await s.send("/delete")
-        await s.until(lambda: isinstance(s.app.screen, ConfirmScreen), "it asks")
-        await s.pilot.press("y")
-        await s.until(lambda: "a" not in two.infos and s.chat.session.info is None, "it is gone")
+        await s.until(lambda: two.infos["a"].deleted_at and s.chat.session.info is None, "it is in the trash")
         assert s.users() == []
+        assert "Alt+Z" in s.chat.activity.words
+        await s.pilot.press("alt+z")
+        await s.until(lambda: s.chat.session.info and len(s.users()) >= 3, "it is open again")
+        assert two.infos["a"].deleted_at is None
 
 
 async def test_rename_by_command_and_by_dialog(two: FakeDesk, stage: StageMaker) -> None:

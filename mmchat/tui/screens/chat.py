@@ -54,6 +54,7 @@ LAST_WORDS_S = 2.0
 """How long leaving waits for a stopped reply to be stored."""
 _SENSES: dict[str, ModelKind] = {"image": "vision", "audio": "asr"}
 PLACEHOLDER = "Message, or / for commands"
+EDITING = " editing an earlier message · Enter sends it as a branch · Esc leaves it as it was "
 
 
 class ChatScreen(Screen[None]):
@@ -68,8 +69,10 @@ class ChatScreen(Screen[None]):
         Binding(DEFAULT_KEYS["latest"], "to_end", "Latest", show=False, id="latest"),
         *(
             Binding(DEFAULT_KEYS[name], f"app.command('{name}')", name.capitalize(), show=False, id=name)
-            for name in ("new", "sessions", "help", "regen", "good", "bad", "voice", "attach")
+            for name in ("new", "sessions", "help", "regen", "good", "bad", "voice", "attach", "edit", "restore")
         ),
+        Binding(DEFAULT_KEYS["older"], "app.flip('', -1)", "Variant before", show=False, id="older"),
+        Binding(DEFAULT_KEYS["newer"], "app.flip('', 1)", "Variant after", show=False, id="newer"),
     ]
 
     def __init__(self, desk: Desk, session: ChatSession) -> None:
@@ -167,16 +170,23 @@ class ChatScreen(Screen[None]):
     async def _session_opened(self, event: SessionOpened) -> None:
         self.flow.abandon()
         self.session = event.session
-        turns = event.turns
+        self.composer.set_history(history_prompts(event.turns))
+        await self.show_turns(event.turns, event.at_turn)
+        self.composer.focus()
+
+    async def show_turns(self, turns: Sequence[Turn], at_turn: str = "") -> None:
+        """Show these turns of the conversation, from their end or about one of them."""
         self.turn_count = len(turns)
         last = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
         self.flow.last_reply = last
         window = last.window if last else None
         self.status.set(window=window, tokens_per_s=0.0)
-        self.composer.set_history(history_prompts(turns))
         self.show_title()
-        await self.transcript.show(turns, window, at_turn=event.at_turn)
-        self.composer.focus()
+        await self.transcript.show(turns, window, at_turn=at_turn)
+
+    def reload(self, at_turn: str = "") -> None:
+        """Show this conversation as it is stored now: other turns of it came into view."""
+        self._run_open(lambda: self.session, at_turn)
 
     async def start_new(self) -> None:
         """An empty conversation."""
@@ -241,6 +251,9 @@ class ChatScreen(Screen[None]):
             case UnknownCommand(word):
                 self.activity.set_hint(f"Unknown command '{word}'. Type /help.")
                 return
+        if draft.instead_of and self.flow.is_busy:
+            self.activity.set_hint("A reply is running. Esc stops it, then Enter sends your edit.")
+            return
         draft = draft.with_typed_files(Path.cwd())
         problems = draft.unusable_files(Path.cwd())
         if problems and self._confirmed_text != draft.text:
@@ -283,7 +296,7 @@ class ChatScreen(Screen[None]):
         since = self.composer.draft
         chips = {chip: None for chip in (*draft.chips, *since.chips)}
         text = draft.text if since.is_empty else f"{draft.text}\n{since.text}"
-        self.composer.draft = Draft(text, tuple(chips))
+        self.composer.draft = Draft(text, tuple(chips), draft.instead_of)
 
     # --- the input box --------------------------------------------------------------------------
 
@@ -292,6 +305,7 @@ class ChatScreen(Screen[None]):
         if self.composer.text:  # what empties the box has its own words for it
             self.activity.drop_hint(self.composer.text)
             self._is_quit_armed = False
+        self.query_one("#box").border_title = EDITING if self.composer.draft.instead_of else None
         senses = {_SENSES[chip.kind] for chip in self.composer.draft.chips if chip.kind in _SENSES}
         if senses - self._warmed:
             self._warmed |= senses
@@ -368,6 +382,9 @@ class ChatScreen(Screen[None]):
             self.activity.set_hint("Recording discarded.")
         elif not await self.stop_reply():
             self.activity.set_hint("")
+            if self.composer.draft.instead_of:
+                self.composer.clear_draft()
+                self.activity.set_hint("The message stays as it was.")
 
     async def stop_reply(self) -> bool:
         """Stop the running reply, also one that only waits for its model; False where none runs."""

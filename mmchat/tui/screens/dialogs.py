@@ -48,17 +48,18 @@ class ConfirmScreen(ModalScreen[bool]):
 
 
 class AskScreen(ModalScreen[str]):
-    """A line of text; empty when given up."""
+    """A line of text; empty when given up, if nothing else is said."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "give_up", "Cancel"),
         Binding("ctrl+c", "give_up", "Cancel", priority=True),
     ]
 
-    def __init__(self, label: str, value: str = "") -> None:
+    def __init__(self, label: str, value: str = "", *, given_up: str = "") -> None:
         super().__init__()
         self._label = label
         self._value = value
+        self._given_up = given_up
 
     def compose(self) -> ComposeResult:
         """Label, input, keys."""
@@ -70,7 +71,7 @@ class AskScreen(ModalScreen[str]):
 
     def action_give_up(self) -> None:
         """Close without an answer."""
-        self.dismiss("")
+        self.dismiss(self._given_up)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -42,7 +42,11 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Two tables."""
         label = self._keys.label
-        keys = (*KEYS, (label("palette"), "Palette: all commands"))
+        keys = (
+            *KEYS,
+            (f"{label('older')}/{label('newer').rpartition('+')[2]}", "Flip through replies drawn anew and edits"),
+            (label("palette"), "Palette: all commands"),
+        )
         rows = [(command.usage, command.help, label(command.name)) for command in COMMANDS]
         with Vertical(classes="dialog -large"):
             with VerticalScroll():

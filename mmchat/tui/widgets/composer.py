@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class Composer(TextArea):
 
     def __init__(self, completions: Completions, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         self._shelf = ChipShelf()  # before the base class, whose first selection asks for it
+        self._instead_of = ""
         super().__init__(id=id, compact=True, highlight_cursor_line=False, tab_behavior="focus")
         self._completions = completions
         self._history: list[Draft] = []
@@ -66,11 +67,12 @@ class Composer(TextArea):
     @property
     def draft(self) -> Draft:
         """What stands in the box."""
-        return self._shelf.draft(self.text)
+        return replace(self._shelf.draft(self.text), instead_of=self._instead_of)
 
     @draft.setter
     def draft(self, draft: Draft) -> None:
         self._shelf = ChipShelf(dict.fromkeys(draft.chips))
+        self._instead_of = draft.instead_of
         self.text = draft.text
         self.move_cursor(self.document.end)
 
@@ -81,6 +83,7 @@ class Composer(TextArea):
 
     def remember(self, draft: Draft) -> None:
         """Add a sent message to the history."""
+        draft = replace(draft, instead_of="")
         if not self._history or self._history[-1] != draft:
             self._history.append(draft)
         self._place = len(self._history)

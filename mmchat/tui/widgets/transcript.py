@@ -112,6 +112,11 @@ class Transcript(Vertical):
         views = [view for view in self._turn_views() if isinstance(view, ReplyView)]
         return views[-1] if views else None
 
+    def reply_at_end(self) -> ReplyView | None:
+        """The reply that the conversation ends with; None where a message waits for one."""
+        views = self._turn_views()
+        return views[-1] if views and isinstance(views[-1], ReplyView) else None
+
     def show_rating(self, reply: Turn) -> None:
         """Show what the user thinks of a reply now."""
         self._turns = tuple(reply if turn.id == reply.id else turn for turn in self._turns)

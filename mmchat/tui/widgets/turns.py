@@ -10,6 +10,7 @@ from markdown_it.rules_core import StateCore
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.style import Style
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
@@ -63,6 +64,12 @@ class WindowMark(Static):
         super().__init__(Content(words), classes="window-mark", markup=False)
 
 
+def variant_mark(turn: Turn) -> Content:
+    """Which of its variants a turn is, as `‹ 2/3 ›`; a click on either side flips."""
+    back, forward = (Style.from_meta({"@click": f"app.flip('{turn.id}', {step})"}) for step in (-1, 1))
+    return Content.assemble(("‹ ", back), (f"{turn.variant}/{turn.variants}", MUTED), (" ›", forward))
+
+
 class UserTurnView(Static):
     """What the user said and sent along."""
 
@@ -72,6 +79,7 @@ class UserTurnView(Static):
         self._file_names = tuple(file_names)
         self._attachments: dict[str, Attachment] = {}
         self._is_unfolded = False
+        self._mark: Content | None = None
         self.turn_id = ""
         if turn is not None:
             self.store(turn)
@@ -82,6 +90,7 @@ class UserTurnView(Static):
         """Take over the turn as it was stored."""
         self.turn_id = turn.id
         self._text = turn.text
+        self._mark = variant_mark(turn) if turn.variants > 1 else None
         self._attachments = {attachment.id: attachment for attachment in turn.attachments}
         self._show()
 
@@ -110,6 +119,8 @@ class UserTurnView(Static):
             one_line(name) for name in self._file_names
         ]
         parts += [Content.assemble(("▪ ", "$accent"), (line, MUTED)) for line in shown]
+        if self._mark is not None:
+            parts.append(self._mark)
         self.update(Content("\n").join(parts))
 
 
@@ -227,6 +238,8 @@ class ReplyView(Vertical):
             parts.append(Content.styled("[stopped]", "$text-warning"))
         if turn is not None and turn.notice and should_show_notice:
             parts.append(Content.styled(clean(turn.notice), MUTED))
+        if turn is not None and turn.variants > 1:
+            parts.insert(0, variant_mark(turn))
         self._ending.display = bool(parts)
         self._ending.update(Content("  ").join(parts))
 

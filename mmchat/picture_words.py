@@ -176,6 +176,7 @@ _WRAPPING = re.compile(
 _CHINESE_WRAPPING = re.compile(
     "照片|相片|图片|图像|截屏|画面|给你看过?的?|[发传]给你的|[那这哪][几一]?[张幅个]|你?还?记得|在哪里?|找(?:一下|出来?)?|有没有"
 )
+_LEADING = re.compile(r"^(?:(?:of|with|in|on|for|to|from|and)(?: |$))+")
 _WORDS = re.compile(r"[a-z0-9][a-z0-9'-]*")
 _HAN = re.compile(r"[\u3400-\u9fff]+|[A-Za-z][A-Za-z'-]*")
 
@@ -199,7 +200,7 @@ def picture_question(query: str) -> PictureQuestion:
         content = in_english(_CHINESE_WRAPPING.sub(" ", plain))
     else:
         # Without the words around it, a question lies as near to its picture as the bare words do.
-        content = " ".join(_WORDS.findall(_WRAPPING.sub(" ", plain))) if is_about else plain
+        content = _LEADING.sub("", " ".join(_WORDS.findall(_WRAPPING.sub(" ", plain)))) if is_about else plain
     return PictureQuestion(content, is_about)
 
 

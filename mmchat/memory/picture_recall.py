@@ -279,11 +279,11 @@ class PictureRecall:
         candidates = sorted(set().union(*near))
         scores: dict[int, list[float]] = {number: [] for number in candidates}
         for (space, vector), known in zip(asked, near, strict=True):
-            others = space.index.cosines_of(vector, [number for number in candidates if number not in known])
-            spread = self._spread(space) if candidates else None
-            for number, cosine in (known | others).items():
-                assert spread is not None
-                scores[number].append((cosine - spread.mean) / spread.deviation)
+            cosines = known | space.index.cosines_of(vector, [each for each in candidates if each not in known])
+            if cosines:
+                spread = self._spread(space)
+                for number, cosine in cosines.items():
+                    scores[number].append((cosine - spread.mean) / spread.deviation)
         return {number: float(np.mean(each)) for number, each in scores.items()}
 
     def _near(self, index: VectorIndex, vector: NDArray[np.float32], filters: Filters) -> dict[int, float]:
@@ -368,4 +368,7 @@ def tag_sentence(seen: Seen | None) -> str:
 
 def _once_each(rows: Iterable[Row]) -> list[Row]:
     """The first of each picture's bytes."""
-    return list({row["sha256"]: row for row in reversed(list(rows))}.values())[::-1]
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row["sha256"], row)
+    return list(first.values())

@@ -91,3 +91,7 @@ class DeviceError(MmchatError):
 
 class MemoryStoreError(MmchatError):
     """The database of conversations cannot be read or written."""
+
+
+class DatabaseDamaged(MemoryStoreError):
+    """The database of conversations holds pages that make no sense."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 from mmchat.memory.database import wal_of
+from mmchat.memory.soundness import sqlite_problems
 from mmchat.memory.store_errors import emptied
 
 
@@ -17,8 +20,23 @@ def refuse_emptied(path: Path, blobs_dir: Path) -> None:
     Raises:
         MemoryStoreError: the file is missing or empty, and a log or kept files are there.
     """
-    if not _size(path) and (_size(wal_of(path)) or has_files(blobs_dir)):
+    if is_emptied(path, blobs_dir):
         raise emptied(path)
+
+
+def is_emptied(path: Path, blobs_dir: Path) -> bool:
+    """Whether the file is missing or empty although a log or kept files are beside it."""
+    return not _size(path) and bool(_size(wal_of(path)) or has_files(blobs_dir))
+
+
+def page_problems(path: Path) -> list[str]:
+    """What SQLite finds wrong with a file that it may only read; nothing is changed, not even its log.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened or is locked.
+    """
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return sqlite_problems(connection)
 
 
 def has_files(blobs_dir: Path) -> bool:

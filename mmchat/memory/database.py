@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
-from mmchat.errors import MemoryStoreError
+from mmchat.errors import DatabaseDamaged, MemoryStoreError
 from mmchat.memory.migrations import MIGRATIONS, known_names
-from mmchat.memory.store_errors import explained, not_in_place, read_only, unusable_folder
+from mmchat.memory.soundness import INDEX_PROBLEM, sqlite_problems
+from mmchat.memory.store_errors import explained, newer, not_in_place, read_only, unusable_folder
 from mmchat.memory.upgrade_copy import copy_before, drop_copies_but
 from mmchat.paths import private_dir, sync_dir
 
@@ -96,16 +97,16 @@ class DatabaseFile:
 
     def check_integrity(self) -> list[str]:
         """Problems that SQLite finds: pages, indexes, foreign keys, the full-text index."""
-        try:
-            with self.read() as db:
-                problems = [str(row[0]) for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-                for table, number, parent, _ in db.execute("PRAGMA foreign_key_check"):
-                    problems.append(f"row {number} of {table} refers to a missing row of {parent}")
-            for name in ("turns_fts", "sessions_fts"):
+        with self.read() as db:
+            problems = sqlite_problems(db.conn)
+        if problems or self.is_read_only:  # the full-text index is checked by a command that writes
+            return problems
+        for name in ("turns_fts", "sessions_fts"):
+            try:
                 with self.write() as db:
                     db.execute(f"INSERT INTO {name}({name}) VALUES ('integrity-check')")
-        except MemoryStoreError as error:
-            return [error.message]
+            except DatabaseDamaged as error:
+                problems.append(f"{INDEX_PROBLEM} {name} is damaged: {error.message}")
         return problems
 
     def close(self) -> None:
@@ -135,11 +136,7 @@ class DatabaseFile:
         known = known_names(self._migrations)
         unknown = [name for name in applied if name not in known]
         if unknown:
-            raise MemoryStoreError(
-                f"{self.path} was written by a newer mmchat: its schema is {unknown[-1]} "
-                f"(version {len(applied)}), this program knows {known[-1]} (version {len(known)}).",
-                hint="Update mmchat (pip install -U mmchat). The file was not touched.",
-            )
+            raise newer(self.path, unknown[-1], len(applied), known)
         return len(applied) < len(known)
 
     def _migrate(self) -> None:

@@ -7,7 +7,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from mmchat.errors import MemoryStoreError
+from mmchat.errors import DatabaseDamaged, MemoryStoreError
+from mmchat.memory.soundness import is_damage
 
 FULL_BELOW_BYTES = 1 << 20
 """With less room than that, an input-output error is taken for a full disk: SQLite does not say which it was."""
@@ -30,11 +31,10 @@ _IO = (
     "{path} could not be read or written: {error}.",
     "Check the disk and the cable; then run `mmchat doctor`. What was stored before is kept.",
 )
+_OTHER = ("{path} could not be used: {error}.", "Run `mmchat doctor` to check the database.")
 _EXPLANATIONS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_IOERR: _IO,
     sqlite3.SQLITE_READONLY: _UNREADABLE,
@@ -45,13 +45,13 @@ _EXPLANATIONS: dict[int, tuple[str, str]] = {
 
 def explained(error: sqlite3.Error, path: Path, timeout_s: float) -> MemoryStoreError:
     """SQLite's complaint about the file at `path`, translated."""
-    message, hint = _EXPLANATIONS.get(
-        getattr(error, "sqlite_errorcode", 0) & 0xFF,
-        ("{path} could not be used: {error}.", "Run `mmchat doctor` to check the database."),
-    )
+    message, hint = _EXPLANATIONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _OTHER)
+    if is_damage(error):
+        message, hint = _DAMAGED
     if message is _IO[0] and _is_full(path.parent):
         message, hint = _FULL
-    return MemoryStoreError(message.format(path=path, error=error, timeout_s=timeout_s), hint=hint.format(path=path))
+    kind = DatabaseDamaged if message is _DAMAGED[0] else MemoryStoreError
+    return kind(message.format(path=path, error=error, timeout_s=timeout_s), hint=hint)
 
 
 def unusable_folder(folder: Path, error: OSError) -> MemoryStoreError:
@@ -59,6 +59,15 @@ def unusable_folder(folder: Path, error: OSError) -> MemoryStoreError:
     return MemoryStoreError(
         f"The folder of conversations cannot be used: {reason(error)} ({folder}).",
         hint=f"Free some space and try again, {_MOVE}" if is_full(error) else f"Check its permissions, {_MOVE}",
+    )
+
+
+def newer(path: Path, step: str, count: int, known: tuple[str, ...]) -> MemoryStoreError:
+    """A file with steps of the schema that this program does not know."""
+    return MemoryStoreError(
+        f"{path} was written by a newer mmchat: its schema is {step} (version {count}), "
+        f"this program knows {known[-1]} (version {len(known)}).",
+        hint="Update mmchat (pip install -U mmchat). The file was not touched.",
     )
 
 

@@ -348,7 +348,8 @@ _SELF = re.compile(
     r"(?:i|im|i'm|i've|i'll|we|we're|we've|my|our|you can call me|call me|people call me)\b", re.IGNORECASE
 )
 _GREETED = re.compile(
-    r"(?:i'm|i am|it's|this is)\s+(?P<name>(?-i:[A-Z][a-zà-ž]+)(?:\s+(?-i:[A-Z][a-zà-ž]+))?)", re.IGNORECASE
+    r"(?:i'm|i am|it's|this is)\s+(?P<name>(?-i:[A-Z][a-zà-ž]+)(?:\s+(?-i:[A-Z][a-zà-ž]+))?)(?:\s+from\s+.{2,30})?",
+    re.IGNORECASE,
 )
 _NO_NAMES = re.compile(
     rf"(?:batman|robin|superman|sorry|ok|okay|groot|spartacus|god|santa|barbie|sure|back|fine|{NATIONS}|{LANGUAGES}|{STANDINGS})\b",

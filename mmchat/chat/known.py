@@ -207,8 +207,7 @@ class KnownFacts:
         kept = [
             turn
             for turn in turns
-            if turn.turn not in forgotten
-            and len(outdated.get(turn.turn, "")) < OUTDATED_SHARE * len(turn.text)
+            if turn.turn not in forgotten and len(outdated.get(turn.turn, "")) < OUTDATED_SHARE * len(turn.text)
         ]
         return without_doubles(query, facts, kept)
 

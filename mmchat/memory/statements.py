@@ -22,6 +22,13 @@ LIVE_TURN = (
 """Condition on `turns t`: what recall and search may find. Retired variants, replies that are still being written and
 conversations in the trash are not found; archived conversations are."""
 
+LARGE_STORE = 50_000
+"""Turns from which on a search that would read most of the index is bounded."""
+FILTERED_TURNS = 2000
+"""How many turns with the words of a query decide which conversations are listed."""
+LOOKED_THROUGH = 20_000
+"""How many turns are looked through for what is not indexed (emoji, punctuation), the newest first."""
+
 
 def index_turn(db: Database, turn_id: str) -> None:
     """Write a turn's row of the full-text index anew: its words, and what its files told."""
@@ -180,19 +187,34 @@ def blobs_of_session(db: Database, session_id: str) -> list[tuple[str, str]]:
     )
 
 
-def session_filter(query: str) -> tuple[str, tuple[str, ...]]:
-    """Condition and parameters for conversations `s` whose title or turns hold all words of a query."""
-    expression = all_of(query)
+def session_filter(db: Database, query: str) -> tuple[str, tuple[object, ...]]:
+    """Condition and parameters for conversations `s` whose title or turns hold all words of a query.
+
+    Where very many turns do, the newest `FILTERED_TURNS` of them decide: nobody reads a list of all the
+    conversations in which "the" was said.
+    """
+    expression = search_expression(db, query)
     if not expression:
         # Nothing that is indexed, e.g. an emoji: look for the very characters.
         wanted = query.strip()
         return (
-            "(instr(s.title, ?) OR s.id IN (SELECT session_id FROM turns WHERE NOT is_retired AND instr(text, ?)))",
-            (wanted, wanted),
+            "(instr(s.title, ?) OR s.id IN (SELECT session_id FROM turns WHERE number >"
+            " (SELECT max(number) FROM turns) - ? AND NOT is_retired AND instr(text, ?)))",
+            (wanted, LOOKED_THROUGH, wanted),
         )
     return (
         "(s.number IN (SELECT rowid FROM sessions_fts WHERE sessions_fts MATCH ?) OR s.id IN"
         " (SELECT session_id FROM turns WHERE NOT is_retired AND number IN"
-        " (SELECT rowid FROM turns_fts WHERE turns_fts MATCH ?)))",
-        (expression, expression),
+        " (SELECT rowid FROM turns_fts WHERE turns_fts MATCH ? ORDER BY rowid DESC LIMIT ?)))",
+        (expression, expression, FILTERED_TURNS),
     )
+
+
+def search_expression(db: Database, query: str) -> str:
+    """FTS5 expression for text that holds all words of a query, the last of which may be unfinished.
+
+    In a large store one or two letters are looked for as a whole word: half of all turns hold a word that begins
+    with "a", and to find that out takes a quarter of a second among a million.
+    """
+    count = db.execute("SELECT coalesce(max(number), 0) FROM turns").fetchone()[0]
+    return all_of(query, shortest_beginning=3 if count > LARGE_STORE else 1)

@@ -35,9 +35,11 @@ from mmchat.memory.writers import Writers
 _CUT_NOTICE = "mmchat ended before this reply did."
 
 _SESSIONS = f"""
-SELECT s.*, {TAGS} AS tags, (SELECT count(*) FROM turns t WHERE t.session_id = s.id AND NOT t.is_retired) AS turn_count
+SELECT s.*, {TAGS} AS tags, (SELECT count(*) FROM turns t WHERE t.session_id = s.id)
+ - (SELECT count(*) FROM turns t WHERE t.session_id = s.id AND t.is_retired) AS turn_count
 FROM sessions s
 """
+# Counted so, no turn is read: one index holds all turns by conversation, another the retired ones.
 _TURNS = "SELECT t.*, r.rating, r.note FROM turns t LEFT JOIN ratings r ON r.turn_id = t.id"
 _ATTACHMENTS = "SELECT a.*, b.size_bytes, b.media_type, b.file FROM attachments a JOIN blobs b USING (sha256)"
 
@@ -101,7 +103,8 @@ class MemoryStore:
         conditions: list[str] = [ON_SHELF[shelf]]
         parameters: list[object] = []
         if query.strip():
-            condition, words = session_filter(storable(query))
+            with self.file.read() as db:
+                condition, words = session_filter(db, storable(query))
             conditions.append(condition)
             parameters += words
         for tag in tags:

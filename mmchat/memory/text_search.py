@@ -82,15 +82,20 @@ def cjk_share(text: str) -> float:
     return sum(len(run) for run in _RUNS.findall(text)) / letters if letters else 0.0
 
 
-def all_of(query: str) -> str:
+def all_of(query: str, *, shortest_beginning: int = 1) -> str:
     """FTS5 expression for text that holds every term; the last word may still be being typed.
 
     Empty when the query holds nothing that is indexed (emoji, punctuation).
+
+    Args:
+        query: what was typed.
+        shortest_beginning: letters from which on the last word may be the beginning of a longer one; a Chinese
+            character always may.
     """
     found = terms(query)
     is_unfinished = bool(found) and query.rstrip().casefold().endswith(found[-1]) and query == query.rstrip()
     parts = [_phrase(term) for term in found]
-    if parts and is_unfinished and not is_cjk(found[-1]):
+    if parts and is_unfinished and not is_cjk(found[-1]) and len(found[-1]) >= shortest_beginning:
         # The whole word as well: its stem may not begin with what was typed. FTS5 stems beginnings too
         # and would turn a last y into i (bicy, bici), hence without it.
         beginning = found[-1][:-1] if found[-1].endswith("y") and len(found[-1]) > 3 else found[-1]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from mmchat.domain import Session, Turn
 from mmchat.memory import rows as convert
+from mmchat.memory.statements import LIVE_TURN, LOOKED_THROUGH, search_expression
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import all_of, is_cjk, storable, terms, words_in
 
 SNIPPET_CHARACTERS = 160
+RANKED_TURNS = 5000
+"""So many turns are ranked in some 10 ms; to rank more would take longer than anybody looks at them."""
 _LEAD_CHARACTERS = 40
 
 Span = tuple[int, int]
@@ -32,44 +36,92 @@ class SearchHit:
 
 
 def search_turns(store: MemoryStore, query: str, *, limit: int = 20) -> tuple[SearchHit, ...]:
-    """Titles first, then turns, best first. The last word of the query may be unfinished."""
+    """Titles first, then turns, best first. The last word of the query may be unfinished.
+
+    Fast enough for every letter that is typed, whatever the size of the store: where more than `RANKED_TURNS` turns
+    hold all words, these come newest first instead of best first; in a large store a last word of one or two letters
+    is looked for as a whole word in turns; what is not indexed (emoji) is looked for in the newest turns only.
+    Nothing in the trash is found.
+    """
     query = storable(query)
-    hits: list[SearchHit] = []
-    for session in store.list_sessions(query=query, limit=limit):
-        if session.title and spans_of(session.title, query):
-            hits.append(_hit(session, None, session.title, query))
-    expression = all_of(query)
-    if expression:
-        found = store.file.rows(
-            "SELECT t.id FROM turns_fts JOIN turns t ON t.number = turns_fts.rowid"
-            " WHERE turns_fts MATCH ? AND NOT t.is_retired ORDER BY bm25(turns_fts), t.number DESC LIMIT ?",
-            (expression, limit),
-        )
-    else:
-        # Nothing that is indexed, e.g. an emoji: look for the very characters.
-        found = store.file.rows(
-            "SELECT id FROM turns WHERE NOT is_retired AND instr(text, ?) ORDER BY number DESC LIMIT ?",
-            (query.strip() or "\0", limit),
-        )
-    for row in found:
-        turn = store.get_turn(row["id"])
+    sessions = {session.id: session for session in _titled(store, query, limit)}
+    found: list[tuple[Session, Turn | None, str]] = [(session, None, session.title) for session in sessions.values()]
+    for turn in _turns(store, query, limit - len(found)):
+        if turn.session_id not in sessions:
+            sessions[turn.session_id] = store.get_session(turn.session_id)
         sensed = [convert.sensed_text(each) for each in turn.attachments]
         names = [each.name for each in turn.attachments]
         text = "\n".join(part for part in (turn.text, *sensed, *names) if part)
-        hits.append(_hit(store.get_session(turn.session_id), turn, text, query))
-    return tuple(hits[:limit])
+        found.append((sessions[turn.session_id], turn, text))
+    spans = _spans_in([text for _, _, text in found], query)
+    return tuple(_hit(*each, spans=own) for each, own in zip(found, spans, strict=True))
+
+
+def _titled(store: MemoryStore, query: str, limit: int) -> list[Session]:
+    """Conversations by their titles, the newest first."""
+    expression = all_of(query)
+    if expression:
+        # Titles are few and short: also one letter is the beginning of a word here.
+        found = store.file.rows(
+            "SELECT s.id FROM sessions s WHERE s.deleted_at IS NULL AND s.number IN"
+            " (SELECT rowid FROM sessions_fts WHERE sessions_fts MATCH ? ORDER BY rowid DESC LIMIT ?)"
+            " ORDER BY s.updated_at DESC, s.number DESC LIMIT ?",
+            (expression, RANKED_TURNS, limit),
+        )
+    else:
+        found = store.file.rows(
+            "SELECT id FROM sessions WHERE deleted_at IS NULL AND instr(title, ?) ORDER BY updated_at DESC LIMIT ?",
+            (query.strip() or "\0", limit),
+        )
+    return [store.get_session(row["id"]) for row in found]
+
+
+def _turns(store: MemoryStore, query: str, limit: int) -> list[Turn]:
+    if limit <= 0:
+        return []
+    with store.file.read() as db:
+        expression = search_expression(db, query)
+        if not expression:
+            # Nothing that is indexed, e.g. an emoji: look for the very characters.
+            found = db.execute(
+                f"SELECT t.id FROM turns t WHERE t.number > (SELECT max(number) FROM turns) - ? AND {LIVE_TURN}"
+                " AND instr(t.text, ?) ORDER BY t.number DESC LIMIT ?",
+                [LOOKED_THROUGH, query.strip() or "\0", limit],
+            ).fetchall()
+        else:
+            # Counting as far as it matters: FTS5 reads its lists from the newest turn on.
+            count = db.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? ORDER BY rowid DESC LIMIT ?)",
+                [expression, RANKED_TURNS + 1],
+            ).fetchone()[0]
+            order = "bm25(turns_fts), t.number DESC" if count <= RANKED_TURNS else "turns_fts.rowid DESC"
+            found = db.execute(
+                "SELECT t.id FROM turns_fts CROSS JOIN turns t ON t.number = turns_fts.rowid"
+                f" WHERE turns_fts MATCH ? AND {LIVE_TURN} ORDER BY {order} LIMIT ?",
+                [expression, limit],
+            ).fetchall()
+    places = {turn_id: place for place, (turn_id,) in enumerate(found)}
+    return sorted(store.turns_with_ids(list(places)), key=lambda turn: places[turn.id])
 
 
 def spans_of(text: str, query: str) -> tuple[Span, ...]:
     """Where the words of a query, in any form of theirs, stand in a text; in order, not overlapping."""
+    return _spans_in([text], query)[0]
+
+
+def _spans_in(texts: Sequence[str], query: str) -> list[tuple[Span, ...]]:
+    """`spans_of` for many texts at once."""
     wanted = terms(query)
     plain = [term for term in wanted if not is_cjk(term)]
-    spans: list[Span] = []
-    if plain:
-        spans = _spans_of_words(text, " ".join(plain), query)
+    spans = _spans_of_words(texts, " ".join(plain), query) if plain else [list[Span]() for _ in texts]
     pieces = [term for term in wanted if is_cjk(term)] or ([query.strip()] if not wanted and query.strip() else [])
-    for piece in pieces:
-        spans += [match.span() for match in re.finditer(re.escape(piece), text, re.IGNORECASE)]
+    for text, own in zip(texts, spans, strict=True):
+        for piece in pieces:
+            own += [match.span() for match in re.finditer(re.escape(piece), text, re.IGNORECASE)]
+    return [_merged(own) for own in spans]
+
+
+def _merged(spans: list[Span]) -> tuple[Span, ...]:
     merged: list[Span] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -79,22 +131,25 @@ def spans_of(text: str, query: str) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-def _spans_of_words(text: str, plain: str, query: str) -> list[Span]:
-    """FTS5 itself says which words of the text match, so that marks and hits never differ."""
-    found = [match for match in words_in(text) if not is_cjk(match[0])]
+def _spans_of_words(texts: Sequence[str], plain: str, query: str) -> list[list[Span]]:
+    """FTS5 itself says which words of the texts match, so that marks and hits never differ."""
+    found = [(place, match) for place, text in enumerate(texts) for match in words_in(text) if not is_cjk(match[0])]
+    spans: list[list[Span]] = [[] for _ in texts]
     is_unfinished = query == query.rstrip()
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE VIRTUAL TABLE f USING fts5(w, tokenize='porter unicode61 remove_diacritics 2')")
-        connection.executemany("INSERT INTO f (rowid, w) VALUES (?, ?)", enumerate(match[0] for match in found))
+        connection.executemany("INSERT INTO f (rowid, w) VALUES (?, ?)", enumerate(match[0] for _, match in found))
         rowids: set[int] = set()
         for word in terms(plain):
             expression = all_of(word if is_unfinished and plain.endswith(word) else f"{word} ")
             rowids |= {row[0] for row in connection.execute("SELECT rowid FROM f WHERE f MATCH ?", [expression])}
-    return [found[rowid].span() for rowid in sorted(rowids)]
+    for rowid in sorted(rowids):
+        place, match = found[rowid]
+        spans[place].append(match.span())
+    return spans
 
 
-def _hit(session: Session, turn: Turn | None, text: str, query: str) -> SearchHit:
-    spans = spans_of(text, query)
+def _hit(session: Session, turn: Turn | None, text: str, *, spans: tuple[Span, ...]) -> SearchHit:
     start = max(0, spans[0][0] - _LEAD_CHARACTERS) if spans else 0
     if start:
         space = text.find(" ", start, spans[0][0])

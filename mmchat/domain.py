@@ -55,6 +55,8 @@ class ModelHabits:
     options: GenerateOptions = GenerateOptions()
     note_style: str = "spoken"
     """How pictures, sounds and memories are told to it; a key of `chat.wording.STYLES`."""
+    summaries: Literal["model", "sentences"] = "model"
+    """Who writes the summary of /compact: the model, or nobody, from the user's own sentences."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.branches import Branches, to_answer_anew
+from mmchat.chat.compact import Compaction
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.notices import prompt_notices
+from mmchat.chat.quiet import Quiet
 from mmchat.chat.reply import REPEATED, stream_reply
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.title import make_title
@@ -84,7 +86,13 @@ class ChatSession:
     """A conversation that can be spoken in. One reply at a time; several sessions may share engines."""
 
     def __init__(
-        self, store: MemoryStore, recall: Recall, engines: Engines, settings: SessionSettings, session: Session | None
+        self,
+        store: MemoryStore,
+        recall: Recall,
+        engines: Engines,
+        settings: SessionSettings,
+        session: Session | None,
+        quiet: Quiet | None = None,
     ) -> None:
         self._store = store
         self._recall = recall
@@ -92,6 +100,7 @@ class ChatSession:
         self._settings = settings
         self._session = session
         self._senses = Senses(store, recall, engines, settings.language)
+        self._quiet = quiet or Quiet()
         self._regenerations = 0
         self.facts = KnownFacts(store, engines.embedder)
         """What is known of the user."""
@@ -99,6 +108,7 @@ class ChatSession:
         """Other variants, exchanges taken back, copies."""
         self.window = SessionWindow(store, engines, settings, lambda: self._session)
         """Pins, the summary, and what the model sees."""
+        self.compaction = Compaction(store, engines, settings, self.window, lambda: self._session)
 
     @property
     def info(self) -> Session | None:
@@ -220,6 +230,10 @@ class ChatSession:
     # --- the steps of a turn --------------------------------------------------------------------
 
     def _answer(self, question: Turn, cancel: Event) -> Iterator[ReplyEvent]:
+        with self._quiet.broken():
+            yield from self._answer_at_once(question, cancel)
+
+    def _answer_at_once(self, question: Turn, cancel: Event) -> Iterator[ReplyEvent]:
         question = yield from self._read_attachments(question, cancel)
         self._title_from(question)
         yield WorkStarted("waiting for the model")
@@ -286,9 +300,7 @@ class ChatSession:
         if self._settings.should_recall:
             found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden, use_vectors=use_vectors)
         # A reply that went round in circles would lead the next one there.
-        turns = [
-            note for note in worth_telling(query, found) if self._store.get_turn(note.turn).notice != REPEATED
-        ]
+        turns = [note for note in worth_telling(query, found) if self._store.get_turn(note.turn).notice != REPEATED]
         return self.facts.beside(query, facts, turns)[:MAX_RECALLED]
 
     def _learn(self, question: Turn) -> Iterator[ReplyEvent]:

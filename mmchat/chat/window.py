@@ -265,8 +265,8 @@ def told_summary(summary: Summary | None) -> str:
         return ""
     is_chinese = is_mostly_chinese(summary.text)
     if summary.writer == SENTENCES:
-        return f"用户在前面说过：\n{summary.text}" if is_chinese else f"Earlier the user said:\n{summary.text}"
-    return f"前面的对话：\n{summary.text}" if is_chinese else f"Earlier in this conversation:\n{summary.text}"
+        return f"我前面告诉过你：\n{summary.text}" if is_chinese else f"Earlier I told you:\n{summary.text}"
+    return f"我们前面谈过：\n{summary.text}" if is_chinese else f"What we said before:\n{summary.text}"
 
 
 def start_after(history: Sequence[Turn], summary: Summary) -> int:

@@ -59,6 +59,12 @@ def telling_sentences(text: str) -> tuple[str, ...]:
     return tuple(sentence for sentence in sentences if _is_telling(sentence, is_user=True))
 
 
+def is_request(sentence: str) -> bool:
+    """Whether a sentence asks or orders something, whatever else it tells."""
+    said = sentence.strip().casefold().replace("’", "'")
+    return said.endswith(("?", "？", ":", "：")) or bool(_ORDER.match(said))
+
+
 def _tells_something(note: Recalled) -> bool:
     return any(_is_telling(sentence, is_user=note.role == "user") for sentence in _SENTENCE.findall(note.text))
 

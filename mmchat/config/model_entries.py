@@ -245,6 +245,8 @@ class LmEntry(Entry):
     decoding: Decoding = Decoding()
     notes: Literal["spoken", "plain", "witness", "bracket"] = "spoken"
     """How it is told what was seen, heard and remembered; measured by benchmarks/wording.py."""
+    summaries: Literal["model", "sentences"] = "model"
+    """Who writes for /compact: the model, or nobody, from the user's own sentences; see benchmarks/compact.py."""
     base_url: str | None = None
     """Engine `openai`: the server, up to and including /v1."""
     api_model: str | None = None

@@ -51,7 +51,7 @@ KINDS: tuple[ModelKind, ...] = ("lm", "asr", "vision", "embed", "head")
 
 _INHERITED_FROM_BASE = ("engine", "gpu_engine", "license", "languages", "format", "sources", "join", "unzip",
                         "is_gated", "context_tokens", "task", "accepts_images", "dtype", "options", "decoding",
-                        "notes")  # fmt: skip
+                        "notes", "summaries")  # fmt: skip
 
 
 @cache

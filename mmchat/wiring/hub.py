@@ -142,6 +142,9 @@ class EngineHub:
             if kind in self._slots:
                 self._slots[kind].start()
 
+    def is_in_place(self, kind: ModelKind) -> bool:
+        return kind in self._slots and self._is_in_place(self._slots[kind].state.model)
+
     def states(self) -> tuple[LoadState, ...]:
         return tuple(slot.state for slot in list(self._slots.values()))
 

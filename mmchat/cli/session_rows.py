@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmchat.cli.output import dim, has_colour, narrate, print_text
+from mmchat.cli.output import dim, has_colour, print_text
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.moments import local_minute
 from mmchat.sanitize import plain_line, plain_text
 
 if TYPE_CHECKING:
     from mmchat.domain import Attachment, Recalled, Session, Turn
-    from mmchat.memory.export_rows import PathOf
     from mmchat.memory.store import MemoryStore
     from mmchat.memory.turn_search import SearchHit
 
@@ -109,46 +107,17 @@ def print_recalled(recalled: Recalled) -> None:
         sys.stdout.write(f"    [{plain_line(recalled.attachment.name)}] {plain_line(str(recalled.attachment.path))}\n")
 
 
-def write_export(
-    store: MemoryStore, sessions: Sequence[Session], *, file_format: str, output: Path | None, files_dir: Path | None
-) -> None:
-    """Write conversations to a file or stdout.
-
-    Raises:
-        MemoryStoreError: a file cannot be written.
-    """
-    from mmchat.memory.export_rows import FileCopier, dialogue_row, kept_path, markdown
-
-    base_dir = output.parent if output is not None else Path()
-    path_of: PathOf = FileCopier(files_dir, base_dir) if files_dir is not None else kept_path
-    texts: list[str] = []
-    skipped = 0
-    for session in sessions:
-        turns = store.turns(session.id)
-        if file_format == "md":
-            texts.append(markdown(session, turns, path_of))
-            continue
-        row = dialogue_row(session, turns, path_of)
-        skipped += len(turns) - len(row["messages"])
-        if row["messages"]:
-            texts.append(_line(row))
-    text = ("\n" if file_format == "md" else "").join(texts)
-    _write(_escaped(text) if file_format == "jsonl" and output is None else text, output)
-    narrate(f"Exported {len(texts)} conversations" + (f", without {skipped} empty turns." if skipped else "."))
-
-
 def write_rows(rows: Sequence[Mapping[str, Any]], output: Path | None) -> None:
     """Write rows as JSON Lines to a file or stdout.
 
     Raises:
         MemoryStoreError: the file cannot be written.
     """
-    text = "".join(_line(row) for row in rows)
-    _write(_escaped(text) if output is None else text, output)
+    from mmchat.cli.session_export import escaped
+    from mmchat.memory.export_rows import row_line
 
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    text = "".join(map(row_line, rows))
+    _write(escaped(text) if output is None else text, output)
 
 
 def _write(text: str, output: Path | None) -> None:
@@ -161,13 +130,6 @@ def _write(text: str, output: Path | None) -> None:
         raise MemoryStoreError(
             f"{output} could not be written: {error.strerror or error}.", hint="Check the folder."
         ) from error
-
-
-def _escaped(lines: str) -> str:
-    """JSON in which what printing would strip is written as escapes, so that nothing is lost on stdout."""
-    if plain_text(lines) == lines:
-        return lines
-    return "".join(each if plain_text(each) == each else json.dumps(each)[1:-1] for each in lines)
 
 
 def _attachment_object(attachment: Attachment) -> dict[str, Any]:

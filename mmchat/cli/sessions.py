@@ -52,7 +52,8 @@ def list_sessions(
 def show(session: SessionId, as_json: Json = False) -> None:
     """Print a conversation as Markdown. With --json, everything known of it."""
     from mmchat.cli.session_rows import chosen, session_object, turn_object
-    from mmchat.memory.export_rows import kept_path, markdown
+    from mmchat.memory.export_markdown import markdown
+    from mmchat.memory.export_rows import kept_path
     from mmchat.wiring import open_store
 
     with closing(open_store()) as store:

@@ -1,34 +1,101 @@
-"""Conversations as dialogue rows (JSON Lines) and as Markdown."""
+"""Conversations as dialogue rows (JSON Lines)."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mmchat.domain import Attachment, Session, Turn
+from mmchat.domain import Attachment, Turn
 from mmchat.errors import MemoryStoreError
-from mmchat.moments import local_day, local_minute
+from mmchat.memory.export_turns import ExportedConversation, ExportedTurn
+from mmchat.memory.incoming import NO_PARENT
+from mmchat.rows.kept import KEPT_VERSION
 
 PathOf = Callable[[Attachment], str]
 
 
-def dialogue_row(session: Session, turns: Sequence[Turn], path_of: PathOf) -> dict[str, Any]:
-    """A conversation as `import` and finetuning take it; turns without words and files are left out.
+def dialogue_row(conversation: ExportedConversation, path_of: PathOf) -> dict[str, Any]:
+    """A conversation as `import` and finetuning take it, with all that `import` brings back.
+
+    Turns that are no messages of the dialogue stand in `apart`: other variants, and those without words and files.
 
     Args:
-        session: gives title and persona.
-        turns: oldest first.
+        conversation: what to write.
         path_of: how an attachment's file is named in the row.
     """
-    row: dict[str, Any] = {"messages": messages_of(turns, path_of)}
-    if session.title:
-        row["title"] = session.title
-    if session.persona:
-        row["persona"] = session.persona
-    return row
+    session = conversation.session
+    messages: list[dict[str, Any]] = []
+    apart: list[dict[str, Any]] = []
+    standing = ""
+    for each in conversation.turns:
+        is_message = not each.is_retired and bool(each.turn.text.strip() or each.turn.attachments)
+        (messages if is_message else apart).append(_kept_message(each, standing, path_of))
+        if not each.is_retired:
+            standing = each.turn.id
+    if apart:
+        positions = {each.turn.id: each.position for each in conversation.turns}
+        for message in (*messages, *apart):
+            message["position"] = positions[message["id"]]
+    row = {
+        "messages": messages,
+        "title": session.title,
+        "persona": session.persona,
+        "mmchat": KEPT_VERSION,
+        "id": session.id,
+        "source": conversation.source,
+        "created_at": session.created_at,
+        "updated_at": session.updated_at,
+        "model": session.model,
+        "archived_at": session.archived_at,
+        "tags": list(session.tags),
+        "apart": apart,
+    }
+    return {key: value for key, value in row.items() if value or key == "messages"}
+
+
+def _kept_message(each: ExportedTurn, standing: str, path_of: PathOf) -> dict[str, Any]:
+    """A turn as a message with further keys, none of which are written where they say nothing."""
+    turn = each.turn
+    parts: list[dict[str, Any]] = [_kept_file(file, path_of) for file in turn.attachments]
+    if turn.text and parts:
+        parts.append({"type": "text", "text": turn.text})
+    rating = turn.rating
+    further = {
+        "id": turn.id,
+        "parent": "" if (turn.parent_id or "") == standing else turn.parent_id or NO_PARENT,
+        "created_at": turn.created_at,
+        "speaker": each.speaker,
+        "model": turn.model,
+        "engine": turn.engine,
+        "status": turn.status if turn.status != "complete" else "",
+        "notice": turn.notice,
+        "rating": without_nothing({"mark": rating.mark, "better": rating.better}) if rating is not None else None,
+        "usage": asdict(turn.usage) if turn.usage is not None else None,
+        "pinned": each.is_pinned,
+        "retired": each.is_retired,
+        "retired_order": each.retired_order,
+    }
+    return {"role": turn.role, "content": parts or turn.text, **without_nothing(further)}
+
+
+def _kept_file(file: Attachment, path_of: PathOf) -> dict[str, Any]:
+    further = {
+        "name": file.name,
+        "media_type": file.media_type,
+        "heard": asdict(file.heard) if file.heard is not None else None,
+        "seen": asdict(file.seen) if file.seen is not None else None,
+    }
+    return {"type": file.kind, file.kind: path_of(file), **without_nothing(further)}
+
+
+def without_nothing(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that say nothing."""
+    return {key: value for key, value in fields.items() if value}
 
 
 def messages_of(turns: Sequence[Turn], path_of: PathOf) -> list[dict[str, Any]]:
@@ -43,32 +110,9 @@ def messages_of(turns: Sequence[Turn], path_of: PathOf) -> list[dict[str, Any]]:
     return messages
 
 
-def markdown(session: Session, turns: Sequence[Turn], path_of: PathOf) -> str:
-    """A conversation to read."""
-    lines = [
-        f"# {session.title or 'Untitled conversation'}",
-        "",
-        f"Conversation `{session.id}`, {local_day(session.created_at)}",
-    ]
-    for turn in turns:
-        speaker = {"user": "You", "assistant": turn.model or "Assistant", "system": "System"}[turn.role]
-        lines += ["", f"## {speaker}, {local_minute(turn.created_at)}", ""]
-        for each in turn.attachments:
-            lines.append(f"{'!' if each.kind == 'image' else ''}[{_escaped(each.name)}](<{path_of(each)}>)")
-            if each.heard is not None:
-                lines.append(f"Heard: {each.heard.text or '(no speech)'}")
-            if each.seen is not None:
-                told = [each.seen.caption, ", ".join(tag.label for tag in each.seen.tags), each.seen.text]
-                lines.append(f"Seen: {'; '.join(part for part in told if part) or '(nothing)'}")
-            lines.append("")
-        lines.append(turn.text)
-        if turn.status != "complete":
-            lines += ["", f"*({turn.notice or turn.status})*"]
-        if turn.rating is not None and turn.rating.mark:
-            lines += ["", f"*(rated {turn.rating.mark})*"]
-        if turn.rating is not None and turn.rating.better:
-            lines += ["", "*(better:)*", "", *(f"> {line}".rstrip() for line in turn.rating.better.splitlines())]
-    return "\n".join(lines).rstrip() + "\n"
+def row_line(row: Mapping[str, Any]) -> str:
+    """A row as a line of its file."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 class FileCopier:
@@ -103,7 +147,3 @@ class FileCopier:
 def kept_path(attachment: Attachment) -> str:
     """Where mmchat itself keeps the file."""
     return str(attachment.path)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import mimetypes
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
-from mmchat.domain import Role, Seen, Session
+from mmchat.domain import Seen
 from mmchat.errors import DataError
-from mmchat.memory import rows as convert
-from mmchat.memory.blobs import NewAttachment
-from mmchat.memory.statements import index_turn, insert_attachment, insert_session, insert_turn
-from mmchat.memory.store import MemoryStore
-from mmchat.memory.text_search import storable
+from mmchat.memory.incoming import NewConversation, NewFile, NewTurn, known_tags, store_conversations
+from mmchat.rows.kept import KeptDialogue, KeptFile, KeptTurn
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import DialogueRow, MemoryRow, MemoryTurn, RowFile, RowPart
 
-
-@dataclass(frozen=True, slots=True)
-class NewTurn:
-    """A turn as a row gives it."""
-
-    role: Role
-    text: str
-    created_at: str = ""
-    speaker: str = ""
-    files: tuple[NewAttachment, ...] = ()
-    caption: str = ""
-    """What the row says of its picture."""
-    row_id: str = ""
-    """The turn's id in the file; empty for dialogue rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewConversation:
-    """A conversation as one or more rows give it."""
-
-    title: str
-    turns: tuple[NewTurn, ...]
-    persona: str = ""
+__all__ = ["NewConversation", "NewTurn", "conversations_of", "read_conversations", "store_conversations"]
 
 
 def read_conversations(path: Path) -> tuple[NewConversation, ...]:
@@ -65,84 +43,103 @@ def conversations_of(rows: RowFile) -> tuple[NewConversation, ...]:
     found: list[NewConversation] = []
     for row in rows.rows:
         if isinstance(row, DialogueRow):
-            turns = tuple(NewTurn(each.role, each.text, files=_attachments(each.files)) for each in row.messages)
-            found.append(NewConversation(row.title, turns, row.persona))
+            found.append(_dialogue(row))
         elif isinstance(row, MemoryRow):
             found += _sessions(row)
     return tuple(found)
 
 
-def store_conversations(
-    store: MemoryStore, conversations: tuple[NewConversation, ...]
-) -> tuple[tuple[Session, ...], dict[str, str]]:
-    """Store conversations, all or none.
+# --- dialogues ----------------------------------------------------------------------------------
 
-    Returns:
-        the new sessions, and the stored id of each turn that had an id in its file.
-    """
-    kept = [
-        [[(new, store.blobs.keep(new.path, new.media_type)) for new in turn.files] for turn in conversation.turns]
-        for conversation in conversations
+
+def _dialogue(row: DialogueRow) -> NewConversation:
+    if row.kept is not None:
+        return _kept_dialogue(row, row.kept)
+    turns = tuple(NewTurn(each.role, each.text, files=_files(each.files)) for each in row.messages)
+    return _named(NewConversation(row.title, turns, row.persona))
+
+
+def _kept_dialogue(row: DialogueRow, kept: KeptDialogue) -> NewConversation:
+    turns = [
+        (of, _kept_turn(NewTurn(each.role, each.text, files=_files(each.files, of.files)), of))
+        for each, of in zip(row.messages, kept.turns, strict=True)
     ]
-    ids: dict[str, str] = {}
-    session_ids: list[str] = []
-    with store.file.write() as db:
-        for conversation, files in zip(conversations, kept, strict=True):
-            session_id = insert_session(db, title=conversation.title, persona=conversation.persona)
-            session_ids.append(session_id)
-            for turn, attached in zip(conversation.turns, files, strict=True):
-                turn_id = insert_turn(
-                    db,
-                    session_id,
-                    {
-                        "role": turn.role,
-                        "text": storable(turn.text),
-                        "status": "complete",
-                        "speaker": storable(turn.speaker),
-                    },
-                    created_at=turn.created_at,
-                )
-                for position, (new, blob) in enumerate(attached):
-                    attachment_id = insert_attachment(db, store.blobs, turn_id, position, new, blob)
-                    if turn.caption:
-                        seen = convert.to_json(Seen((), caption=storable(turn.caption), model="import"))
-                        db.execute("UPDATE attachments SET seen = ? WHERE id = ?", [seen, attachment_id])
-                index_turn(db, turn_id)
-                if turn.row_id:
-                    ids[turn.row_id] = turn_id
-            if times := [turn.created_at for turn in conversation.turns if turn.created_at]:
-                # So that old conversations stand among the old ones in the list.
-                db.execute(
-                    "UPDATE sessions SET created_at = ?, updated_at = ? WHERE id = ?",
-                    [min(times), max(times), session_id],
-                )
-    return tuple(store.get_session(session_id) for session_id in session_ids), ids
+    turns += [
+        (each.kept, _kept_turn(NewTurn(each.role, each.text, files=_files(each.files, each.kept.files)), each.kept))
+        for each in kept.apart
+    ]
+    if kept.apart:
+        turns.sort(key=lambda pair: pair[0].position)
+    return NewConversation(
+        row.title,
+        tuple(turn for _, turn in turns),
+        row.persona,
+        source=kept.source or f"mmchat:{kept.id}",
+        model=kept.model,
+        created_at=kept.created_at,
+        updated_at=kept.updated_at,
+        archived_at=kept.archived_at,
+        tags=known_tags(kept.tags),
+    )
 
 
-# --- rows ---------------------------------------------------------------------------------------
+def _kept_turn(turn: NewTurn, kept: KeptTurn) -> NewTurn:
+    return replace(
+        turn,
+        created_at=kept.created_at,
+        speaker=kept.speaker,
+        row_id=kept.id,
+        parent=kept.parent,
+        model=kept.model,
+        engine=kept.engine,
+        status=kept.status,
+        notice=kept.notice,
+        rating=kept.rating,
+        usage=kept.usage,
+        is_pinned=kept.is_pinned,
+        is_retired=kept.is_retired,
+        retired_order=kept.retired_order,
+    )
+
+
+# --- memories -----------------------------------------------------------------------------------
 
 
 def _sessions(row: MemoryRow) -> list[NewConversation]:
     by_session: dict[str, list[NewTurn]] = {}
     for turn in row.turns:
         by_session.setdefault(turn.session, []).append(_memory_turn(turn))
-    return [NewConversation(f"{row.id} {session}".strip(), tuple(each)) for session, each in by_session.items()]
+    return [_named(NewConversation(f"{row.id} {session}".strip(), tuple(each))) for session, each in by_session.items()]
 
 
 def _memory_turn(turn: MemoryTurn) -> NewTurn:
     text = turn.text
-    picture = () if turn.image_path is None else (RowPart("image", path=turn.image_path),)
-    if turn.caption and not picture:
+    picture = () if turn.image_path is None else _files([RowPart("image", path=turn.image_path)])
+    if turn.caption and picture:
+        picture = tuple(replace(each, seen=Seen((), caption=turn.caption, model="import")) for each in picture)
+    elif turn.caption:
         # Without its picture a caption would have no row to stand in, and must not be lost.
         text = f"{text}\n[picture: {turn.caption}]".lstrip("\n")
-    return NewTurn(turn.role, text, turn.created_at, turn.speaker, _attachments(picture), turn.caption, turn.id)
+    return NewTurn(turn.role, text, turn.created_at, turn.speaker, picture, row_id=turn.id)
 
 
-def _attachments(parts: Iterable[RowPart]) -> tuple[NewAttachment, ...]:
+# --- both ---------------------------------------------------------------------------------------
+
+
+def _named(conversation: NewConversation) -> NewConversation:
+    """With a source of its own content: rows of other programs have no id that could be relied on."""
+    said = [[turn.role, turn.text, turn.created_at, [each.name for each in turn.files]] for turn in conversation.turns]
+    content = json.dumps([conversation.title, conversation.persona, said], ensure_ascii=True)
+    return replace(conversation, source=f"rows:{hashlib.sha256(content.encode()).hexdigest()[:32]}")
+
+
+def _files(parts: Iterable[RowPart], kept: Sequence[KeptFile] = ()) -> tuple[NewFile, ...]:
     found = []
-    for part in parts:
-        if part.kind != "text" and part.path is not None:
+    for part, known in zip_longest(parts, kept, fillvalue=None):
+        if part is not None and part.kind != "text" and part.path is not None:
+            known = known or KeptFile()
             ending = part.path.suffix.lstrip(".").lower()
-            media_type = mimetypes.guess_type(part.path.name)[0] or f"{part.kind}/{ending}"
-            found.append(NewAttachment(part.path, part.kind, media_type, part.path.name))
+            media_type = known.media_type or mimetypes.guess_type(part.path.name)[0] or f"{part.kind}/{ending}"
+            name = known.name or part.path.name
+            found.append(NewFile(part.kind, media_type, name, part.path, heard=known.heard, seen=known.seen))
     return tuple(found)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmchat.rows.fields import RowFields, described, quoted
+from mmchat.rows.kept import read_kept
 from mmchat.rows.messages import prompt_messages, read_messages, text_message, with_files
 from mmchat.rows.values import (
     CaptionRow,
@@ -53,6 +54,7 @@ def _dialogue(fields: RowFields) -> Row:
         persona=fields.optional_text("persona"),
         title=fields.optional_text("title"),
         language=fields.language(),
+        kept=read_kept(fields, messages),
     )
 
 

@@ -47,6 +47,21 @@ def text_message(role: Any, text: str) -> RowMessage:
     return RowMessage(role, (RowPart("text", text),))
 
 
+def is_file_part(part: object) -> bool:
+    """Whether a part of a message is a picture or a sound."""
+    return isinstance(part, dict) and part.get("type") in _FILE_TYPES
+
+
+def read_files(fields: RowFields, content: Sequence[object], where: str) -> tuple[RowPart, ...]:
+    """The pictures and sounds among the parts of a message."""
+    found = [
+        _file_part(fields, part, part["type"], f"{where}[{position}]")
+        for position, part in enumerate(content)
+        if isinstance(part, dict) and is_file_part(part)
+    ]
+    return tuple(part for part in found if part is not None)
+
+
 def with_files(fields: RowFields, messages: tuple[RowMessage, ...]) -> tuple[RowMessage, ...]:
     """Put the files that the row names beside its messages (`image`, `images`, `audio`, …) in their places.
 

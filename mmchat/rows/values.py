@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mmchat.domain import Role
+
+if TYPE_CHECKING:
+    from mmchat.rows.kept import KeptDialogue
 
 RowKind = Literal["dialogue", "speech", "caption", "label", "memory", "preference", "text"]
 PartKind = Literal["text", "image", "audio"]
@@ -62,6 +65,8 @@ class DialogueRow:
     title: str = ""
     language: str = ""
     """As the row says in `lang`; empty where it does not."""
+    kept: KeptDialogue | None = None
+    """What `sessions export` wrote beside the words; None for rows of other programs."""
 
 
 @dataclass(frozen=True, slots=True)

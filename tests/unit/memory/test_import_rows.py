@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmchat.errors import DataError
-from mmchat.memory.blobs import NewAttachment
-from mmchat.memory.import_rows import NewConversation, NewTurn, read_conversations
+from mmchat.memory.import_rows import read_conversations
+from mmchat.memory.incoming import NewConversation, NewFile, NewTurn
 
 
 def written(folder: Path, row: object) -> Path:
@@ -26,9 +27,13 @@ def test_a_dialogue_is_one_conversation(tmp_path: Path) -> None:
         {"type": "text", "text": "is it?"},
     ]
     row = {"messages": [{"role": "human", "content": content}], "title": "pets", "persona": "vet"}
-    picture = NewAttachment(tmp_path / "cat.PNG", "image", "image/png", "cat.PNG")
+    picture = NewFile("image", "image/png", "cat.PNG", tmp_path / "cat.PNG")
     asked = NewTurn("user", "what\nis it?", files=(picture,))
-    assert read_conversations(written(tmp_path, row)) == (NewConversation("pets", (asked,), "vet"),)
+    (read,) = read_conversations(written(tmp_path, row))
+    assert replace(read, source="") == NewConversation("pets", (asked,), "vet")
+    (again,) = read_conversations(written(tmp_path, {**row, "title": "cats"}))
+    assert read.source.startswith("rows:")
+    assert again.source != read.source
 
 
 def test_a_memory_is_one_conversation_for_each_session_without_its_questions(tmp_path: Path) -> None:
@@ -42,11 +47,12 @@ def test_a_memory_is_one_conversation_for_each_session_without_its_questions(tmp
         NewTurn("user", "hi", "2023-05-08T00:00:00.000000Z", row_id="1"),
         NewTurn("assistant", "ho", speaker="Ann", row_id="3"),
     )
-    tuesday = (NewTurn("user", "[picture: a cat]", caption="a cat", row_id="2"),)
-    assert read_conversations(written(tmp_path, row)) == (
+    tuesday = (NewTurn("user", "[picture: a cat]", row_id="2"),)
+    read = read_conversations(written(tmp_path, row))
+    assert [replace(each, source="") for each in read] == [
         NewConversation("c mon", monday),
         NewConversation("c tue", tuesday),
-    )
+    ]
 
 
 def test_rows_of_another_kind_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""What is exported as JSON Lines and imported again is the same conversation, whatever was said in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmchat.domain import Heard, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage
+from mmchat.memory.export_markdown import marked_markdown
+from mmchat.memory.export_rows import FileCopier, dialogue_row
+from mmchat.memory.export_turns import ExportedTurn, read_conversation
+from mmchat.memory.import_markdown import read_markdown
+from mmchat.memory.import_rows import read_conversations
+from mmchat.memory.incoming import NO_PARENT, NewConversation, NewFile, NewTurn, store_conversation
+from mmchat.memory.store import MemoryStore
+from mmchat.memory.text_search import storable
+
+# SQLite keeps any text but halves of characters; rows may not hold those either.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
+    ["<image>", "  \n", "## You, 2026-01-01 10:00", "谢谢，再见", "\x00\u2028", "</script>"]
+)
+TIMES = st.datetimes(min_value=__import__("datetime").datetime(1990, 1, 1)).map(lambda t: f"{t:%Y-%m-%dT%H:%M:%S.%fZ}")
+NUMBERS = st.integers(0, 10_000)
+SECONDS = st.floats(0, 1e6, allow_nan=False)
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[tuple[MemoryStore, MemoryStore]]:
+    pair = tuple(MemoryStore(tmp_path / name / "mmchat.db", tmp_path / name / "blobs") for name in ("one", "two"))
+    yield pair[0], pair[1]
+    for store in pair:
+        store.close()
+
+
+@st.composite
+def files(draw: st.DrawFn) -> NewFile:
+    heard = Heard(draw(TEXTS), "zh", draw(SECONDS), (Segment(0.0, draw(SECONDS), draw(TEXTS)),), "ears")
+    seen = Seen((Tag(draw(TEXTS), 0.5),), draw(TEXTS), draw(TEXTS), "eyes", draw(SECONDS))
+    name, content = draw(TEXTS.filter(bool)), draw(st.binary(max_size=8))
+    if draw(st.booleans()):
+        return NewFile(
+            "image", "image/png", name, read=lambda: b"picture" + content, seen=draw(st.none() | st.just(seen))
+        )
+    return NewFile("audio", "audio/wav", name, read=lambda: b"sound" + content, heard=draw(st.none() | st.just(heard)))
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> NewConversation:
+    turns: list[NewTurn] = []
+    for at in range(draw(st.integers(0, 6))):
+        statuses: list[TurnStatus] = ["complete", "stopped", "failed"]
+        rating = draw(st.none() | st.builds(Rating, st.sampled_from(["good", "bad", None]), TEXTS))
+        roles: list[Role] = ["user", "assistant", "system"]
+        turns.append(
+            NewTurn(
+                draw(st.sampled_from(roles)),
+                draw(TEXTS),
+                draw(TIMES),
+                speaker=draw(TEXTS),
+                files=tuple(draw(st.lists(files(), max_size=2))),
+                row_id=str(at),
+                parent=draw(st.sampled_from(["", NO_PARENT, *map(str, range(at))])),
+                model=draw(TEXTS),
+                engine=draw(TEXTS),
+                status=draw(st.sampled_from(statuses)),
+                notice=draw(TEXTS),
+                rating=rating if rating != Rating() else None,
+                usage=draw(st.none() | st.builds(Usage, NUMBERS, NUMBERS, NUMBERS, SECONDS, SECONDS)),
+                is_pinned=draw(st.booleans()),
+                is_retired=draw(st.booleans()),
+                retired_order=draw(NUMBERS),
+            )
+        )
+    tags = draw(st.lists(st.sampled_from(["work", "花园", "red bike"]), max_size=3, unique=True))
+    return NewConversation(
+        draw(TEXTS),
+        tuple(turns),
+        draw(TEXTS),
+        draw(TEXTS),
+        draw(TEXTS),
+        draw(TIMES),
+        draw(TIMES),
+        draw(TIMES),
+        tuple(tags),
+    )
+
+
+def everything(store: MemoryStore, session_id: str) -> object:
+    """A conversation without what differs by right: ids are told by their place, files by their bytes."""
+    found = read_conversation(store, store.get_session(session_id))
+    places = {each.turn.id: at for at, each in enumerate(found.turns)}
+
+    def plain(each: ExportedTurn) -> object:
+        turn = each.turn
+        parent = places[turn.parent_id] if turn.parent_id is not None else None
+        attached = [
+            (file.path.read_bytes(), replace(file, id="", turn_id="", path=Path())) for file in turn.attachments
+        ]
+        bare = replace(turn, id="", session_id="", parent_id=None, attachments=(), variant=1, variants=1)
+        return parent, attached, replace(each, turn=bare, position=places[turn.id])
+
+    return replace(found.session, id=""), [plain(each) for each in found.turns]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(conversation=conversations())
+def test_an_export_that_is_imported_is_the_same_conversation(
+    stores: tuple[MemoryStore, MemoryStore], tmp_path: Path, conversation: NewConversation
+) -> None:
+    one, two = stores
+    session = store_conversation(one, conversation)
+    path = tmp_path / "talks.jsonl"
+    row = dialogue_row(read_conversation(one, session), FileCopier(tmp_path / "files", tmp_path))
+    if not row["messages"]:
+        return  # nothing was said: there is nothing to export
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    (read,) = read_conversations(path)
+    copy = store_conversation(two, read)
+    assert everything(two, copy.id) == everything(one, session.id)
+    assert read.source == (storable(conversation.source) or f"mmchat:{session.id}")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pair=st.lists(conversations(), min_size=2, max_size=2))
+def test_exported_markdown_is_read_back(
+    stores: tuple[MemoryStore, MemoryStore], tmp_path: Path, pair: list[NewConversation]
+) -> None:
+    one, _ = stores
+    kept = [read_conversation(one, store_conversation(one, each)) for each in pair]
+    path = tmp_path / "talks.md"
+    copier = FileCopier(tmp_path / "files", tmp_path)
+    path.write_bytes("\n".join(marked_markdown(each, copier) for each in kept).encode())
+    read = list(read_markdown(path))
+    assert [(each.title, each.persona, each.created_at, each.tags) for each in read] == [
+        (each.session.title, each.session.persona, each.session.created_at, each.session.tags) for each in kept
+    ]
+    for copy, original in zip(read, kept, strict=True):
+        standing = [each for each in original.turns if not each.is_retired]
+        assert [
+            (turn.role, turn.text, turn.created_at, turn.speaker, turn.model, turn.status, turn.notice, turn.rating)
+            for turn in copy.turns
+        ] == [
+            (of.role, of.text, of.created_at, each.speaker, of.model, of.status, of.notice, of.rating)
+            for each in standing
+            for of in [each.turn]
+        ]
+        assert [[file.path.read_bytes() for file in turn.files if file.path] for turn in copy.turns] == [
+            [file.path.read_bytes() for file in each.turn.attachments] for each in standing
+        ]

@@ -47,8 +47,14 @@ class FakeEngines:
 
     def fetch_in_background(self, kinds: Sequence[ModelKind]) -> None: ...
 
+    def is_in_place(self, kind: ModelKind) -> bool:
+        return True
+
     def states(self) -> tuple[LoadState, ...]:
-        return (LoadState("lm", self.lm.name, "scripted", "ready", context_tokens=self.lm.context_tokens),)
+        return (
+            LoadState("lm", self.lm.name, "scripted", "ready", context_tokens=self.lm.context_tokens),
+            LoadState("vision", self.vision.name, "scripted", "idle"),
+        )
 
     def use_language_model(self, name: str) -> None:
         self.lm = ScriptedLanguageModel(name=name)

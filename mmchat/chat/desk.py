@@ -12,7 +12,9 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.library import Library
+from mmchat.chat.picture_backlog import PictureBacklog
 from mmchat.chat.ports import Engines, Recorder
+from mmchat.chat.quiet import Quiet
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.engines.hear import hear
@@ -47,6 +49,8 @@ class Desk:
         self._make_recorder = make_recorder
         self._on_close = on_close
         self._closing = Event()
+        self._quiet = Quiet()
+        self._backlog = PictureBacklog(store, recall, engines, self._quiet)
         self.library = Library(store)
         """The other conversations."""
 
@@ -54,7 +58,7 @@ class Desk:
 
     def new_session(self) -> ChatSession:
         """A conversation that is stored with its first turn, so that looking around leaves nothing behind."""
-        return ChatSession(self._store, self._recall, self.engines, self._settings, session=None)
+        return ChatSession(self._store, self._recall, self.engines, self._settings, None, self._quiet)
 
     def open_session(self, session_id: str) -> ChatSession:
         """Go on with a conversation, by its id or a unique beginning of it.
@@ -67,7 +71,7 @@ class Desk:
             raise UsageError(
                 f"Conversation {session.id} is in the trash.", hint=f"mmchat sessions restore {session.id}"
             )
-        return ChatSession(self._store, self._recall, self.engines, self._settings, session=session)
+        return ChatSession(self._store, self._recall, self.engines, self._settings, session, self._quiet)
 
     def latest_session(self) -> Session | None:
         """The conversation last spoken in, of those that are listed."""
@@ -86,6 +90,7 @@ class Desk:
             self._recall.backfill(cancel=self._closing)
         except MmchatError:
             log.warning("turns not embedded", exc_info=True)
+        self._backlog.work_quietly(self._closing)
 
     # --- models ---------------------------------------------------------------------------------
 

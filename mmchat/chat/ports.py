@@ -45,6 +45,10 @@ class Engines(Protocol):
         """Fetch missing weights one after the other without loading them; returns at once."""
         ...
 
+    def is_in_place(self, kind: ModelKind) -> bool:
+        """Whether the model of a kind can be loaded without fetching anything."""
+        ...
+
     def states(self) -> tuple[LoadState, ...]:
         """Where each engine stands now."""
         ...

@@ -13,6 +13,7 @@ from mmchat.domain import Attachment
 from mmchat.engines.hear import hear
 from mmchat.errors import MediaError
 from mmchat.memory.store import NewAttachment
+from mmchat.memory.waiting_pictures import take_over_vector
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
@@ -82,6 +83,10 @@ class Senses:
 
         reader = self._engines.image_reader()
         known = self._store.find_seen(attachment.sha256, reader.name)
+        if known is not None and take_over_vector(self._store, attachment.id, reader.name):
+            read = self._store.save_seen(attachment.id, known)
+            self._recall.pictures.index_tags_of(attachment.id)
+            return read
         image = open_image(attachment.path)
         read = self._store.save_seen(attachment.id, known or see(reader, image))
         self._recall.index_image(attachment.id, reader.embed_images([image])[0], reader.name)

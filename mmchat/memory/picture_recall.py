@@ -158,10 +158,15 @@ class PictureRecall:
 
     def index(self, attachment_id: str, vector: NDArray[np.float32], model: str) -> None:
         """Store a picture's vector, (D,) float32, unit length, and that of its tags, where they are known."""
-        found = self._store.file.rows("SELECT number, seen FROM attachments WHERE id = ?", (attachment_id,))
+        found = self._store.file.rows("SELECT number FROM attachments WHERE id = ?", (attachment_id,))
         if found:
             self._vectors(model).save({found[0]["number"]: vector})
-            self.index_tags({found[0]["number"]: found[0]["seen"]})
+            self.index_tags_of(attachment_id)
+
+    def index_tags_of(self, attachment_id: str) -> None:
+        """Store the vector of a picture's tags, where they are known."""
+        found = self._store.file.rows("SELECT number, seen FROM attachments WHERE id = ?", (attachment_id,))
+        self.index_tags({row["number"]: row["seen"] for row in found})
 
     def index_tags(self, seen: dict[int, str | None]) -> None:
         """Store the vectors of what was seen, by numbers of attachments; `seen` as its column has it."""

@@ -131,7 +131,7 @@ def test_editing_keeps_the_turn_and_is_marked(store: MemoryStore) -> None:
     turn_id = say(store, "I live in Lyon.")
     fact = add_fact(store, "I live in Lyon", "home", turn_id=turn_id)
     assert fact is not None
-    save_vectors(store, "m", {fact.id: np.ones(4, np.float32) / 2})
+    save_vectors(store, "m", {fact.id: np.full(4, 0.5, np.float32)})
     edited = edit_fact(store, fact.id, " I live in Porto ", "home")
     assert (edited.text, edited.turn, edited.is_edited) == ("I live in Porto", turn_id, True)
     assert add_fact(store, "I live in Lyon", turn_id=turn_id) is None, "the words it was made of do not come back"

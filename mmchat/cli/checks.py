@@ -170,17 +170,20 @@ def check_database() -> list[Finding]:
     from mmchat.wiring import open_store
 
     path = paths.database_path()
-    if not path.exists():
+    if not path.exists() and not paths.blobs_dir().exists():
         return [Finding("database", "ok", f"none yet; {path} is made with the first message")]
     store = open_store()
     try:
         problems = store.check_integrity()
+        aside = store.file.kept_aside()
     finally:
         store.close()
     if problems:
-        fix = f"Keep a copy of {path.parent}, then export what can be read: mmchat sessions export --all"
+        fix = "Leave mmchat everywhere else, then: mmchat sessions recover   (it keeps the damaged file)"
         return [Finding("database", "fail", "; ".join(problems[:5]), fix)]
-    return [Finding("database", "ok", f"{path}, {path.stat().st_size / 1e6:.1f} MB, passes its integrity check")]
+    kept = "; kept beside it: " + ", ".join(each.name for each in aside) if aside else ""
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    return [Finding("database", "ok", f"{path}, {size}, passes its integrity check{kept}")]
 
 
 def check_permissions() -> list[Finding]:

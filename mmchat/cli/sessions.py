@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text
+from mmchat.cli.session_care import add_care
 from mmchat.cli.session_export import add_export
 from mmchat.cli.session_import import add_import
 from mmchat.errors import UsageError
@@ -134,3 +135,4 @@ def delete(
 
 add_export(app)
 add_import(app)
+add_care(app)

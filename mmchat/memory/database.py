@@ -17,7 +17,7 @@ from mmchat.errors import DatabaseDamaged, MemoryStoreError
 from mmchat.memory.migrations import MIGRATIONS, known_names
 from mmchat.memory.soundness import INDEX_PROBLEM, sqlite_problems
 from mmchat.memory.store_errors import explained, newer, not_in_place, read_only, unusable_folder
-from mmchat.memory.upgrade_copy import copy_before, drop_copies_but
+from mmchat.memory.upgrade_copy import copies, copy_before, damaged_copies, drop_copies_but
 from mmchat.paths import private_dir, sync_dir
 
 BUSY_TIMEOUT_S = 5.0
@@ -108,6 +108,10 @@ class DatabaseFile:
             except DatabaseDamaged as error:
                 problems.append(f"{INDEX_PROBLEM} {name} is damaged: {error.message}")
         return problems
+
+    def kept_aside(self) -> list[Path]:
+        """Older states of the file that stand beside it: from before an upgrade, and damaged ones."""
+        return [*copies(self.path), *damaged_copies(self.path)]
 
     def close(self) -> None:
         """Close the connections of all threads; a second call is harmless."""

@@ -263,5 +263,5 @@ class _Rebuilding:
 def _tables(db: Database) -> list[str]:
     """The tables that hold what cannot be made again."""
     found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
-    own = ("sqlite_", "_sqlite_", *(f"{name}_" for name in INDEXES))
+    own = ("sqlite_", "_sqlite_", "vector_codes", *(f"{name}_" for name in INDEXES))
     return [name for (name,) in found if not name.startswith(own)]

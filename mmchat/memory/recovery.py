@@ -6,24 +6,23 @@ import contextlib
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mmchat.errors import DatabaseDamaged, MemoryStoreError
+from mmchat.errors import DatabaseDamaged
 from mmchat.memory.blobs import BlobFolder
 from mmchat.memory.damage import is_emptied, page_problems
 from mmchat.memory.database import DatabaseFile, wal_of
 from mmchat.memory.raw_pages import PageFile
 from mmchat.memory.rebuild import Rebuilt, rebuild
+from mmchat.memory.sole_use import sole_use
 from mmchat.memory.soundness import INDEX_PROBLEM
-from mmchat.memory.store_errors import explained, reason, unusable_folder
+from mmchat.memory.store_errors import explained, unusable_folder
 from mmchat.memory.text_index import rebuild_index
+from mmchat.memory.upgrade_copy import damaged_copies
 from mmchat.paths import sync_dir
-
-_SHARED_LOCK_AT, _SHARED_LOCK_BYTES = 0x40000002, 510
-"""Where SQLite locks a file that is open (os.h: SHARED_FIRST, SHARED_SIZE)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def recover(path: Path, blobs_dir: Path, *, on_progress: Callable[[str], None] =
         return Recovered(tuple(problems))
     fresh = path.with_name(f"{path.name}.recovering")
     with contextlib.ExitStack() as use:
-        descriptor = use.enter_context(_sole_use(path))
+        descriptor = use.enter_context(sole_use(path))
         try:
             _clear(fresh)
             with contextlib.closing(PageFile(descriptor, wal_of(path))) as pages:
@@ -73,11 +72,6 @@ def recover(path: Path, blobs_dir: Path, *, on_progress: Callable[[str], None] =
         finally:
             _clear(fresh)
     return Recovered(tuple(problems), kept, rebuilt)
-
-
-def damaged_copies(path: Path) -> list[Path]:
-    """Damaged files that were kept aside, oldest first."""
-    return sorted(each for each in path.parent.glob(f"{path.name}.damaged-*") if not each.name.endswith("-wal"))
 
 
 # --- what is wrong ------------------------------------------------------------------------------
@@ -121,42 +115,6 @@ def _mend_index(path: Path) -> bool:
             return not file.check_integrity()
     except DatabaseDamaged:
         return False
-
-
-# --- sole use -----------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _sole_use(path: Path) -> Iterator[int]:
-    """A descriptor of the file, made if need be, that no SQLite of another program has open or can open meanwhile.
-
-    Raises:
-        MemoryStoreError: another program has it open.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-    except OSError as error:
-        raise unusable_folder(path.parent, error) from error
-    try:
-        _lock(descriptor, path)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    # Windows refuses to move a file that is open elsewhere, which serves as well.
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_LOCK_BYTES, _SHARED_LOCK_AT)
-    except OSError as error:
-        raise MemoryStoreError(
-            f"{path} is open in another program ({reason(error)}), which would go on writing into the damaged file.",
-            hint="Leave mmchat everywhere else, then try again. Nothing was changed.",
-        ) from error
 
 
 # --- taking its place ---------------------------------------------------------------------------

@@ -337,6 +337,10 @@ class MemoryStore:
                 problems += self.blobs.problems(row["file"], row["size_bytes"])
         return problems
 
+    def leftover_locks(self) -> list[Path]:
+        """Lock files of processes that are gone."""
+        return self._writers.leftovers()
+
     def close(self) -> None:
         """Close all connections. Replies this store left unfinished count as stopped from now on."""
         self._writers.close()

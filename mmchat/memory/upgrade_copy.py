@@ -1,4 +1,4 @@
-"""The file as it was before its schema was upgraded: one copy beside it, made before the first step is taken."""
+"""Older states of a database that stand beside it: a copy from before an upgrade of its schema, damaged files."""
 
 from __future__ import annotations
 
@@ -59,6 +59,11 @@ def copy_before(step: str, path: Path, source: sqlite3.Connection) -> Path:
 def copies(path: Path) -> list[Path]:
     """Copies from before upgrades, by name."""
     return sorted(each for each in path.parent.glob(f"{path.name}.before-m*") if each.suffix != ".part")
+
+
+def damaged_copies(path: Path) -> list[Path]:
+    """Damaged files that `recover` kept aside, oldest first."""
+    return sorted(each for each in path.parent.glob(f"{path.name}.damaged-*") if not each.name.endswith("-wal"))
 
 
 def drop_copies_but(kept: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mmchat import paths
 from mmchat.domain import LoadState, ModelKind
+from mmchat.errors import MemoryStoreError
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mmchat.evals.results import RunSettings
     from mmchat.evals.runs import RunStore
     from mmchat.memory.recall import Recall
+    from mmchat.memory.recovery import Recovered
     from mmchat.memory.store import MemoryStore
     from mmchat.wiring.eval_models import EvalModels, EvalSources
     from mmchat.wiring.finetune import Finetune, Request
@@ -61,6 +63,13 @@ def open_store() -> MemoryStore:
     from mmchat.memory.store import MemoryStore
 
     return MemoryStore(paths.database_path(), paths.blobs_dir())
+
+
+def recover_store(on_progress: Callable[[str], None]) -> Recovered:
+    """Mend the user's conversations if they are damaged. Raises MemoryStoreError."""
+    from mmchat.memory.recovery import recover
+
+    return recover(paths.database_path(), paths.blobs_dir(), on_progress=on_progress)
 
 
 def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, ...] = ALL_KINDS) -> EngineHub:
@@ -205,7 +214,13 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
 def _temporary_store() -> tuple[MemoryStore, Path]:
     from mmchat.memory.store import MemoryStore
 
-    folder = Path(tempfile.mkdtemp(prefix="mmchat-"))  # readable by the user alone
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="mmchat-"))  # readable by the user alone
+    except OSError as error:
+        raise MemoryStoreError(
+            f"No temporary folder could be made for this conversation: {error.strerror or error}.",
+            hint="Free some space, or choose another place with TMPDIR.",
+        ) from error
     return MemoryStore(folder / "mmchat.db", folder / "blobs"), folder
 
 

@@ -11,23 +11,7 @@ from pathlib import Path
 from mmchat.memory.store import MemoryStore, NewAttachment
 
 PAGE_BYTES = 4096
-WORDS = [
-    "lighthouse",
-    "garden",
-    "violin",
-    "harbour",
-    "kettle",
-    "lantern",
-    "orchard",
-    "pepper",
-    "quarry",
-    "ribbon",
-    "灯塔",
-    "花园",
-    "提琴",
-    "港口",
-    "茶壶",
-]
+WORDS = ["lighthouse", "garden", "violin", "harbour", "kettle", "lantern", "orchard", "灯塔", "花园", "提琴", "港口"]
 
 
 def text_of(chance: random.Random, words: int) -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
 from mmchat.chat.picture_backlog import PictureBacklog
 from mmchat.chat.ports import Engines, Recorder
+from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
@@ -41,6 +44,7 @@ class Desk:
         settings: SessionSettings,
         make_recorder: Callable[[], Recorder],
         on_close: Callable[[], None] | None = None,
+        make_private: Callable[[], PrivateStore] | None = None,
     ) -> None:
         self._store = store
         self._recall = recall
@@ -53,6 +57,9 @@ class Desk:
         self._backlog = PictureBacklog(store, recall, engines, self._quiet)
         self.library = Library(store)
         """The other conversations."""
+        self.facts = KnownFacts(store, engines.embedder)
+        """What is known of the user."""
+        self._private = PrivateRoom(make_private) if make_private is not None else None
 
     # --- conversations --------------------------------------------------------------------------
 
@@ -73,6 +80,26 @@ class Desk:
             )
         return ChatSession(self._store, self._recall, self.engines, self._settings, session, self._quiet)
 
+    def private_session(self) -> ChatSession:
+        """A conversation that is neither kept nor recalled, and from which nothing is learnt.
+
+        Raises:
+            MemoryStoreError: there is no room for it among the temporary files.
+            UsageError: this desk has no such room.
+        """
+        if self._private is None:
+            raise UsageError("There are no private conversations here.")
+        from mmchat.memory.recall import Recall
+
+        store = self._private.enter()
+        settings = replace(self._settings, is_temporary=True, should_recall=False, should_know_facts=False)
+        return ChatSession(store, Recall(store, lambda: None), self.engines, settings, None, self._quiet)
+
+    def leave_private(self) -> None:
+        """Remove what was said in private; harmless where nothing was."""
+        if self._private is not None:
+            self._private.leave()
+
     def latest_session(self) -> Session | None:
         """The conversation last spoken in, of those that are listed."""
         return self._store.latest_session()
@@ -90,6 +117,7 @@ class Desk:
             self._recall.backfill(cancel=self._closing)
         except MmchatError:
             log.warning("turns not embedded", exc_info=True)
+        self.facts.index_quietly()
         self._backlog.work_quietly(self._closing)
 
     # --- models ---------------------------------------------------------------------------------
@@ -133,6 +161,7 @@ class Desk:
         """Free the models and close the store."""
         self._closing.set()
         self.engines.close()
+        self.leave_private()
         self._store.close()
         if self._on_close is not None:
             self._on_close()

@@ -115,6 +115,11 @@ class ChatSession:
         """None until the first turn is stored."""
         return self._session
 
+    @property
+    def is_private(self) -> bool:
+        """Whether it goes with the program, or as soon as it is left, and leaves nothing behind."""
+        return self._settings.is_temporary
+
     def turns(self) -> tuple[Turn, ...]:
         """All stored turns, oldest first."""
         return self._store.turns(self._session.id) if self._session else ()
@@ -213,7 +218,7 @@ class ChatSession:
         if self._settings.is_temporary:
             raise UsageError(
                 "This conversation is not kept, so a rating would be lost with it.",
-                hint="Talk without --no-log to rate replies.",
+                hint="/new starts one that is kept; --no-log keeps none.",
             )
         reply = self.last_reply()
         if reply is None:

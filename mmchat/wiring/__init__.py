@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat import paths
 from mmchat.domain import LoadState, ModelKind
-from mmchat.errors import MemoryStoreError
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
@@ -24,6 +20,7 @@ if TYPE_CHECKING:
     from mmchat.memory.recall import Recall
     from mmchat.memory.recovery import Recovered
     from mmchat.memory.store import MemoryStore
+    from mmchat.memory.temporary import TemporaryStore
     from mmchat.wiring.eval_models import EvalModels, EvalSources
     from mmchat.wiring.finetune import Finetune, Request
     from mmchat.wiring.hub import EngineHub
@@ -191,7 +188,8 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
 
     settings = open_settings()
     hub = open_hub(options)
-    store, temporary = (open_store(), None) if options.should_log else _temporary_store()
+    temporary = None if options.should_log else _temporary_store()
+    store = temporary.store if temporary else open_store()
     session_settings = SessionSettings(
         options=_chosen_options(settings, options),
         system=settings.system if options.system is None else options.system,
@@ -207,21 +205,15 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         hub,
         session_settings,
         lambda: _recorder(settings),
-        on_close=(lambda: shutil.rmtree(temporary, ignore_errors=True)) if temporary else None,
+        on_close=temporary.close if temporary else None,
+        make_private=_temporary_store,
     )
 
 
-def _temporary_store() -> tuple[MemoryStore, Path]:
-    from mmchat.memory.store import MemoryStore
+def _temporary_store() -> TemporaryStore:
+    from mmchat.memory.temporary import TemporaryStore
 
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="mmchat-"))  # readable by the user alone
-    except OSError as error:
-        raise MemoryStoreError(
-            f"No temporary folder could be made for this conversation: {error.strerror or error}.",
-            hint="Free some space, or choose another place with TMPDIR.",
-        ) from error
-    return MemoryStore(folder / "mmchat.db", folder / "blobs"), folder
+    return TemporaryStore()
 
 
 def _chosen_options(settings: Settings, options: WiringOptions) -> dict[str, int | float]:

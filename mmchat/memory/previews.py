@@ -8,7 +8,7 @@ from mmchat.memory.store import MemoryStore
 _IN_VIEW = "SELECT id FROM turns WHERE session_id = ? AND NOT is_retired"
 
 
-def preview(store: MemoryStore, session_id: str, *, around: str = "", count: int = 8) -> tuple[Turn, ...]:
+def preview(store: MemoryStore, session_id: str, *, around: str = "", count: int = 12) -> tuple[Turn, ...]:
     """The last turns in view, or those about one of them, oldest first; quick for a conversation of any length.
 
     Args:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from mmchat.chat.library import KEPT_DAYS, Shelf
+from mmchat.chat.library import Shelf
 from mmchat.errors import UsageError
-from mmchat.tui.action_base import ActionGroup
+from mmchat.tui.action_base import BUSY, ActionGroup
 from mmchat.tui.drafts import Draft
 from mmchat.tui.text import elide, one_line
 
 if TYPE_CHECKING:
     from mmchat.domain import Session, Turn
 
-T = TypeVar("T")
-
-BUSY = "A reply is running. Esc stops it; then try again."
 NEAR_THE_END = 2
 """A turn among so many at the end is seen without going to it."""
 
@@ -87,7 +84,7 @@ class SessionActions(ActionGroup):
         info = self._info("Nothing to archive yet: this conversation is empty.")
         if info is not None:
             await asyncio.to_thread(self._app.desk.library.archive, info.id)
-            self._hint("Archived: not listed any more, still found by search and recall. /unarchive undoes it.")
+            self._hint("Archived: not listed any more, still found. /unarchive undoes it.")
 
     async def do_unarchive(self, argument: str) -> None:
         """List the conversation again."""
@@ -104,8 +101,8 @@ class SessionActions(ActionGroup):
         await self._chat.start_new()
         await asyncio.to_thread(self._app.desk.library.delete, info.id)
         self._app.last_deleted = info.id
-        title, key = elide(one_line(info.title) or "Untitled", 30), self._app.keys.label("restore")
-        self._hint(f"“{title}” is in the trash for {KEPT_DAYS} days. /restore or {key} brings it back.")
+        title, key = elide(one_line(info.title) or "Untitled", 24), self._app.keys.label("restore")
+        self._hint(f"“{title}” is in the trash. {key} or /restore brings it back.")
 
     async def do_restore(self, argument: str) -> None:
         """Bring back what was deleted last; else show the trash."""
@@ -199,7 +196,7 @@ class SessionActions(ActionGroup):
         taken = await self._branch(self._chat.session.branches.take_back)
         if taken is not None:
             self._chat.reload()
-            self._hint(f"Out of view, and kept: “{elide(one_line(taken.text), 40)}”. /redo brings it back.")
+            self._hint(f"Out of view: “{elide(one_line(taken.text), 30)}”. /redo brings it back.")
 
     async def do_redo(self, argument: str) -> None:
         """Bring back what was taken out of view last."""
@@ -230,28 +227,8 @@ class SessionActions(ActionGroup):
 
     # --- within ---------------------------------------------------------------------------------
 
-    async def _branch(self, change: Callable[[], T]) -> T | None:
-        """Carry out a change off the interface thread; what cannot be done is a sentence, no failure."""
-        try:
-            return await asyncio.to_thread(change)
-        except UsageError as error:
-            self._hint(f"{error.message} {error.hint}".rstrip())
-            return None
-
-    async def _turns(self) -> tuple[Turn, ...]:
-        return await asyncio.to_thread(self._chat.session.turns)
-
-    async def _pick(self, question: str, turns: list[Turn] | tuple[Turn, ...], verb: str) -> Turn | None:
-        from mmchat.tui.screens.pick import PickTurnScreen
-
-        picked = await self._app.push_screen_wait(PickTurnScreen(question, turns, verb))
-        return next((turn for turn in turns if turn.id == picked), None)
-
     def _info(self, otherwise: str) -> Session | None:
         info = self._chat.session.info
         if info is None:
             self._hint(otherwise)
         return info
-
-    def _hint(self, text: str) -> None:
-        self._chat.activity.set_hint(text)

@@ -54,7 +54,7 @@ LAST_WORDS_S = 2.0
 """How long leaving waits for a stopped reply to be stored."""
 _SENSES: dict[str, ModelKind] = {"image": "vision", "audio": "asr"}
 PLACEHOLDER = "Message, or / for commands"
-EDITING = " editing an earlier message · Enter sends it as a branch · Esc leaves it as it was "
+EDITING = " editing an earlier message · Enter sends a branch · Esc gives up "
 
 
 class ChatScreen(Screen[None]):

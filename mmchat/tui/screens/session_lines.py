@@ -96,7 +96,7 @@ def _piece(text: str) -> Content:
     return Content(clean(text).replace("\n", " "))
 
 
-def preview_lines(found: Found, turns: Sequence[Turn], width: int, height: int) -> Content:
+def preview_lines(found: Found, turns: Sequence[Turn], width: int, height: int, gap: int = 0) -> Content:
     """A look into a conversation: what was said about the hit, or last.
 
     Args:
@@ -104,6 +104,7 @@ def preview_lines(found: Found, turns: Sequence[Turn], width: int, height: int) 
         turns: oldest first.
         width: columns.
         height: lines.
+        gap: empty lines between turns.
     """
     if not turns:
         return Content.styled("Nothing was said in it.", MUTED)
@@ -116,10 +117,10 @@ def preview_lines(found: Found, turns: Sequence[Turn], width: int, height: int) 
         if lines > room:
             break
         shown.append(text)
-        room -= lines
+        room -= lines + gap
         if room <= 0:
             break
-    return Content("\n").join(shown if is_hit else shown[::-1])
+    return Content("\n" * (1 + gap)).join(shown if is_hit else shown[::-1])
 
 
 def _turn_line(found: Found, turn: Turn, width: int, lines: int) -> Content:

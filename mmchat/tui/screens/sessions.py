@@ -39,7 +39,7 @@ NARROW_PREVIEW_LINES = 4
 SHELVES: tuple[Shelf, ...] = ("listed", "archived", "trash")
 KEYS = (
     ("Enter", "open"), ("Ctrl+R", "rename"), ("Ctrl+T", "tag"), ("Ctrl+G", "archive"), ("Ctrl+D", "delete"),
-    ("Ctrl+Z", "undo"), ("Ctrl+L", "archive and trash"), ("Esc", "close"),
+    ("Ctrl+Z", "undo"), ("Ctrl+L", "archive, trash"), ("Esc", "close"),
 )  # fmt: skip
 EMPTY: dict[Shelf, str] = {
     "listed": "No conversations yet. Esc, and say something.",
@@ -111,8 +111,7 @@ class SessionsScreen(ModalScreen[Choice | None]):
                 yield Static("", id="no-sessions", markup=False)
                 yield Static("", id="preview", markup=False)
             yield Static("", id="sessions-note", markup=False)
-            keys = Content("   ").join(Content.assemble((key, "bold"), f" {what}") for key, what in KEYS)
-            yield Static(keys, classes="dialog-keys", markup=False)
+            yield Static(classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
         """Fill the list."""
@@ -124,7 +123,11 @@ class SessionsScreen(ModalScreen[Choice | None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """The preview stands beside the list where there is room."""
-        self.set_class(event.size.width >= WIDE, "-wide")
+        is_wide = event.size.width >= WIDE
+        self.set_class(is_wide, "-wide")
+        keys = [Content.assemble((key, "bold"), f" {what}") for key, what in KEYS]
+        rows = [keys] if is_wide else [keys[:4], keys[4:]]
+        self.query_one(".dialog-keys", Static).update(Content("\n").join(Content("   ").join(row) for row in rows))
         self.call_after_refresh(self._draw)
 
     # --- looking --------------------------------------------------------------------------------
@@ -205,8 +208,9 @@ class SessionsScreen(ModalScreen[Choice | None]):
         if event.found != self._highlighted():
             return
         preview = self.query_one("#preview", Static)
-        height = preview.size.height if self.has_class("-wide") else NARROW_PREVIEW_LINES
-        preview.update(preview_lines(event.found, event.turns, max(preview.size.width, 30), max(height, 1)))
+        is_wide, width = self.has_class("-wide"), max(preview.size.width, 30)
+        height = max(preview.size.height, 1) if is_wide else NARROW_PREVIEW_LINES
+        preview.update(preview_lines(event.found, event.turns, width, height, gap=int(is_wide)))
 
     def _highlighted(self) -> Found | None:
         at = self.query_one(OptionList).highlighted

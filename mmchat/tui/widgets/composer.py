@@ -139,6 +139,9 @@ class Composer(TextArea):
             event.stop()
             event.prevent_default()
             self.post_message(self.Submitted(self.draft))
+        elif key.startswith("alt+") and event.is_printable:
+            # Terminals send the letter along with Alt; it is a key, no word of the message.
+            event.prevent_default()
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()

@@ -70,15 +70,15 @@ def search(recall: Recall, query: str) -> tuple[Recalled, ...]:
 WAYS: dict[str, Find] = {"before": before, "after": after, "search": search}
 
 
-def read_photos(path: Path) -> list[Photo]:
+def read_photos(path: Path, captions: int) -> list[Photo]:
     """The rows of one set."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Photo(
             Path(row["image"]).name,
             path.parent / row["image"],
-            tuple(row["captions"][:5]),
-            tuple(row.get("captions_zh", ())[:5]),
+            tuple(row["captions"][:captions]),
+            tuple(row.get("captions_zh", ())[:captions]),
         )
         for row in rows
     ]
@@ -155,9 +155,10 @@ def main() -> None:
     parser.add_argument("--talk", type=Path, required=True)
     parser.add_argument("--questions", type=Path, nargs="*", default=[])
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--captions", type=int, default=5, help="of each photo at most")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     args = parser.parse_args()
-    coco, flickr = read_photos(args.images / "coco-cc.jsonl"), read_photos(args.images / "flickr8k-dev.jsonl")
+    coco, flickr = (read_photos(args.images / name, args.captions) for name in ("coco-cc.jsonl", "flickr8k-dev.jsonl"))
     dialogues = [json.loads(line) for line in args.talk.read_text(encoding="utf-8").splitlines()]
     talk = [turn["text"] for row in dialogues for turn in row["turns"]][:TURNS]
     questions = {args.talk.stem: [each["question"] for row in dialogues for each in row["questions"]]}

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
-from mmchat.domain import Attachment
+from mmchat.domain import Attachment, Recalled, Turn
 from mmchat.engines.hear import hear
 from mmchat.errors import MediaError
 from mmchat.memory.store import NewAttachment
 from mmchat.memory.waiting_pictures import take_over_vector
+from mmchat.memory.word_search import Filters
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
+
+MAX_ALIKE = 2
+"""How many earlier pictures a picture brings to mind."""
+SHOWN_FLOOR = 0.6
+"""Cosine from which a picture was shown before, or one of the very same thing. With the default encoder, of 301 photos
+4 in 100 are so near to any other; changed copies: `benchmarks/image_recall.py`."""
 
 
 def examine(path: Path) -> NewAttachment:
@@ -104,3 +112,19 @@ class Senses:
             # Half a transcript must not pass for the whole of it the next time these bytes come.
             return replace(attachment, heard=heard)
         return self._store.save_heard(attachment.id, heard)
+
+    def shown_before(self, turn: Turn, hidden: Sequence[str]) -> tuple[Recalled, ...]:
+        """Earlier turns with the pictures of this one, or with pictures much like them; at most `MAX_ALIKE`.
+
+        Args:
+            turn: its pictures were looked at.
+            hidden: ids of turns that are not to be found.
+        """
+        found: dict[str, Recalled] = {}
+        for picture in turn.attachments:
+            if picture.kind == "image" and picture.seen is not None:
+                for each in self._recall.pictures.like_picture(
+                    picture.id, picture.seen.model, Filters(exclude_turns=hidden), k=MAX_ALIKE, floor=SHOWN_FLOOR
+                ):
+                    found.setdefault(each.turn, each)
+        return tuple(sorted(found.values(), key=lambda each: -each.score)[:MAX_ALIKE])

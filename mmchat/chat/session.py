@@ -291,19 +291,30 @@ class ChatSession:
         in_view = [*(turn.id for turn in history[start:]), *self.window.pinned()]
         told = [note.fact or note.turn for turn in history[start:] for note in turn.recalled]
         hidden = [*in_view, *told, question.id]
+        alike = self._senses.shown_before(question, hidden) if self._settings.should_recall else ()
         try:
-            return self._notes(query, hidden)
+            notes = self._notes(query, hidden, has_pictures=any(a.kind == "image" for a in question.attachments))
         except (EngineUnavailable, WeightsError, DeviceError) as error:
             yield Notice(f"Remembering by words only: {error}")
-            return self._notes(query, hidden, use_vectors=False)
+            notes = self._notes(query, hidden, use_vectors=False)
+        known = {note.turn for note in alike}
+        return (*alike, *(note for note in notes if note.turn not in known))[:MAX_RECALLED]
 
-    def _notes(self, query: str, hidden: Sequence[str], *, use_vectors: bool = True) -> tuple[Recalled, ...]:
+    def _notes(
+        self, query: str, hidden: Sequence[str], *, use_vectors: bool = True, has_pictures: bool = False
+    ) -> tuple[Recalled, ...]:
         facts: tuple[Recalled, ...] = ()
         found: tuple[Recalled, ...] = ()
         if self._settings.should_know_facts:
             facts = self.facts.bearing_on(query, hidden=hidden, use_vectors=use_vectors)
         if self._settings.should_recall:
-            found = self._recall.find(query, k=RECALL_DEPTH, exclude_turns=hidden, use_vectors=use_vectors)
+            found = self._recall.find(
+                query,
+                k=RECALL_DEPTH,
+                exclude_turns=hidden,
+                use_vectors=use_vectors,
+                use_pictures=not has_pictures,  # "this picture" is the one that came with the message
+            )
         # A reply that went round in circles would lead the next one there.
         turns = [note for note in worth_telling(query, found) if self._store.get_turn(note.turn).notice != REPEATED]
         return self.facts.beside(query, facts, turns)[:MAX_RECALLED]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
 from mmchat.engines.see import with_article
+from mmchat.memory.rows import sensed_text
 from mmchat.script import is_mostly_chinese
 
 MAX_TAGS = 4
@@ -36,6 +37,8 @@ class NoteStyle:
     memory_user: str
     """One quoted turn of the user's."""
     memory_assistant: str
+    memory_photo: str
+    """One recalled picture; `{}` takes what was seen in it."""
     photo_answer: str = ""
     """When set, the picture is told as the assistant's own words, in an exchange before the question."""
     photo_ask: str = ""
@@ -55,6 +58,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user='Earlier I told you: "{}".',
             memory_assistant='Earlier you told me: "{}".',
+            memory_photo="Earlier I showed you a photo of {}.",
         ),
         "zh": NoteStyle(
             photo="我给你看一张照片，上面有{}。",
@@ -65,6 +69,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user="我以前告诉过你：“{}”。",
             memory_assistant="你以前告诉过我：“{}”。",
+            memory_photo="我以前给你看过一张照片，上面有{}。",
         ),
     },
     "witness": {
@@ -81,6 +86,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory_answer="Yes, I remember. {}",
             memory_user='You told me: "{}".',
             memory_assistant='I told you: "{}".',
+            memory_photo="You showed me a photo of {}.",
         ),
         "zh": NoteStyle(
             photo="{}",
@@ -95,6 +101,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory_answer="记得。{}",
             memory_user="你告诉过我：“{}”。",
             memory_assistant="我告诉过你：“{}”。",
+            memory_photo="你给我看过一张照片，上面有{}。",
         ),
     },
     "plain": {
@@ -107,6 +114,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user="{}",
             memory_assistant='Earlier you told me: "{}".',
+            memory_photo="Earlier I showed you a photo of {}.",
         ),
         "zh": NoteStyle(
             photo="我给你看一张照片，上面有{}。",
@@ -117,6 +125,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user="{}",
             memory_assistant="你以前告诉过我：“{}”。",
+            memory_photo="我以前给你看过一张照片，上面有{}。",
         ),
     },
     "bracket": {
@@ -129,6 +138,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="[Notes from earlier conversations: {}]",
             memory_user="the user said: {}",
             memory_assistant="the assistant said: {}",
+            memory_photo="the user showed a photo of {}",
         ),
         "zh": NoteStyle(
             photo="[照片：{}]",
@@ -139,6 +149,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="[以前的对话：{}]",
             memory_user="用户说：{}",
             memory_assistant="助手说：{}",
+            memory_photo="用户给看过一张照片：{}",
         ),
     },
 }
@@ -187,16 +198,23 @@ def turn_messages(
 def _tell_memory(recalled: Sequence[Recalled], words: NoteStyle, before: list[Message], parts: list[str]) -> None:
     if not recalled:
         return
-    quotes = _join(
-        [
-            (words.memory_user if note.role == "user" else words.memory_assistant).format(_quotable(note.text))
-            for note in recalled
-        ]
-    )
+    quotes = _join([_note(note, words) for note in recalled])
     if words.memory_answer:
         before += [Message("user", words.memory_ask), Message("assistant", words.memory_answer.format(quotes))]
     else:
         parts.append(words.memory.format(quotes))
+
+
+def _note(note: Recalled, words: NoteStyle) -> str:
+    """A recalled turn in words: what was said, and what was in the picture that came with it."""
+    seen = note.attachment.seen if note.attachment is not None else None
+    content = describe(seen, is_chinese=is_mostly_chinese(words.photo_unclear)) if seen is not None else ""
+    if not content:
+        return (words.memory_user if note.role == "user" else words.memory_assistant).format(_quotable(note.text))
+    photo = words.memory_photo.format(content)
+    # What was seen stands in the place of words where there were none.
+    has_words = note.attachment is not None and not note.text.startswith(sensed_text(note.attachment))
+    return _join([words.memory_user.format(_quotable(note.text)), photo]) if has_words else photo
 
 
 def _tell_photo(seen: Seen, words: NoteStyle, before: list[Message], parts: list[str]) -> None:

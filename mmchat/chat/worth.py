@@ -66,6 +66,8 @@ def is_request(sentence: str) -> bool:
 
 
 def _tells_something(note: Recalled) -> bool:
+    if note.attachment is not None and note.attachment.seen is not None:
+        return True  # "What is this?" asks nothing any more; the picture it came with is still what it was
     return any(_is_telling(sentence, is_user=note.role == "user") for sentence in _SENTENCE.findall(note.text))
 
 

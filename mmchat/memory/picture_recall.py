@@ -25,7 +25,7 @@ from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
 from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.store import MemoryStore
-from mmchat.memory.vectors import VectorIndex
+from mmchat.memory.vectors import VectorIndex, stored_vector
 from mmchat.memory.word_search import Filters
 from mmchat.picture_words import picture_question
 
@@ -261,6 +261,19 @@ class PictureRecall:
             key=lambda row: (-cosines[row["picture"]], -row["number"]),
         )
         return self._recalled([(row, cosines[row["picture"]]) for row in _once_each(rows)][:k])
+
+    def like_picture(
+        self, attachment_id: str, model: str, filters: Filters = ALL_TURNS, *, k: int = 5, floor: float = ALIKE_FLOOR
+    ) -> tuple[Recalled, ...]:
+        """As `like`, by the stored vector of a picture; empty where it has none of that model."""
+        found = self._store.file.rows(
+            "SELECT e.vector FROM embeddings e JOIN attachments a ON a.number = e.owner"
+            " WHERE e.owner_kind = 'attachment' AND a.id = ? AND e.model = ?",
+            (attachment_id, model),
+        )
+        if not found:
+            return ()
+        return self.like(stored_vector(found[0]["vector"]), model, filters, k=k, floor=floor)
 
     # --- within ---------------------------------------------------------------------------------
 

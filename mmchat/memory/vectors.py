@@ -374,3 +374,8 @@ class _Tail:
 def _matrix(vectors: list[bytes], width: int) -> NDArray[np.float32]:
     """(N, D) float32 of vectors as they are stored."""
     return np.frombuffer(b"".join(vectors), _STORED).reshape(len(vectors), width).astype(np.float32)
+
+
+def stored_vector(blob: bytes) -> NDArray[np.float32]:
+    """(D,) float32 of a vector as it is stored."""
+    return np.frombuffer(blob, _STORED).astype(np.float32)

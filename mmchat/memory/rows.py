@@ -28,6 +28,7 @@ from mmchat.picture_words import chinese_names
 
 BlobPath = Callable[[str], Path]
 
+_WINDOW_FIELDS = frozenset(each.name for each in fields_of(Window))
 _MARKS: dict[int, Mark] = {1: "good", -1: "bad"}
 """The column `rating`; 0 where there is only a better text, in `note`."""
 
@@ -69,8 +70,7 @@ def window_from_json(text: str | None) -> Window | None:
     """The inverse of `to_json`, also for rows that were written before a window had parts."""
     if text is None:
         return None
-    known = {each.name for each in fields_of(Window)}
-    told = {key: value for key, value in json.loads(text).items() if key in known}
+    told = {key: value for key, value in json.loads(text).items() if key in _WINDOW_FIELDS}
     parts = tuple(WindowPart(**part) for part in told.get("parts", ()))
     return Window(**{**told, "parts": parts, "pins": tuple(told.get("pins", ()))})
 

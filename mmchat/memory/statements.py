@@ -206,7 +206,7 @@ def session_filter(db: Database, query: str) -> tuple[str, tuple[object, ...]]:
         "(s.number IN (SELECT rowid FROM sessions_fts WHERE sessions_fts MATCH ?) OR s.id IN"
         " (SELECT session_id FROM turns WHERE NOT is_retired AND number IN"
         " (SELECT rowid FROM turns_fts WHERE turns_fts MATCH ? ORDER BY rowid DESC LIMIT ?)))",
-        (expression, expression, FILTERED_TURNS),
+        (all_of(query), expression, FILTERED_TURNS),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
 from mmchat.chat.picture_backlog import PictureBacklog
@@ -59,6 +60,7 @@ class Desk:
         """The other conversations."""
         self.facts = KnownFacts(store, engines.embedder)
         """What is known of the user."""
+        self.forgetting = Forgetting(self.facts)
         self._private = PrivateRoom(make_private) if make_private is not None else None
 
     # --- conversations --------------------------------------------------------------------------

@@ -61,6 +61,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("unarchive", "List this conversation again"),
     Command("delete", "Move this conversation to the trash"),
     Command("restore", "Bring back a deleted conversation"),
+    Command("memory", "What I know of you: look, edit, forget", "[WORDS]", aliases=("facts",)),
+    Command("remember", "Keep a fact about you", "TEXT"),
+    Command("forget", "Forget what was remembered last, or a fact", "[WORDS|undo]"),
+    Command("private", "Talk without storing or recalling anything"),
     Command("theme", "Show or switch the colours", "[NAME]"),
     Command("quit", "Leave; everything is saved", aliases=("exit", "bye")),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from mmchat.chat.session import ChatSession
-from mmchat.domain import Heard, ReplyEvent, Turn
+from mmchat.domain import Fact, Heard, ReplyEvent, Turn
 from mmchat.errors import MmchatError
 
 if TYPE_CHECKING:
@@ -50,6 +50,16 @@ class SessionOpened(Message):
     turns: tuple[Turn, ...]
     at_turn: str = ""
     """The turn to show and mark; empty for the end."""
+
+
+@dataclass
+class FactsListed(Message):
+    """What is remembered of the user and fits what was typed."""
+
+    query: str
+    facts: tuple[Fact, ...]
+    said: str = ""
+    """What was done just now."""
 
 
 @dataclass

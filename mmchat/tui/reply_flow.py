@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mmchat.chat.session import ChatSession
 from mmchat.domain import (
     AttachmentRead,
+    FactsLearned,
     Notice,
     PromptReady,
     ReplyDelta,
@@ -175,6 +176,10 @@ class ReplyFlow:
             case AttachmentRead(attachment):
                 if run.user_view is not None:
                     run.user_view.set_attachment(attachment)
+            case FactsLearned(facts):
+                screen.desk.forgetting.learnt(facts)
+                if run.user_view is not None:
+                    run.user_view.set_learnt(facts)
             case PromptReady() as prompt:
                 run.prompt = self.last_prompt = prompt
                 screen.status.set(window=prompt.window)

@@ -166,9 +166,16 @@ class ChatScreen(Screen[None]):
 
     # --- conversations --------------------------------------------------------------------------
 
+    async def _leave_private(self, session: ChatSession) -> None:
+        """What was said in private goes as soon as another conversation is entered."""
+        if self.session.is_private and not session.is_private:
+            self.composer.set_history(())  # what was typed goes too
+            await asyncio.to_thread(self.desk.leave_private)
+
     @on(SessionOpened)
     async def _session_opened(self, event: SessionOpened) -> None:
         self.flow.abandon()
+        await self._leave_private(event.session)
         self.session = event.session
         self.composer.set_history(history_prompts(event.turns))
         await self.show_turns(event.turns, event.at_turn)
@@ -190,8 +197,16 @@ class ChatScreen(Screen[None]):
 
     async def start_new(self) -> None:
         """An empty conversation."""
+        await self._start(self.desk.new_session())
+
+    async def start_private(self) -> None:
+        """A conversation that leaves nothing behind."""
+        await self._start(await asyncio.to_thread(self.desk.private_session))
+
+    async def _start(self, session: ChatSession) -> None:
         self.flow.abandon()
-        self.session = self.desk.new_session()
+        await self._leave_private(session)
+        self.session = session
         self.turn_count = 0
         self.status.set(window=None, tokens_per_s=0.0)
         self.show_title()
@@ -206,8 +221,9 @@ class ChatScreen(Screen[None]):
         """Header and terminal title."""
         info = self.session.info
         title = one_line(info.title) if info else ""
-        self._header.say(title, self.turn_count)
-        self.app.set_terminal_title(title)
+        is_private = self.session.is_private
+        self._header.say(title, self.turn_count, is_private=is_private)
+        self.app.set_terminal_title("private" if is_private else title)
 
     # --- models ---------------------------------------------------------------------------------
 

@@ -27,10 +27,12 @@ class HeaderLine(Static):
         super().__init__(id=id, markup=False)
         self._title = ""
         self._turn_count = 0
+        self._is_private = False
 
-    def say(self, title: str, turn_count: int) -> None:
-        """Show a conversation."""
-        self._title, self._turn_count = title, turn_count
+    def say(self, title: str, turn_count: int, *, is_private: bool = False) -> None:
+        """Show a conversation; a private one is marked."""
+        self._title, self._turn_count, self._is_private = title, turn_count, is_private
+        self.set_class(is_private, "-private")
         self._show()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -39,11 +41,12 @@ class HeaderLine(Static):
 
     def _show(self) -> None:
         width = max(self.size.width, 20)
-        about = plural(self._turn_count, "turn") if self._turn_count else ""
+        counted = plural(self._turn_count, "turn") if self._turn_count else ""
+        about = "PRIVATE, not stored" + (f" · {counted}" if counted else "") if self._is_private else counted
         title = elide(self._title or "New conversation", max(width - len(about) - 10, 8))
         left = Content.assemble(("mmchat", "bold $primary"), "  ", (title, MUTED))
         gap = " " * max(width - left.cell_length - len(about), 1)
-        self.update(Content.assemble(left, gap, (about, MUTED)))
+        self.update(Content.assemble(left, gap, (about, "bold $warning" if self._is_private else MUTED)))
 
 
 class QueueView(Static):

@@ -14,7 +14,7 @@ from textual.style import Style
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
-from mmchat.domain import Attachment, Rating, Recalled, Turn
+from mmchat.domain import Attachment, Fact, Rating, Recalled, Turn
 from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
 
@@ -79,6 +79,7 @@ class UserTurnView(Static):
         self._file_names = tuple(file_names)
         self._attachments: dict[str, Attachment] = {}
         self._is_unfolded = False
+        self._learnt: tuple[Fact, ...] = ()
         self._mark: Content | None = None
         self.turn_id = ""
         if turn is not None:
@@ -99,6 +100,11 @@ class UserTurnView(Static):
         if attachment.id in self._attachments:
             self._attachments[attachment.id] = attachment
             self._show()
+
+    def set_learnt(self, facts: Sequence[Fact]) -> None:
+        """Show what was remembered of the message; quiet, and only until the conversation is opened again."""
+        self._learnt = tuple(facts)
+        self._show()
 
     def on_click(self) -> None:
         """Unfold a long message, or fold it again."""
@@ -121,11 +127,14 @@ class UserTurnView(Static):
         parts += [Content.assemble(("▪ ", "$accent"), (line, MUTED)) for line in shown]
         if self._mark is not None:
             parts.append(self._mark)
+        if self._learnt:
+            said = "; ".join(one_line(fact.text) for fact in self._learnt)
+            parts.append(Content.styled(f"remembered: {elide(said, MAX_SHOWN_BETTER)} · /forget takes it back", MUTED))
         self.update(Content("\n").join(parts))
 
 
 class RecalledLine(Static):
-    """How many older turns were recalled; a click shows them."""
+    """How many facts and older turns were told to the model; a click shows them."""
 
     def __init__(self, recalled: Sequence[Recalled]) -> None:
         super().__init__(classes="recalled", markup=False)
@@ -140,10 +149,13 @@ class RecalledLine(Static):
 
     def _show(self) -> None:
         mark = "▾" if self._is_open else "▸"
-        lines = [f"{mark} recalled {plural(len(self._recalled), 'earlier turn')}"]
+        facts = sum(bool(note.fact) for note in self._recalled)
+        turns = len(self._recalled) - facts
+        counted = [plural(facts, "fact")] * bool(facts) + [plural(turns, "earlier turn")] * bool(turns)
+        lines = [f"{mark} recalled {' and '.join(counted)}"]
         if self._is_open:
             for note in self._recalled:
-                who = "you" if note.role == "user" else "reply"
+                who = "fact" if note.fact else "you" if note.role == "user" else "reply"
                 lines.append(f"    {note.created_at[:10]}  {who}: {elide(one_line(note.text), 160)}")
         self.update(Content("\n".join(lines)))
 

@@ -122,9 +122,12 @@ def _write(
 
 
 def _say(tally: ExportTally, output: Path | None) -> None:
+    from mmchat.memory.import_values import counted
+
     where = f" to {output}" if output is not None else ""
     without = f", without {tally.empty} that hold no words" if tally.empty else ""
-    narrate(f"Exported {tally.conversations} conversations with {tally.turns} turns{where}{without}.")
+    what = f"{counted(tally.conversations, 'conversation')} with {counted(tally.turns, 'turn')}"
+    narrate(f"Exported {what}{where}{without}.")
 
 
 def escaped(lines: str) -> str:

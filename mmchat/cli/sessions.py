@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text
+from mmchat.cli.output import narrate, print_json, print_table, print_text
+from mmchat.cli.session_backup import add_backup
 from mmchat.cli.session_care import add_care
 from mmchat.cli.session_export import add_export
 from mmchat.cli.session_import import add_import
+from mmchat.cli.session_shelves import add_shelves
 from mmchat.errors import UsageError
 
+if TYPE_CHECKING:
+    from mmchat.memory.shelves import Shelf
+
 app = typer.Typer(
-    help="List, show, search, rename, fork, delete, export, import.",
+    help="List, search, tag, fork, delete, export, import.",
     no_args_is_help=True,
     epilog="\b\nExamples:\n"
     '  mmchat sessions search "lisbon hotel"\n'
     "  mmchat sessions show 01m803 | less\n"
+    "  mmchat sessions list --tag travel\n"
+    "  mmchat sessions delete 01m803     to the trash\n"
     "  mmchat sessions export --all -o talks.jsonl --with-files talks-files\n"
     "  mmchat sessions export --rated --to rows.jsonl\n"
     "\n\nSESSION is an id or a unique beginning of one; 'last' is the latest conversation.",
@@ -32,21 +39,39 @@ Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="H
 @app.command("list")
 def list_sessions(
     query: Annotated[str, typer.Option("--query", "-q", help="Only those that hold these words.")] = "",
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Only with this tag; again: both.")
+    ] = None,
+    is_archived: Annotated[bool, typer.Option("--archived", help="The archived ones.")] = False,
+    is_trash: Annotated[bool, typer.Option("--trash", help="Those in the trash.")] = False,
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """List conversations, the latest first."""
-    from mmchat.cli.session_rows import list_row, session_object
+    """List conversations, the latest first. With words, archived ones too."""
+    from mmchat.cli.session_rows import LIST_COLUMNS, list_row, session_object
     from mmchat.wiring import open_store
 
+    if is_archived and is_trash:
+        raise UsageError("--archived and --trash name two places.", hint="Use one of them.")
     with closing(open_store()) as store:
-        sessions = store.list_sessions(limit=limit, query=query)
+        shelf = _shelf(query, is_archived=is_archived, is_trash=is_trash)
+        sessions = store.list_sessions(limit=limit, query=query, shelf=shelf, tags=tags or ())
         if as_json:
             print_json([session_object(session) for session in sessions])
         elif sessions:
-            print_table(["ID", "LAST TURN", ">TURNS", "TITLE"], [list_row(session) for session in sessions])
+            print_table(LIST_COLUMNS, [list_row(session) for session in sessions])
+        elif query or tags:
+            narrate("No conversations match.")
+        elif is_archived:
+            narrate("Nothing is archived. `mmchat sessions archive SESSION` puts one away.")
         else:
-            narrate("No conversations match." if query else "No conversations yet. Start one: mmchat talk")
+            narrate("The trash is empty." if is_trash else "No conversations yet. Start one: mmchat talk")
+
+
+def _shelf(query: str, *, is_archived: bool, is_trash: bool) -> Shelf:
+    if is_archived or is_trash:
+        return "archived" if is_archived else "trash"
+    return "kept" if query.strip() else "listed"
 
 
 @app.command()
@@ -114,25 +139,8 @@ def fork(
         print_text(store.fork_session(chosen(store, session).id, at_turn=at_turn).id)
 
 
-@app.command()
-def delete(
-    session: SessionId, is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
-) -> None:
-    """Delete a conversation and the files only it needs."""
-    from mmchat.cli.session_rows import chosen
-    from mmchat.wiring import open_store
-
-    with closing(open_store()) as store:
-        found = chosen(store, session)
-        files = sum(len(turn.attachments) for turn in store.turns(found.id))
-        name = f"'{found.title}' ({found.id})" if found.title else found.id
-        if not is_sure and not confirm(f"Delete {name} with {found.turn_count} turns and {files} files?"):
-            narrate("Nothing was deleted.")
-            raise typer.Exit(1)
-        store.delete_session(found.id)
-        narrate(f"Deleted {name}.")
-
-
+add_shelves(app)
 add_export(app)
 add_import(app)
+add_backup(app)
 add_care(app)

@@ -61,7 +61,8 @@ class MemoryActions(ActionGroup):
 
     async def do_private(self, argument: str) -> None:
         """Begin a conversation that leaves nothing behind, or leave it."""
-        if self._chat.session.is_private:
+        session = self._chat.session
+        if session.is_private:
             await self._chat.start_new()
             if self._chat.session.is_private:
                 self._chat.activity.set_hint("With --no-log every conversation is private. This is a new one.")

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmchat.chat.desk import Desk
+from mmchat.chat.forgetting import Forgetting
+from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import SearchHit
 from mmchat.chat.session import UserInput
 from mmchat.domain import (
     Attachment,
     AttachmentRead,
+    Fact,
     Heard,
     LoadState,
     Message,
@@ -37,6 +40,7 @@ from mmchat.domain import (
     WorkStarted,
 )
 from mmchat.errors import UsageError
+from mmchat.memory.facts import ForgottenFact
 
 NOW = "2020-05-03T10:00:00+00:00"
 READY = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "ready", context_tokens=8192, device="cpu"),)
@@ -55,6 +59,38 @@ def make_turns(count: int, session: str = "s1") -> tuple[Turn, ...]:
 Script = Callable[["FakeSession", UserInput | None, Turn, Event], Iterator[ReplyEvent]]
 
 
+class FakeFacts:
+    """Facts in a list, the last first."""
+
+    def __init__(self) -> None:
+        self.kept: list[Fact] = []
+
+    def all(self, query: str = "") -> tuple[Fact, ...]:
+        words = query.casefold().split()
+        return tuple(fact for fact in self.kept if all(word in fact.text.casefold() for word in words))
+
+    def add(self, text: str, **changes: Any) -> Fact:
+        fact = replace(Fact(f"f{len(self.kept)}", text, "told", NOW, NOW), **changes)
+        self.kept.insert(0, fact)
+        return fact
+
+    def remember(self, text: str) -> Fact:
+        return self.add(text)
+
+    def edit(self, fact_id: str, text: str) -> Fact:
+        at = next(index for index, fact in enumerate(self.kept) if fact.id == fact_id)
+        self.kept[at] = replace(self.kept[at], text=text, is_edited=True)
+        return self.kept[at]
+
+    def forget(self, facts: Sequence[Fact]) -> tuple[ForgottenFact, ...]:
+        self.kept = [fact for fact in self.kept if fact not in facts]
+        return tuple(ForgottenFact(fact, "") for fact in facts)
+
+    def restore(self, forgotten: Sequence[ForgottenFact]) -> tuple[Fact, ...]:
+        self.kept[:0] = [each.fact for each in forgotten]
+        return tuple(each.fact for each in forgotten)
+
+
 @dataclass
 class FakeSession:
     """Keeps turns in a list; a script decides what a reply does."""
@@ -63,6 +99,7 @@ class FakeSession:
     info: Session | None = None
     stored: list[Turn] = field(default_factory=list)
     sent: list[UserInput] = field(default_factory=list)
+    is_private: bool = False
 
     def turns(self) -> tuple[Turn, ...]:
         return tuple(self.stored)
@@ -241,6 +278,19 @@ class FakeDesk:
     transcribe_gate: Event | None = None
     used_models: list[str] = field(default_factory=list)
     warmed: list[str] = field(default_factory=list)
+
+    facts: FakeFacts = field(default_factory=FakeFacts)
+    private_left: int = 0
+    """How often a private conversation was left for good."""
+
+    def __post_init__(self) -> None:
+        self.forgetting = Forgetting(cast(KnownFacts, self.facts))
+
+    def private_session(self) -> FakeSession:
+        return FakeSession(self, is_private=True)
+
+    def leave_private(self) -> None:
+        self.private_left += 1
 
     def as_desk(self) -> Desk:
         return cast(Desk, self)

@@ -50,6 +50,7 @@ def turn_object(turn: Turn) -> dict[str, Any]:
 
 def recalled_object(recalled: Recalled) -> dict[str, Any]:
     """One answer of `recall --json`."""
+    file = recalled.attachment
     return {
         "session": recalled.session,
         "turn": recalled.turn,
@@ -57,7 +58,9 @@ def recalled_object(recalled: Recalled) -> dict[str, Any]:
         "text": recalled.text,
         "created_at": recalled.created_at,
         "score": round(recalled.score, 6),
-        "attachment": str(recalled.attachment.path) if recalled.attachment is not None else None,
+        "attachment": str(file.path) if file is not None else None,
+        "attachment_name": file.name if file is not None else None,
+        "attachment_kind": file.kind if file is not None else None,
     }
 
 
@@ -75,9 +78,13 @@ def hit_object(hit: SearchHit) -> dict[str, Any]:
     }
 
 
+LIST_COLUMNS = ("ID", "LAST TURN", ">TURNS", "TITLE", "TAGS")
+
+
 def list_row(session: Session) -> list[str]:
     """One line of `sessions list`."""
-    return [session.id, local_minute(session.updated_at), str(session.turn_count), session.title or "-"]
+    when, tags = local_minute(session.updated_at), ", ".join(session.tags)
+    return [session.id, when, str(session.turn_count), session.title or "-", tags or "-"]
 
 
 def print_hit(hit: SearchHit) -> None:

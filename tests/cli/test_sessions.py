@@ -44,9 +44,10 @@ def test_list_shows_the_latest_first(run: Run, store: MemoryStore) -> None:
     first, second = talk(store, "trains", "a", "b"), talk(store, "火车", "c")
     done = run("sessions", "list")
     assert [line.split("\t")[0] for line in done.out.splitlines()] == [second, first]
-    assert [line.split("\t")[2:] for line in done.out.splitlines()] == [["1", "火车"], ["2", "trains"]]
+    assert [line.split("\t")[2:] for line in done.out.splitlines()] == [["1", "火车", "-"], ["2", "trains", "-"]]
     (found,) = json.loads(run("sessions", "list", "--json", "-q", "火车").out)
-    assert found.keys() == {"id", "title", "created_at", "updated_at", "model", "persona", "turn_count"}
+    known = {"id", "title", "created_at", "updated_at", "model", "persona", "turn_count"}
+    assert found.keys() == known | {"tags", "archived_at", "deleted_at"}
     assert found["id"] == second
 
 
@@ -95,14 +96,67 @@ def test_rename_and_fork(run: Run, store: MemoryStore) -> None:
     assert (done.code, done.out) == (2, "")
 
 
-def test_delete_asks_first(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+def test_deleted_conversations_go_to_the_trash_and_come_back(run: Run, store: MemoryStore) -> None:
+    kept, gone = talk(store, "kept", "apples"), talk(store, "gone", "apples", "pears")
+    done = run("sessions", "delete", "last")
+    assert done.code == 0
+    assert f"mmchat sessions restore {gone}" in done.err
+    assert [line.split("\t")[0] for line in run("sessions", "list").out.splitlines()] == [kept]
+    assert [line.split("\t")[0] for line in run("sessions", "list", "--trash").out.splitlines()] == [gone]
+    assert [hit["session"] for hit in json.loads(run("sessions", "search", "apples", "--json").out)] == [kept]
+    assert "gone" not in run("sessions", "export", "--all").out
+    assert run("talk", "-s", gone, stdin="hello\n").code == 2
+    assert "# gone" in run("sessions", "show", gone).out
+    assert run("sessions", "restore", "last").code == 0
+    assert {each.id for each in store.list_sessions()} == {kept, gone}
+    assert run("sessions", "restore", "last").code == 2
+    assert run("sessions", "restore", "nope").code == 2
+
+
+def test_deleting_for_good_asks_first(run: Run, store: MemoryStore, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"x")
     session = talk(store, "doomed", "one", files=(NewAttachment(path, "image", "image/png", "a.png"),))
-    done = run("sessions", "delete", session)
+    done = run("sessions", "delete", session, "--now")
     assert done.code == 2
-    assert f"Delete 'doomed' ({session}) with 1 turns and 1 files?" in done.err
+    assert f"Delete 'doomed' ({session}) with 1 turns and 1 files for good?" in done.err
     assert store.get_session(session).turn_count == 1
-    assert run("sessions", "delete", session, "--yes").code == 0
+    assert run("sessions", "delete", session, "--now", "--yes").code == 0
     assert store.list_sessions() == ()
-    assert run("sessions", "delete", session, "--yes").code == 2
+    assert run("sessions", "delete", session, "--now", "--yes").code == 2
+
+
+def test_the_trash_is_emptied_only_after_yes(run: Run, store: MemoryStore) -> None:
+    assert json.loads(run("sessions", "empty-trash", "--json").out) == []
+    session = talk(store, "doomed", "one")
+    kept = talk(store, "kept", "two")
+    run("sessions", "delete", session)
+    assert run("sessions", "empty-trash").code == 2
+    assert json.loads(run("sessions", "empty-trash", "--yes", "--json").out) == [session]
+    assert run("sessions", "show", session).code == 2
+    assert [each.id for each in store.list_sessions()] == [kept]
+
+
+def test_archived_conversations_are_out_of_the_list(run: Run, store: MemoryStore) -> None:
+    session, other = talk(store, "old", "apples"), talk(store, "new", "pears")
+    assert run("sessions", "archive", session).code == 0
+    assert [each["id"] for each in json.loads(run("sessions", "list", "--json").out)] == [other]
+    (archived,) = json.loads(run("sessions", "list", "--archived", "--json").out)
+    assert (archived["id"], archived["archived_at"] is not None) == (session, True)
+    assert [each["id"] for each in json.loads(run("sessions", "list", "-q", "apples", "--json").out)] == [session]
+    assert run("sessions", "list", "--archived", "--trash").code == 2
+    assert run("sessions", "unarchive", session).code == 0
+    assert run("sessions", "list", "--archived").out == ""
+
+
+def test_tags_are_added_taken_off_and_listed(run: Run, store: MemoryStore) -> None:
+    session = talk(store, "trip", "one")
+    talk(store, "other", "two")
+    assert run("sessions", "tag", session, "+Work", "旅行", "big trip").out == "big trip\nwork\n旅行\n"
+    assert run("sessions", "tag", session, "-work", "-never").out == "big trip\n旅行\n"
+    assert run("sessions", "tag", session).out == "big trip\n旅行\n"
+    assert json.loads(run("sessions", "tag", "--json", session, "-big trip").out)["tags"] == ["旅行"]
+    (line,) = run("sessions", "list", "--tag", "旅行").out.splitlines()
+    assert line.split("\t")[3:] == ["trip", "旅行"]
+    assert run("sessions", "list", "--tag", "旅行", "--tag", "work").out == ""
+    assert run("sessions", "tag", session, "#").code == 2

@@ -12,6 +12,7 @@ from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.finder import Finder
 from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
@@ -56,6 +57,8 @@ class Desk:
         self._closing = Event()
         self._quiet = Quiet()
         self._backlog = PictureBacklog(store, recall, engines, self._quiet)
+        self.finder = Finder(store, recall, engines)
+        """Looks through all that was said, shown and heard, and opens kept files."""
         self.library = Library(store)
         """The other conversations."""
         self.facts = KnownFacts(store, engines.embedder)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EPILOG = (
     "\b\nExamples:\n"
     '  mmchat recall "where did we book the hotel?"\n'
+    '  mmchat recall "red bike" --pictures\n'
     "  mmchat recall --image bike.jpg\n"
     '  mmchat recall "成都" -k 3 --json\n'
 )
@@ -26,6 +27,7 @@ EPILOG = (
 def recall(
     query: Annotated[list[str] | None, typer.Argument(metavar="QUERY", help="In your words.")] = None,
     image: Annotated[Path | None, typer.Option("--image", metavar="FILE", help="Find turns by a picture.")] = None,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Find pictures alone.")] = False,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many at most.")] = 10,
     session: Annotated[str | None, typer.Option("--session", "-s", metavar="ID", help="Only there.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, best first.")] = False,
@@ -39,24 +41,34 @@ def recall(
     text = " ".join(query or []).strip()
     if bool(text) == (image is not None):
         raise UsageError("Give a question or --image FILE, one of the two.", hint='Try: mmchat recall "hotel"')
+    if pictures and image is not None:
+        raise UsageError("--image finds pictures already; leave --pictures out.")
     with closing(open_store()) as store:
         with native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True):
-            found = _by_image(store, image, k, session) if image else _by_words(store, text, k, session)
+            found = (
+                _by_image(store, image, k, session)
+                if image
+                else _by_words(store, text, k, session, are_pictures=pictures)
+            )
         if as_json:
             print_json([recalled_object(each) for each in found])
             return
         for each in found:
             print_recalled(each)
         if not found:
-            narrate("Nothing bears on it.")
+            narrate("No picture is like it." if image or pictures else "Nothing bears on it.")
 
 
-def _by_words(store: MemoryStore, text: str, k: int, session: str | None) -> tuple[Recalled, ...]:
+def _by_words(
+    store: MemoryStore, text: str, k: int, session: str | None, *, are_pictures: bool
+) -> tuple[Recalled, ...]:
     from mmchat.cli.session_rows import chosen
     from mmchat.wiring import open_recall
 
     session_id = chosen(store, session).id if session is not None else None
-    return open_recall(store).find(text, k=k, session_id=session_id)
+    recall = open_recall(store)
+    find = recall.find_pictures if are_pictures else recall.find
+    return find(text, k=k, session_id=session_id)
 
 
 def _by_image(store: MemoryStore, path: Path, k: int, session: str | None) -> tuple[Recalled, ...]:

@@ -33,7 +33,18 @@ def test_json_is_exactly_as_designed(run: Run, store: MemoryStore) -> None:
     turn = store.add_user_turn(session.id, "our hotel in 里斯本 is near the river")
     store.add_user_turn(session.id, "something else altogether")
     (found,) = json.loads(run("recall", "which hotel near the river", "-k", "1", "--json").out)
-    assert list(found) == ["session", "turn", "role", "text", "created_at", "score", "attachment"]
+    keys = [
+        "session",
+        "turn",
+        "role",
+        "text",
+        "created_at",
+        "score",
+        "attachment",
+        "attachment_name",
+        "attachment_kind",
+    ]
+    assert list(found) == keys
     assert (found["session"], found["turn"], found["role"]) == (session.id, turn.id, "user")
     assert (found["created_at"], found["attachment"]) == (turn.created_at, None)
     assert found["score"] > 0
@@ -69,6 +80,42 @@ def test_a_picture_finds_the_turn_with_a_picture_like_it(run: Run, store: Memory
     hub.close()
     found = json.loads(run("recall", "--image", str(colour(tmp_path, "darkred")), "--json").out)
     assert [each["attachment"] for each in found] == [kept["red"]]  # the blue one is not like it
+
+
+def show(store: MemoryStore, folder: Path, name: str, text: str = "") -> str:
+    hub = open_hub(kinds=("vision", "embed"))
+    path = colour(folder, name)
+    turn = store.add_user_turn(store.create_session().id, text, [NewAttachment(path, "image", "image/png", path.name)])
+    with Image.open(path) as image:
+        vector = hub.image_reader().embed_images([image])[0]
+    Recall(store, hub.embedder).index_image(turn.attachments[0].id, vector, hub.image_reader().name)
+    hub.close()
+    return turn.id
+
+
+def test_words_find_pictures_alone_when_asked_to(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    store.add_user_turn(store.create_session().id, "my blue car broke down")
+    shown = {name: show(store, tmp_path, name) for name in ("red", "blue")}
+    (best, *_) = json.loads(run("recall", "something", "blue", "--pictures", "--json").out)
+    assert best["turn"] == shown["blue"]
+    assert (best["attachment_name"], best["attachment_kind"]) == ("blue.png", "image")
+    assert Path(best["attachment"]).is_file()
+    told = run("recall", "那张蓝色的照片", "--pictures")
+    assert "blue.png" in told.out
+    assert run("recall", "--pictures", "--image", str(colour(tmp_path, "red"))).code == 2
+
+
+def test_a_question_that_asks_for_a_photo_finds_it(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    shown = show(store, tmp_path, "red")
+    (best, *_) = json.loads(run("recall", "where is that photo of the red door?", "--json").out)
+    assert best["turn"] == shown
+    assert json.loads(run("recall", "how do I renew my passport?", "--json").out) == []
+
+
+def test_where_there_is_no_such_picture_none_is_found(run: Run, store: MemoryStore) -> None:
+    store.add_user_turn(store.create_session().id, "my blue car broke down")
+    done = run("recall", "blue", "--pictures")
+    assert (done.code, done.out) == (0, "")
 
 
 def test_a_question_or_a_picture_is_needed_and_not_both(run: Run, store: MemoryStore, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.entries import Entry, Layer, Pin, Standing
 from mmchat.chat.prompt import HEAD_SHARE, Prompt, assemble
+from mmchat.chat.why import Why, explain
 from mmchat.chat.wording import style_for, turn_messages
 from mmchat.domain import (
     SENTENCES,
@@ -40,11 +41,12 @@ NOTE_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where the model's view begins, known without asking the model."""
+    """What is known of the window without asking the model."""
 
-    first_turn_id: str | None
-    turns_out: int
-    """Turns before it that are not pinned."""
+    window: Window
+    """Where the view begins, and what is out of it; figures only where those of the last reply still hold."""
+    pins: tuple[str, ...] = ()
+    summary: Summary | None = None
 
 
 class SessionWindow:
@@ -109,20 +111,24 @@ class SessionWindow:
     # --- what the model sees --------------------------------------------------------------------
 
     def view(self, turns: Sequence[Turn]) -> View:
-        """Where the view begins, for the mark in the transcript; `turns`: all of the conversation."""
-        start = view_start(turns, self.summary())
-        pinned = set(self.pinned())
-        out = sum(turn.id not in pinned for turn in turns[:start])
-        return View(turns[start].id if start < len(turns) else None, out)
-
-    def last_account(self, turns: Sequence[Turn]) -> Window | None:
-        """What was stored with the last reply, where that is still what the model sees; else None."""
-        reply = next((turn for turn in reversed(turns) if turn.role == "assistant" and turn.window), None)
-        if reply is None or reply.window is None:
-            return None
-        summary = self.summary()
-        known = reply.window
-        return known if known.summary_id == (summary.id if summary else "") else None
+        """Where the view begins, before the model is there to count; `turns`: all of the conversation."""
+        summary, pins = self.summary(), self.pinned()
+        start = view_start(turns, summary)
+        in_force = summary is not None and start_after(turns, summary) > 0
+        known = next((turn.window for turn in reversed(turns) if turn.role == "assistant"), None)
+        places = {turn.id: index for index, turn in enumerate(turns)}
+        left_behind = tuple(turn_id for turn_id in pins if places.get(turn_id, start) < start)
+        summary_id = summary.id if summary is not None and in_force else ""
+        if (
+            known is None
+            or known.summary_id != summary_id
+            or len(left_behind) != len(known.pins) + known.pins_out
+            or not set(known.pins) <= set(left_behind)
+        ):
+            known = Window(pins=left_behind, summary_id=summary_id)  # its figures are those of another view
+        shown = len(known.pins)
+        first = turns[start].id if start < len(turns) else None
+        return View(replace(known, turns_out=start - shown, first_turn_id=first), pins, summary if in_force else None)
 
     def preview(self) -> PromptReady:
         """What the model would see now, before a next message. Slow: waits for the model to be loaded.
@@ -142,6 +148,15 @@ class SessionWindow:
         window = replace(prompt.window, turns_in=prompt.window.turns_in - 1)
         window = replace(window, first_turn_id=window.first_turn_id or None)
         return PromptReady(window, (), messages)
+
+    def why(self, turn_id: str = "") -> Why:
+        """What fed a reply; the last one where none is named.
+
+        Raises:
+            UsageError: there is no such reply.
+        """
+        session = self._get_session()
+        return explain(self._store, self._store.turns(session.id) if session else (), turn_id)
 
     def budget(self, model: LanguageModel, options: GenerateOptions) -> int:
         """The most tokens a prompt may take."""

@@ -39,6 +39,12 @@ def active_summary(store: MemoryStore, session_id: str) -> Summary | None:
     return None if found is None else _from_row(found)
 
 
+def find_summary(store: MemoryStore, summary_id: str) -> Summary | None:
+    """A summary, in force or not; None for one that was discarded."""
+    found = store.file.rows("SELECT * FROM summaries WHERE id = ?", (summary_id,))
+    return _from_row(found[0]) if found else None
+
+
 def add_summary(
     store: MemoryStore, session_id: str, *, last_turn_id: str, text: str, writer: str, is_edited: bool = False
 ) -> Summary:
@@ -156,10 +162,10 @@ def _move_mark(db: Database, session_id: str, where: str, number: int) -> bool:
 
 
 def _get(store: MemoryStore, summary_id: str) -> Summary:
-    found = store.file.rows("SELECT * FROM summaries WHERE id = ?", (summary_id,))
-    if not found:
+    summary = find_summary(store, summary_id)
+    if summary is None:
         raise UsageError("This summary is gone.", hint="/compact writes a new one.")
-    return _from_row(found[0])
+    return summary
 
 
 def _from_row(row: Row) -> Summary:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from mmchat.chat.session import ChatSession
+from mmchat.chat.window import View
 from mmchat.domain import Fact, Heard, ReplyEvent, Turn
 from mmchat.errors import MmchatError
 
@@ -50,6 +51,8 @@ class SessionOpened(Message):
     turns: tuple[Turn, ...]
     at_turn: str = ""
     """The turn to show and mark; empty for the end."""
+    view: View | None = None
+    """What is known of the model's window."""
 
 
 @dataclass

@@ -16,6 +16,7 @@ from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import SearchHit
 from mmchat.chat.session import UserInput
+from mmchat.chat.window import View
 from mmchat.domain import (
     Attachment,
     AttachmentRead,
@@ -59,6 +60,21 @@ def make_turns(count: int, session: str = "s1") -> tuple[Turn, ...]:
 Script = Callable[["FakeSession", UserInput | None, Turn, Event], Iterator[ReplyEvent]]
 
 
+@dataclass
+class FakeWindow:
+    """What the model saw at the last reply is what it sees; the real one is in test_window.py."""
+
+    session: FakeSession
+
+    def view(self, turns: Sequence[Turn]) -> View:
+        return View(next((turn.window for turn in reversed(turns) if turn.window), None) or Window())
+
+    def preview(self) -> PromptReady:
+        return PromptReady(self.view(self.session.stored).window, (), ())
+
+    def summary(self) -> None: ...
+
+
 class FakeFacts:
     """Facts in a list, the last first."""
 
@@ -100,6 +116,10 @@ class FakeSession:
     stored: list[Turn] = field(default_factory=list)
     sent: list[UserInput] = field(default_factory=list)
     is_private: bool = False
+
+    @property
+    def window(self) -> FakeWindow:
+        return FakeWindow(self)
 
     def turns(self) -> tuple[Turn, ...]:
         return tuple(self.stored)

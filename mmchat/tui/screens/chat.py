@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +19,7 @@ from textual.worker import Worker
 
 from mmchat.chat.desk import history_prompts
 from mmchat.chat.session import ChatSession
+from mmchat.chat.window import View
 from mmchat.domain import ModelKind, ReplyEvent, Turn
 from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
@@ -153,10 +156,11 @@ class ChatScreen(Screen[None]):
         try:
             session = get()
             turns = session.turns()
+            view = session.window.view(turns)
         except MmchatError as error:
             self.post_message(WorkFailed(error))
         else:
-            self.post_message(SessionOpened(session, turns, at_turn))
+            self.post_message(SessionOpened(session, turns, at_turn, view))
 
     @on(Worker.StateChanged)
     async def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -178,18 +182,45 @@ class ChatScreen(Screen[None]):
         await self._leave_private(event.session)
         self.session = event.session
         self.composer.set_history(history_prompts(event.turns))
-        await self.show_turns(event.turns, event.at_turn)
+        await self.show_turns(event.turns, event.at_turn, event.view)
         self.composer.focus()
 
-    async def show_turns(self, turns: Sequence[Turn], at_turn: str = "") -> None:
+    async def show_turns(self, turns: Sequence[Turn], at_turn: str = "", view: View | None = None) -> None:
         """Show these turns of the conversation, from their end or about one of them."""
         self.turn_count = len(turns)
         last = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
         self.flow.last_reply = last
-        window = last.window if last else None
+        window = view.window if view else last.window if last else None
         self.status.set(window=window, tokens_per_s=0.0)
         self.show_title()
+        if view is not None:
+            self.transcript.set_pins(view.pins)
         await self.transcript.show(turns, window, at_turn=at_turn)
+        if turns and view is not None and not view.window.budget:
+            self._run_count()
+
+    async def refresh_view(self) -> None:
+        """Show pins and the beginning of the view as they are now, and count the window anew."""
+        session = self.session
+
+        def look() -> View:
+            return session.window.view(session.turns())
+
+        view = await asyncio.to_thread(look)
+        if session is self.session and not self.flow.is_busy:
+            self.transcript.set_pins(view.pins)
+            self.transcript.set_window(view.window)
+            self._run_count()
+
+    @work(exclusive=True, group="count", exit_on_error=False)
+    async def _run_count(self) -> None:
+        """Have the model count its window; the status line shows it when it is there."""
+        session, found = self.session, []
+        with suppress(MmchatError):  # a model that cannot be loaded says so elsewhere
+            await in_daemon_thread(lambda: found.append(session.window.preview()), "count")
+        if found and session is self.session and not self.flow.is_busy:
+            self.status.set(window=found[0].window)
+            self.transcript.set_window(found[0].window)
 
     def reload(self, at_turn: str = "") -> None:
         """Show this conversation as it is stored now: other turns of it came into view."""
@@ -210,6 +241,7 @@ class ChatScreen(Screen[None]):
         self.turn_count = 0
         self.status.set(window=None, tokens_per_s=0.0)
         self.show_title()
+        self.transcript.set_pins(())
         await self.transcript.show(())
 
     def turn_stored(self, turn: Turn) -> None:

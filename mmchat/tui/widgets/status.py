@@ -11,13 +11,16 @@ from textual.content import Content
 from textual.widgets import Static
 
 from mmchat.domain import LoadState, Window
-from mmchat.tui.text import MUTED, clean, elide, elide_middle, meter, one_line, plural, short_count
+from mmchat.tui.text import MUTED, clean, elide, elide_middle, one_line, plural, short_count
+from mmchat.tui.widgets.window_bar import bar
 
 if TYPE_CHECKING:
     from mmchat.tui.app import MmchatApp
 
 WIDE_CELLS = 100
 """From this width on the lines say more."""
+BAR, WIDE_BAR = 12, 30
+"""Cells of the window's bar."""
 
 
 class HeaderLine(Static):
@@ -103,7 +106,7 @@ class StatusLine(Static):
     def _left(self, is_wide: bool) -> Content:
         standing = self.standing
         parts = [
-            elide_middle(one_line(standing.model), 40 if is_wide else 28),
+            elide_middle(one_line(standing.model), 40 if is_wide else 24),
             one_line(standing.engine),
             standing.device,
         ]
@@ -114,13 +117,11 @@ class StatusLine(Static):
         parts: list[Content] = []
         window = standing.window
         if window is not None and window.budget:
-            filled, empty = meter(window.tokens / window.budget, 12 if is_wide else 6)
-            style = "$warning" if window.turns_out else "$primary"
             numbers = f" {short_count(window.tokens)}/{short_count(window.budget)}"
-            if is_wide and window.turns_out:
-                numbers += f", {window.turns_out} turns out of view"
+            if window.turns_out:
+                numbers += f", {plural(window.turns_out, 'turn')} out of view" if is_wide else f" -{window.turns_out:,}"
             parts.append(
-                Content.assemble("window " if is_wide else "", (filled, style), (empty, "$foreground 30%"), numbers)
+                Content.assemble("window " if is_wide else "", bar(window, WIDE_BAR if is_wide else BAR), numbers)
             )
         if standing.tokens_per_s:
             parts.append(Content(f"{standing.tokens_per_s:.0f} tok/s"))

@@ -44,6 +44,7 @@ class Transcript(Vertical):
         self._first_mounted = 0
         """Index in `_turns` of the oldest turn that has a widget."""
         self._window = Window()
+        self._pins: frozenset[str] = frozenset()
         self._is_loading = False
         self.is_streaming = False
 
@@ -102,7 +103,13 @@ class Transcript(Vertical):
         self._scroll.query(WindowMark).remove()
         for view in self._turn_views():
             if self._begins_view(view.turn_id):
-                self._scroll.mount(WindowMark(window.turns_out), before=view)
+                self._scroll.mount(WindowMark(window), before=view)
+
+    def set_pins(self, turn_ids: Sequence[str]) -> None:
+        """Mark the pinned turns."""
+        self._pins = frozenset(turn_ids)
+        for view in self._turn_views():
+            view.set_pinned(view.turn_id in self._pins)
 
     def _begins_view(self, turn_id: str) -> bool:
         return bool(self._window.turns_out) and turn_id == self._window.first_turn_id
@@ -131,8 +138,10 @@ class Transcript(Vertical):
         widgets: list[Widget] = []
         for turn in turns:
             if self._begins_view(turn.id):
-                widgets.append(WindowMark(self._window.turns_out))
-            widgets.append(ReplyView(turn) if turn.role == "assistant" else UserTurnView(turn.text, turn=turn))
+                widgets.append(WindowMark(self._window))
+            view = ReplyView(turn) if turn.role == "assistant" else UserTurnView(turn.text, turn=turn)
+            view.set_pinned(turn.id in self._pins)
+            widgets.append(view)
         return widgets
 
     async def load_earlier(self, count: int = MORE_TURNS) -> None:

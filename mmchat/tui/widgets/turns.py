@@ -14,7 +14,7 @@ from textual.style import Style
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
-from mmchat.domain import Attachment, Fact, Rating, Recalled, Turn
+from mmchat.domain import Attachment, Fact, Rating, Recalled, Turn, Window
 from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
 
@@ -59,8 +59,10 @@ class NoticeLine(Static):
 class WindowMark(Static):
     """Where the model's view begins."""
 
-    def __init__(self, turns_out: int) -> None:
-        words = f"── the model reads from here; {plural(turns_out, 'older turn')} out of view ──"
+    def __init__(self, window: Window) -> None:
+        out = plural(window.turns_out, "older turn")
+        summed = ", a summary in their place" if window.summary_id else ""
+        words = f"── the model reads from here; {out} out of view{summed} ──"
         super().__init__(Content(words), classes="window-mark", markup=False)
 
 
@@ -68,6 +70,9 @@ def variant_mark(turn: Turn) -> Content:
     """Which of its variants a turn is, as `‹ 2/3 ›`; a click on either side flips."""
     back, forward = (Style.from_meta({"@click": f"app.flip('{turn.id}', {step})"}) for step in (-1, 1))
     return Content.assemble(("‹ ", back), (f"{turn.variant}/{turn.variants}", MUTED), (" ›", forward))
+
+
+PINNED = Content.styled("▚ pinned", "$text-warning")
 
 
 class UserTurnView(Static):
@@ -81,6 +86,7 @@ class UserTurnView(Static):
         self._is_unfolded = False
         self._learnt: tuple[Fact, ...] = ()
         self._mark: Content | None = None
+        self._is_pinned = False
         self.turn_id = ""
         if turn is not None:
             self.store(turn)
@@ -94,6 +100,12 @@ class UserTurnView(Static):
         self._mark = variant_mark(turn) if turn.variants > 1 else None
         self._attachments = {attachment.id: attachment for attachment in turn.attachments}
         self._show()
+
+    def set_pinned(self, is_pinned: bool) -> None:
+        """Say that the turn stays in the model's view, or not."""
+        if is_pinned != self._is_pinned:
+            self._is_pinned = is_pinned
+            self._show()
 
     def set_attachment(self, attachment: Attachment) -> None:
         """Show what was made of a file."""
@@ -125,8 +137,10 @@ class UserTurnView(Static):
             one_line(name) for name in self._file_names
         ]
         parts += [Content.assemble(("▪ ", "$accent"), (line, MUTED)) for line in shown]
-        if self._mark is not None:
-            parts.append(self._mark)
+        marks = [PINNED] if self._is_pinned else []
+        marks += [self._mark] if self._mark is not None else []
+        if marks:
+            parts.append(Content("  ").join(marks))
         if self._learnt:
             said = "; ".join(one_line(fact.text) for fact in self._learnt)
             parts.append(Content.styled(f"remembered: {elide(said, MAX_SHOWN_BETTER)} · /forget takes it back", MUTED))
@@ -196,6 +210,8 @@ class ReplyView(Vertical):
         self.text = turn.text if turn else ""
         self.rating = turn.rating if turn else None
         self._rating_line: RatingLine | None = None
+        self._is_pinned = False
+        self._ending_parts: list[Content] = []
 
     def compose(self) -> ComposeResult:
         """Recalled notes, words, ending."""
@@ -241,7 +257,7 @@ class ReplyView(Vertical):
             self.mount(self._rating_line)
 
     def _show_ending(self, turn: Turn | None, *, failed: bool = False, should_show_notice: bool = True) -> None:
-        parts = []
+        parts: list[Content] = []
         if failed or (turn is not None and turn.status == "failed"):
             parts.append(
                 Content.assemble(("[failed]", "$text-error"), (f"  {self.app.keys.label('regen')} tries again", MUTED))
@@ -252,6 +268,17 @@ class ReplyView(Vertical):
             parts.append(Content.styled(clean(turn.notice), MUTED))
         if turn is not None and turn.variants > 1:
             parts.insert(0, variant_mark(turn))
+        self._ending_parts = parts
+        self._show_marks()
+
+    def set_pinned(self, is_pinned: bool) -> None:
+        """Say that the turn stays in the model's view, or not."""
+        if is_pinned != self._is_pinned:
+            self._is_pinned = is_pinned
+            self._show_marks()
+
+    def _show_marks(self) -> None:
+        parts = [PINNED, *self._ending_parts] if self._is_pinned else self._ending_parts
         self._ending.display = bool(parts)
         self._ending.update(Content("  ").join(parts))
 

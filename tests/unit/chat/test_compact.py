@@ -174,8 +174,8 @@ def test_a_preview_tells_of_a_resumed_conversation_before_its_first_reply(make_b
     made = draft(session, "sentences")
     session.compaction.accept(made, made.text)
     resumed = bench.session(bench.store.latest_session())
-    assert resumed.window.last_account(resumed.turns()) is None, "the stored account is of before the summary"
-    view = resumed.window.view(resumed.turns())
+    view = resumed.window.view(resumed.turns()).window
+    assert view.budget == 0, "the stored account is of before the summary"
     assert (view.first_turn_id, view.turns_out) == (resumed.turns()[6].id, 5)
     ready = resumed.window.preview()
     assert isinstance(ready, PromptReady)
@@ -184,6 +184,8 @@ def test_a_preview_tells_of_a_resumed_conversation_before_its_first_reply(make_b
     assert sum(part.tokens for part in ready.window.parts) == ready.window.tokens
     assert ready.messages[0].text.startswith("Earlier I told you:")
     list(resumed.reply(UserInput("And now?"), Event()))
+    told_of = resumed.window.view(resumed.turns()).window
+    assert told_of == resumed.turns()[-1].window, "and then it is true"
     told = bench.engines.lm.calls[-1]
     assert told[: len(ready.messages)] == ready.messages, "what was shown is what the model saw"
 

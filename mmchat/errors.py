@@ -95,3 +95,7 @@ class MemoryStoreError(MmchatError):
 
 class DatabaseDamaged(MemoryStoreError):
     """The database of conversations holds pages that make no sense."""
+
+
+class ReplyUnsaved(MemoryStoreError):
+    """A reply was drawn to its end and could not be stored whole; its text stands on the screen."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -22,10 +24,13 @@ from mmchat.domain import (
     TurnStatus,
     Usage,
 )
+from mmchat.errors import MemoryStoreError, ReplyUnsaved
 
 if TYPE_CHECKING:
     from mmchat.engines.base import LanguageModel
     from mmchat.memory.store import MemoryStore
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY_S = 1.0
 """What a crash may cost of a reply."""
@@ -57,7 +62,10 @@ def stream_reply(
     However the stream ends (by itself, by `cancel`, by an error, by the reader going away), what was
     drawn is stored with the status that says how.
 
+    A full disk in the middle of a reply does not end it: storing is tried again until its end, and after.
+
     Raises:
+        ReplyUnsaved: the reply has ended, and its end could not be stored.
         MmchatError: the engine failed; the text so far is stored as `failed`.
     """
     draft = _Draft(store, model, question)
@@ -71,6 +79,8 @@ def stream_reply(
                 if draft.append(piece.text):
                     yield ReplyStarted(draft.turn_id)
                 yield ReplyDelta(piece.text)
+                if trouble := draft.new_trouble():
+                    yield Notice(trouble)
     except BaseException as error:
         draft.end("stopped" if isinstance(error, GeneratorExit | KeyboardInterrupt) else "failed", prompt, recalled)
         raise
@@ -96,6 +106,8 @@ class _Draft:
         self._model = model
         self._question = question
         self._saved_at = 0.0
+        self._trouble: MemoryStoreError | None = None
+        self._is_trouble_told = False
         self.text = ""
         self.turn_id = ""
 
@@ -114,9 +126,20 @@ class _Draft:
             self.turn_id, self._saved_at = row.id, now
             return True
         if now - self._saved_at >= CHECKPOINT_EVERY_S:
-            self._store.checkpoint_reply(self.turn_id, self.text)
             self._saved_at = now
+            try:
+                self._store.checkpoint_reply(self.turn_id, self.text)
+            except MemoryStoreError as error:
+                log.warning("a reply was not checkpointed: %s", error.message)
+                self._trouble = error
         return False
+
+    def new_trouble(self) -> str:
+        """What to say of a reply that cannot be saved while it grows; empty where there is nothing new to say."""
+        if self._trouble is None or self._is_trouble_told:
+            return ""
+        self._is_trouble_told = True
+        return f"{self._trouble.message} The reply goes on, and is saved as soon as that works again."
 
     def end(
         self,
@@ -138,7 +161,8 @@ class _Draft:
                 first_token_s=done.first_token_s,
                 tokens_per_s=done.tokens_per_s,
             )
-        return self._store.finish_reply(
+        finish = partial(
+            self._store.finish_reply,
             self.turn_id,
             self.text,
             status=status,
@@ -147,3 +171,13 @@ class _Draft:
             recalled=recalled,
             notice=notice,
         )
+        try:
+            return finish()
+        except MemoryStoreError as error:
+            if error.__cause__ is None:  # nothing that passes: its conversation was deleted
+                raise
+            self._store.late.remember(self.turn_id, finish)
+            raise ReplyUnsaved(
+                f"The end of this reply is not stored yet. {error.message}",
+                hint=f"{error.hint} It is stored with your next message, or when you leave.".lstrip(),
+            ) from error

@@ -18,6 +18,7 @@ from mmchat.memory.database import DatabaseFile, Row
 from mmchat.memory.facts import told_facts
 from mmchat.memory.forks import fork
 from mmchat.memory.ids import now_text
+from mmchat.memory.late_ends import LateEnds
 from mmchat.memory.shelves import HAS_TAG, ON_SHELF, TAGS, Shelf, as_tag
 from mmchat.memory.statements import (
     index_title,
@@ -62,6 +63,7 @@ class MemoryStore:
         refuse_emptied(database_path, blobs_dir)
         self.file = DatabaseFile(database_path)
         self.blobs = BlobFolder(blobs_dir)
+        self.late = LateEnds()
         self._writers = Writers(database_path.with_name(f"{database_path.name}-writers"))
         with suppress(MemoryStoreError):  # a full disk keeps nobody from reading; `turns` tells of them all the same
             self._stop_orphans()
@@ -168,6 +170,7 @@ class MemoryStore:
         speaker: str = "",
     ) -> Turn:
         """Add a whole turn at the end of a conversation, e.g. one that was imported."""
+        self.late.retry()
         kept = [(new, self.blobs.keep(new.path, new.media_type)) for new in attachments]
         with self.file.write() as db:
             turn_id = insert_turn(
@@ -343,6 +346,7 @@ class MemoryStore:
 
     def close(self) -> None:
         """Close all connections. Replies this store left unfinished count as stopped from now on."""
+        self.late.retry()
         self._writers.close()
         self.file.close()
 

@@ -27,7 +27,7 @@ from mmchat.domain import (
     UserTurnStored,
     WorkStarted,
 )
-from mmchat.errors import MmchatError
+from mmchat.errors import MmchatError, ReplyUnsaved
 from mmchat.tui.drafts import Draft
 from mmchat.tui.text import one_line, plural
 from mmchat.tui.widgets.turns import ErrorView, NoticeLine, ReplyView, UserTurnView
@@ -261,6 +261,8 @@ class ReplyFlow:
             if run.draft.instead_of:
                 await self._screen.show_turns(await asyncio.to_thread(self._screen.session.turns))
             kept = "Nothing was sent; your message is back in the box."
+        elif isinstance(error, ReplyUnsaved):
+            kept = "Your message is kept; the reply stands above, whole."
         elif run.draft is not None:
             written = len(run.reply_view.text) if run.reply_view else 0
             kept = "Your message is kept" + (f", with {plural(written, 'character')} of the reply." if written else ".")

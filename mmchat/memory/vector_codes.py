@@ -114,13 +114,16 @@ class Codes:
         count = self.count
         rows, words = self._rows[:count], self._words[:, :count]
         is_filtered = wanted != Wanted()
-        best = np.flatnonzero(wanted.mask(rows["session"])) if is_filtered else np.arange(count)
-        if len(best) > GUESSED_TWICE:
+        best = np.flatnonzero(wanted.mask(rows["session"])) if is_filtered else None
+        if (count if best is None else len(best)) > GUESSED_TWICE:
             differing = self._count_differing(words, query)
-            if is_filtered:
+            if best is not None:
                 differing = differing[best]
             farthest = np.partition(differing, GUESSED_TWICE - 1)[GUESSED_TWICE - 1]
-            best = best[differing <= farthest]
+            likely = np.flatnonzero(differing <= farthest)
+            best = likely if best is None else best[likely]
+        elif best is None:
+            best = np.arange(count)
         near = rows[best]
         products = self._products(np.take(words, best, axis=1), query)
         cosines = query @ self.centre + near["length"] * products

@@ -1,0 +1,175 @@
+"""How fast is memory when it is large? A million turns and a hundred thousand pictures, made up.
+
+    python -m benchmarks.scale make FOLDER [--turns 1000000] [--pictures 100000]
+    python -m benchmarks.scale measure FOLDER [--json FILE]
+
+`make` writes a store into FOLDER (an MMCHAT_HOME) and goes on where it was broken off. Words are real, sentences
+are not; vectors are made up too, clustered, as wide as those of the default models; pictures have rows and vectors
+but no files. `measure` times what users wait for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from benchmarks.scale_measure import measure
+from benchmarks.scale_texts import Inventor, MadeTurn, Space
+from mmchat import paths
+from mmchat.memory.ids import new_id
+from mmchat.memory.store import MemoryStore
+from mmchat.memory.text_search import indexed
+from mmchat.moments import utc_text
+
+SEED = 11
+TURN_MODEL, TURN_WIDTH = "minilm", 384
+PICTURE_MODEL, PICTURE_WIDTH = "lite2-minilm", 1280
+BATCH_TURNS = 20_000
+_BEGINNING = datetime(2023, 1, 1, tzinfo=UTC)
+_USAGE = '{"prompt_tokens": 812, "cached_tokens": 640, "reply_tokens": 57, "first_token_s": 0.31, "tokens_per_s": 41.5}'
+_TAGS = ("bicycle", "dog", "harbour", "teapot", "mountain", "violin", "train", "garden", "window", "bridge")
+
+
+class Maker:
+    """Writes conversations in bulk, in the store's own schema and spelling."""
+
+    def __init__(self, store: MemoryStore, turns: int, pictures: int) -> None:
+        self._store = store
+        self._turns = turns
+        self._pictures = pictures
+        self._inventor = Inventor(SEED)
+        self._spaces = Space(SEED, TURN_WIDTH), Space(SEED, PICTURE_WIDTH)
+        self._made = _count(store, "turns")
+        self._made_pictures = _count(store, "attachments")
+        self._ordinal = _count(store, "sessions")
+
+    def run(self) -> None:
+        """Until the store holds as many turns as it should."""
+        started, begun = time.perf_counter(), self._made
+        while self._made < self._turns:
+            stop = min(self._turns, self._made + BATCH_TURNS)
+            with self._store.file.write() as db:
+                while self._made < stop:
+                    self._ordinal += 1
+                    title, turns = self._inventor.conversation(self._ordinal)
+                    self._write(db, title, turns[: self._turns - self._made])
+            rate = (self._made - begun) / (time.perf_counter() - started)
+            print(f"{self._made:>9,} turns, {self._made_pictures:,} pictures, {rate:,.0f} turns/s", file=sys.stderr)
+
+    def _write(self, db: object, title: str, turns: list[MadeTurn]) -> None:
+        assert hasattr(db, "conn")
+        connection = db.conn
+        at = [_BEGINNING + timedelta(seconds=75 * (self._made + index)) for index in range(len(turns))]
+        session_id = new_id()
+        number = connection.execute(
+            "INSERT INTO sessions (id, title, model, created_at, updated_at) VALUES (?, ?, 'smollm2-135m', ?, ?)",
+            [session_id, title, utc_text(at[0]), utc_text(at[-1])],
+        ).lastrowid
+        connection.execute("INSERT INTO sessions_fts (rowid, words) VALUES (?, ?)", [number, indexed(title)])
+        ids = [new_id() for _ in turns]
+        first = self._made + 1
+        rows = []
+        for index, turn in enumerate(turns):
+            is_reply = turn.role == "assistant"
+            context = json.dumps(
+                {"turns_in": min(index, 30), "turns_out": max(0, index - 30), "tokens": 812, "budget": 4096,
+                 "first_turn_id": ids[max(0, index - 30)]}
+            )  # fmt: skip
+            rows.append(
+                (first + index, ids[index], session_id, ids[index - 1] if index else None, index + 1, turn.role,
+                 turn.text, "smollm2-135m" if is_reply else "", "llamacpp" if is_reply else "",
+                 _USAGE if is_reply else None, context if is_reply else None, utc_text(at[index]), utc_text(at[index]))
+            )  # fmt: skip
+        connection.executemany(
+            "INSERT INTO turns (number, id, session_id, parent_id, position, role, text, status, model, engine, usage,"
+            " context, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'complete', ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        topic = self._inventor.topic(self._ordinal)
+        senses = self._write_pictures(connection, ids, turns, topic)
+        connection.executemany(
+            "INSERT INTO turns_fts (rowid, words, senses) VALUES (?, ?, ?)",
+            ((first + index, indexed(turn.text), indexed(senses.get(index, ""))) for index, turn in enumerate(turns)),
+        )
+        vectors = self._spaces[0].vectors(self._ordinal, topic, len(turns)).astype("<f2")
+        connection.executemany(
+            "INSERT INTO embeddings (owner_kind, owner, model, vector) VALUES ('turn', ?, ?, ?)",
+            ((first + index, TURN_MODEL, vector.tobytes()) for index, vector in enumerate(vectors)),
+        )
+        self._made += len(turns)
+
+    def _write_pictures(self, connection: object, ids: list[str], turns: list[MadeTurn], topic: int) -> dict[int, str]:
+        """Pictures are spread evenly over the turns of the user; returns what each turn's index is found by."""
+        assert hasattr(connection, "execute")
+        senses: dict[int, str] = {}
+        wanted = [
+            index
+            for index, turn in enumerate(turns)
+            if turn.role == "user"
+            and (self._made + index + 2) * self._pictures // self._turns
+            > (self._made + index) * self._pictures // self._turns
+        ]
+        vectors = self._spaces[1].vectors(self._ordinal, topic, len(wanted)).astype("<f2")
+        for index, vector in zip(wanted, vectors, strict=True):
+            self._made_pictures += 1
+            name, digest = f"photo-{self._made_pictures}.jpg", sha256(str(self._made_pictures).encode()).hexdigest()
+            tags = [_TAGS[(self._made_pictures + step * topic) % len(_TAGS)] for step in (1, 3, 7)]
+            seen = {"model": PICTURE_MODEL, "text": "", "caption": "",
+                    "tags": [{"label": tag, "score": 0.5} for tag in tags]}  # fmt: skip
+            connection.execute(
+                "INSERT INTO blobs (sha256, size_bytes, media_type, file, created_at)"
+                " VALUES (?, 1, 'image/jpeg', ?, '2023-01-01T00:00:00+00:00')",
+                [digest, f"{digest}.jpg"],
+            )
+            number = connection.execute(
+                "INSERT INTO attachments (id, turn_id, position, kind, name, sha256, seen)"
+                " VALUES (?, ?, 0, 'image', ?, ?, ?)",
+                [new_id(), ids[index], name, digest, json.dumps(seen)],
+            ).lastrowid
+            connection.execute(
+                "INSERT INTO embeddings (owner_kind, owner, model, vector) VALUES ('attachment', ?, ?, ?)",
+                [number, PICTURE_MODEL, vector.tobytes()],
+            )
+            senses[index] = f"{name}\n{', '.join(tags)}"
+        return senses
+
+
+def _count(store: MemoryStore, table: str) -> int:
+    return int(store.file.rows(f"SELECT coalesce(max(number), 0) AS count FROM {table}")[0]["count"])
+
+
+def main() -> None:
+    """Make or measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("make", help="write the store, or go on writing it")
+    make.add_argument("folder", type=Path)
+    make.add_argument("--turns", type=int, default=1_000_000)
+    make.add_argument("--pictures", type=int, default=100_000)
+    timed = commands.add_parser("measure", help="time what users wait for")
+    timed.add_argument("folder", type=Path)
+    timed.add_argument("--json", type=Path)
+    timed.add_argument("--only", default="", help="parts to run, by comma")
+    timed.add_argument("--queries", type=int, default=100)
+    arguments = parser.parse_args()
+    # The weights stay where they are.
+    os.environ.setdefault("MMCHAT_WEIGHTS", str(paths.weights_dir()))
+    os.environ["MMCHAT_HOME"] = str(arguments.folder)
+    if arguments.command == "make":
+        store = MemoryStore(paths.database_path(), paths.blobs_dir())
+        Maker(store, arguments.turns, arguments.pictures).run()
+        store.close()
+        return
+    figures = measure(arguments.queries, [part for part in arguments.only.split(",") if part])
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

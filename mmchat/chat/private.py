@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
 
 
+STORED_ONLY = frozenset(("fork", "tag", "archive", "unarchive", "delete"))
+"""Commands that mean nothing in a private conversation."""
+
+
 class PrivateStore(Protocol):
     """A store that goes when it is closed; `memory.temporary.TemporaryStore` is one."""
 

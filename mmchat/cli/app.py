@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "see": "mmchat.cli.see:see",
     "recall": "mmchat.cli.recall:recall",
     "sessions": "mmchat.cli.sessions:app",
+    "memory": "mmchat.cli.memory:app",
     "finetune": "mmchat.cli.finetune:finetune",
     "eval": "mmchat.cli.eval:app",
     "models": "mmchat.cli.models:app",

@@ -116,6 +116,8 @@ def answer(desk: Desk, conversation: Any, text: str, files: tuple[Path, ...], *,
             print_json(reply_row(outcome.reply, outcome))
     elif outcome.text:
         print_text("")
+    for fact in outcome.learnt:
+        narrate(f"remembered: {fact.text} · mmchat memory forget {fact.id[-8:]} takes it back")
     if sys.stderr.isatty():
         for line in late:
             narrate(line)
@@ -133,6 +135,8 @@ def read_prompt(typed: str, *, is_stdin_taken: bool) -> str:
 
 def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
     """The object that `--json` prints."""
+    from mmchat.cli.memory_rows import fact_object, told_object
+
     usage, window = reply.usage, reply.window or outcome.window
     return {
         "session": reply.session_id,
@@ -173,7 +177,10 @@ def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
         "recalled": [
             {"session": each.session, "turn": each.turn, "text": each.text, "score": round(each.score, 4)}
             for each in outcome.recalled
+            if not each.fact
         ],
+        "facts": [told_object(each) for each in outcome.recalled if each.fact],
+        "learnt": [fact_object(fact) for fact in outcome.learnt],
         "window": {
             "turns_in": window.turns_in,
             "turns_out": window.turns_out,

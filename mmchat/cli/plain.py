@@ -11,8 +11,9 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
+from mmchat.chat.private import STORED_ONLY
 from mmchat.chat.session import UserInput
-from mmchat.cli import plain_ratings, plain_sessions
+from mmchat.cli import plain_memory, plain_ratings, plain_sessions
 from mmchat.cli.output import print_error, print_error_text, print_text
 from mmchat.cli.plain_sessions import title_of
 from mmchat.cli.replies import read_turn, shorten
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FENCE = '"""'
 YOU, MODEL = "You: ", "Model: "
+YOU_IN_PRIVATE = "You (private): "
 _SENSE_WORDS = {"image": "picture", "audio": "sound"}
 
 
@@ -72,10 +74,21 @@ class PlainChat:
         self, desk: Desk, conversation: ChatSession, files: tuple[Path, ...] = (), *, is_interactive: bool
     ) -> None:
         self.desk = desk
-        self.conversation = conversation
+        self._conversation = conversation
         self._files = list(files)
         self._is_interactive = is_interactive
         self._interrupts = 0
+
+    @property
+    def conversation(self) -> ChatSession:
+        """The conversation that is spoken in."""
+        return self._conversation
+
+    @conversation.setter
+    def conversation(self, conversation: ChatSession) -> None:
+        if self._conversation.is_private and not conversation.is_private:
+            self.desk.leave_private()
+        self._conversation = conversation
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -95,7 +108,8 @@ class PlainChat:
         except _Leave:
             pass
         if self._is_interactive:
-            self.say("Everything is stored." if self.conversation.info else "Goodbye.")
+            is_stored = self.conversation.info is not None and not self.conversation.is_private
+            self.say("Everything is stored." if is_stored else "Goodbye.")
 
     def say(self, text: str) -> None:
         """Tell the person; beside the data when the data go into a pipe."""
@@ -118,7 +132,7 @@ class PlainChat:
 
     def _messages(self) -> Iterator[str]:
         """What the user says, several lines between triple quotes joined."""
-        while (line := self._read_line(YOU)) is not None:
+        while (line := self._read_line(YOU_IN_PRIVATE if self.conversation.is_private else YOU)) is not None:
             if line.strip().startswith(FENCE):
                 line = self._read_fenced(line.strip().removeprefix(FENCE))
             yield line
@@ -221,6 +235,7 @@ class PlainChat:
             return
         if has_begun:
             print_text("")
+        plain_memory.tell_learnt(self, outcome.learnt)
         if outcome.was_interrupted:
             if not self._is_interactive:
                 raise KeyboardInterrupt
@@ -242,6 +257,8 @@ class PlainChat:
         command = COMMANDS.get(_ALIASES.get(word.lower(), word.lower()))
         if command is None:
             raise UsageError(f"Unknown command '/{plain_line(word)}'.", hint="/help lists the commands.")
+        if self.conversation.is_private and command.name in STORED_ONLY:
+            raise UsageError("This conversation is not stored.", hint="/new starts one that is.")
         command.run(self, argument.strip())
 
     def show_help(self, _argument: str) -> None:
@@ -293,7 +310,7 @@ class PlainChat:
                 f"{window.turns_out} older ones were out of view."
             )
         for note in reply.recalled:
-            print_text(f"Remembered: {shorten(note.text)}")
+            print_text(f"{'Known of you' if note.fact else 'Recalled'}: {shorten(note.text)}")
         if usage := reply.usage:
             print_text(
                 f"{usage.reply_tokens} tokens at {usage.tokens_per_s:.0f} per second, the first after "
@@ -329,6 +346,10 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("unarchive", "", "List this conversation again", plain_sessions.unarchive),
         PlainCommand("delete", "", "Move this conversation to the trash", plain_sessions.delete),
         PlainCommand("restore", "[ID]", "Bring back a deleted conversation", plain_sessions.restore),
+        PlainCommand("memory", "[WORDS]", "What is remembered of you", plain_memory.list_facts),
+        PlainCommand("remember", "TEXT", "Keep a fact about you", plain_memory.remember),
+        PlainCommand("forget", "[WORDS|undo]", "Forget what was remembered last, or a fact", plain_memory.forget),
+        PlainCommand("private", "", "Talk without storing or recalling anything", plain_memory.go_private),
         PlainCommand("quit", "", "Leave; everything is stored", PlainChat.leave),
     )
 }

@@ -19,6 +19,8 @@ from mmchat.cli.output import StatusLine, narrate
 from mmchat.domain import (
     Attachment,
     AttachmentRead,
+    Fact,
+    FactsLearned,
     LoadState,
     Notice,
     PromptReady,
@@ -66,6 +68,7 @@ class TurnOutcome:
     reply: Turn | None = None
     attachments: tuple[Attachment, ...] = ()
     recalled: tuple[Recalled, ...] = ()
+    learnt: tuple[Fact, ...] = ()
     window: Window | None = None
     notices: tuple[str, ...] = ()
     text: str = ""
@@ -191,7 +194,9 @@ def _take(event: ReplyEvent, outcome: TurnOutcome, on_text: Callable[[str], None
         case PromptReady(window, recalled):
             outcome.window, outcome.recalled = window, recalled
             for note in recalled:
-                say(f"Remembered: {shorten(note.text)}")
+                say(f"{'Known of you' if note.fact else 'Recalled'}: {shorten(note.text)}")
+        case FactsLearned(facts):
+            outcome.learnt = facts
         case ReplyDelta(text):
             outcome.text += text
             on_text(text)

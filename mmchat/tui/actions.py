@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import find_files, find_missing, kind_of
+from mmchat.chat.private import STORED_ONLY
 from mmchat.errors import MmchatError, UsageError
 from mmchat.tui.drafts import Draft
 from mmchat.tui.memory_actions import MemoryActions
@@ -20,17 +21,13 @@ if TYPE_CHECKING:
     from mmchat.domain import Turn
 
 
-_STORED_ONLY = frozenset(("fork", "tag", "archive", "unarchive", "delete"))
-"""Commands that mean nothing in a private conversation."""
-
-
 class Actions(SessionActions, WindowActions, MemoryActions):
     """One method per command, `do_<name>`; each takes the argument."""
 
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:
         """Carry out a command; an error is shown in the transcript."""
         try:
-            if self._chat.session.is_private and name in _STORED_ONLY:
+            if self._chat.session.is_private and name in STORED_ONLY:
                 raise UsageError("This conversation is not stored.", hint="/new starts one that is.")
             if draft is not None and name == "better":
                 argument = "".join(draft.words.split(maxsplit=1)[1:])  # a folded paste in full

@@ -11,6 +11,7 @@ from mmchat.domain import LoadState, ModelKind
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
+    from mmchat.chat.known import KnownFacts
     from mmchat.chat.ports import Recorder
     from mmchat.config.models_file import ModelsFile
     from mmchat.config.settings import Settings
@@ -175,6 +176,13 @@ def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:
 
     hub = hub or open_hub(kinds=("vision", "embed"))
     return Recall(store, hub.embedder, hub.picture_texts)
+
+
+def open_facts(store: MemoryStore) -> KnownFacts:
+    """What is known of the user, for looking and changing; nothing is loaded."""
+    from mmchat.chat.known import KnownFacts
+
+    return KnownFacts(store, lambda: None)
 
 
 def open_desk(options: WiringOptions = WiringOptions()) -> Desk:

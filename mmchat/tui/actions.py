@@ -11,6 +11,7 @@ from mmchat.chat.private import STORED_ONLY
 from mmchat.errors import MmchatError, UsageError
 from mmchat.tui.drafts import Draft
 from mmchat.tui.memory_actions import MemoryActions
+from mmchat.tui.recall_actions import RecallActions
 from mmchat.tui.session_actions import SessionActions
 from mmchat.tui.text import clean, one_line
 from mmchat.tui.widgets.turns import ErrorView
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mmchat.domain import Turn
 
 
-class Actions(SessionActions, WindowActions, MemoryActions):
+class Actions(SessionActions, WindowActions, MemoryActions, RecallActions):
     """One method per command, `do_<name>`; each takes the argument."""
 
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:
@@ -33,6 +34,8 @@ class Actions(SessionActions, WindowActions, MemoryActions):
                 argument = "".join(draft.words.split(maxsplit=1)[1:])  # a folded paste in full
             if name in ("image", "audio", "attach"):
                 await self._attach(name, argument, draft)
+            elif name == "recall":
+                await self.do_recall(argument, draft)
             else:
                 await getattr(self, f"do_{name}")(argument)
         except MmchatError as error:

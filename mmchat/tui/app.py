@@ -148,6 +148,12 @@ class MmchatApp(App[None]):
 
         self.run_worker(Actions(self, self._chat).flip(turn_id, step), exit_on_error=False, group="command")
 
+    def action_open_file(self, attachment_id: str) -> None:
+        """A click on a file's chip: show it with the system's program."""
+        from mmchat.tui.actions import Actions
+
+        self.run_worker(Actions(self, self._chat).open_chip(attachment_id), exit_on_error=False, group="command")
+
     # --- copying --------------------------------------------------------------------------------
 
     def copy(self, text: str, what: str) -> None:

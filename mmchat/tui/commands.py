@@ -37,6 +37,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("new", "Start a new conversation", aliases=("clear",)),
     Command("sessions", "Find, open, rename, tag, archive, delete", "[WORDS]", aliases=("resume",)),
     Command("search", "Find words in all conversations", "WORDS"),
+    Command("recall", "Find what was said, shown or heard, also by a picture", "[WORDS]"),
+    Command("open", "Open a picture or sound of this conversation", "[NAME]"),
     Command("image", "Attach a picture", "PATH"),
     Command("audio", "Attach a sound file", "PATH"),
     Command("attach", "Attach a file, with completion", "[PATH]"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -17,6 +18,7 @@ from textual.widgets.markdown import MarkdownStream
 from mmchat.domain import Attachment, Fact, Rating, Recalled, Turn, Window
 from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
+from mmchat.tui.widgets.file_chips import click_to_open, is_on_chip, recalled_chips
 
 if TYPE_CHECKING:
     from mmchat.tui.app import MmchatApp
@@ -133,10 +135,11 @@ class UserTurnView(Static):
             parts.append(Content.styled(f"… {plural(hidden, 'more line')} (click to unfold)", MUTED))
         elif self._text:
             parts.append(Content("\n".join(lines)))
-        shown = [attachment_line(attachment) for attachment in self._attachments.values()] or [
-            one_line(name) for name in self._file_names
-        ]
-        parts += [Content.assemble(("▪ ", "$accent"), (line, MUTED)) for line in shown]
+        files = [Content.assemble(("▪ ", "$accent"), (one_line(name), MUTED)) for name in self._file_names]
+        parts += [
+            Content.assemble(("▪ ", "$accent"), (attachment_line(each), MUTED)).stylize(click_to_open(each))
+            for each in self._attachments.values()
+        ] or files
         marks = [PINNED] if self._is_pinned else []
         marks += [self._mark] if self._mark is not None else []
         if marks:
@@ -156,22 +159,27 @@ class RecalledLine(Static):
         self._is_open = False
         self._show()
 
-    def on_click(self) -> None:
-        """Unfold, or fold again."""
-        self._is_open = not self._is_open
-        self._show()
+    def on_click(self, event: events.Click) -> None:
+        """Unfold, or fold again; a click on a file opens that."""
+        if not is_on_chip(event):
+            self._is_open = not self._is_open
+            self._show()
 
     def _show(self) -> None:
         mark = "▾" if self._is_open else "▸"
         facts = sum(bool(note.fact) for note in self._recalled)
         turns = len(self._recalled) - facts
         counted = [plural(facts, "fact")] * bool(facts) + [plural(turns, "earlier turn")] * bool(turns)
-        lines = [f"{mark} recalled {' and '.join(counted)}"]
+        head = Content("   ").join(
+            [Content(f"{mark} recalled {' and '.join(counted)}"), *recalled_chips(self._recalled)]
+        )
+        lines = [head]
         if self._is_open:
             for note in self._recalled:
                 who = "fact" if note.fact else "you" if note.role == "user" else "reply"
-                lines.append(f"    {note.created_at[:10]}  {who}: {elide(one_line(note.text), 160)}")
-        self.update(Content("\n".join(lines)))
+                said = f"    {note.created_at[:10]}  {who}: {elide(one_line(note.text), 160)}"
+                lines.append(Content("  ").join([Content(said), *recalled_chips([note])]))
+        self.update(Content("\n").join(lines))
 
 
 class RatingLine(Static):

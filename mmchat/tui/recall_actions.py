@@ -1,0 +1,76 @@
+"""Slash commands on what was said, shown and heard before, and on kept files."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmchat.chat.attachments import kind_of
+from mmchat.errors import MmchatError, UsageError
+from mmchat.tui.action_base import ActionGroup
+from mmchat.tui.text import one_line
+
+if TYPE_CHECKING:
+    from mmchat.domain import Attachment
+    from mmchat.tui.drafts import Draft
+
+
+class RecallActions(ActionGroup):
+    """Finding turns, and opening the files that came with them."""
+
+    async def do_recall(self, argument: str, draft: Draft | None = None) -> None:
+        """Look for earlier turns, in words or with the picture in the box."""
+        from mmchat.tui.screens.recall import RecallScreen
+
+        picture = _picture(draft)
+        query = "" if picture is not None else argument
+        chosen = await self._app.push_screen_wait(RecallScreen(self._app.desk, query, picture))
+        if chosen is None:
+            return
+        info = self._chat.session.info
+        if info is None or info.id != chosen.session_id:
+            self._chat.open(chosen.session_id, chosen.turn_id)
+        elif self._chat.flow.is_busy:
+            self._chat.activity.set_hint("A reply is running; then /recall goes there.")
+        else:
+            self._chat.reload(chosen.turn_id)
+
+    async def do_open(self, argument: str) -> None:
+        """Open a picture or sound of this conversation, or one that was recalled in it: the newest, or by its name."""
+        files = await self._files()
+        wanted = argument.casefold()
+        fitting = [each for each in files.values() if wanted in each.name.casefold()]
+        if not fitting:
+            raise UsageError(
+                f"No file here is called '{one_line(argument)}'." if files and argument else "No file came up here.",
+                hint="/recall finds files of all conversations.",
+            )
+        await self._open(fitting[-1])
+
+    async def open_chip(self, attachment_id: str) -> None:
+        """Open the file of a chip that was clicked."""
+        files = await self._files()
+        if attachment_id not in files:
+            self._chat.activity.set_hint("That file is not kept any more.")
+            return
+        try:
+            await self._open(files[attachment_id])
+        except MmchatError as error:  # no viewer here: an answer, no failure
+            self._chat.activity.set_hint(f"{error.message} {error.hint}".rstrip())
+
+    async def _files(self) -> dict[str, Attachment]:
+        """What came with the turns of this conversation, or was recalled in it, oldest first, by id."""
+        files: dict[str, Attachment] = {}
+        for turn in await asyncio.to_thread(self._chat.session.turns):
+            recalled = [note.attachment for note in turn.recalled if note.attachment is not None]
+            files |= {each.id: each for each in (*recalled, *turn.attachments)}
+        return files
+
+    async def _open(self, attachment: Attachment) -> None:
+        await asyncio.to_thread(self._app.desk.finder.open_file, attachment)
+        self._chat.activity.set_hint(f"Opened {one_line(attachment.name)}.")
+
+
+def _picture(draft: Draft | None) -> Path | None:
+    return next((path for path in draft.files if kind_of(path) == "image"), None) if draft is not None else None

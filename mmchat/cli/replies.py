@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mmchat.chat.session import ChatSession
 
 POLL_S = 0.1
+_SIGNALLED = 128
+"""Added to a signal's number, it is the exit code of a program that the signal ended."""
 STOP_GRACE_S = 5.0
 """How long a reply that was stopped may take to be stored."""
 _KIND_WORDS = {
@@ -118,6 +120,7 @@ def read_turn(
     Raises:
         MmchatError: what the turn raised.
         KeyboardInterrupt: Ctrl+C before the reply began, or while it would not stop.
+        SystemExit: the program was told to end, or its terminal closed; what was drawn is stored.
     """
     cancel = threading.Event()
     inbox: SimpleQueue[ReplyEvent | BaseException | None] = SimpleQueue()
@@ -211,21 +214,32 @@ def _take(event: ReplyEvent, outcome: TurnOutcome, on_text: Callable[[str], None
 
 @contextmanager
 def _stop_on_interrupt(cancel: threading.Event) -> Iterator[None]:
-    """Ctrl+C sets `cancel`; once that is set, it interrupts as usual."""
+    """Ctrl+C sets `cancel`; once that is set, it interrupts as usual.
+
+    So do being ended and a closed terminal (SIGTERM, SIGHUP), after which the program ends as soon as what was drawn
+    is stored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    ended_by = 0
 
-    def handle(_signal: int, _frame: object) -> None:
+    def handle(number: int, _frame: object) -> None:
+        nonlocal ended_by
+        ended_by = ended_by if number == signal.SIGINT else number
         if cancel.is_set():
-            raise KeyboardInterrupt
+            raise SystemExit(_SIGNALLED + ended_by) if ended_by else KeyboardInterrupt
         cancel.set()
 
-    previous = signal.signal(signal.SIGINT, handle)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    previous = {number: signal.signal(number, handle) for name in names if (number := getattr(signal, name, None))}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if ended_by:
+        raise SystemExit(_SIGNALLED + ended_by)
 
 
 # --- in words -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 from mmchat.domain import Recalled
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
+from mmchat.memory.embedding_backlog import May, embeddable, unembedded
 from mmchat.memory.picture_recall import ALIKE_FLOOR, PictureRecall, Texts
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import cjk_share, terms
@@ -42,7 +43,8 @@ CJK_LIMIT = 0.3
 """MiniLM knows English only: above this share of Chinese letters, words alone decide."""
 EMBEDDED_CHARACTERS = 2000
 """The embedder cuts after 256 tokens anyway."""
-BATCH_TURNS = 64
+TEXTS_AT_ONCE = 8
+"""The encoder is held for so many: the question of a reply that begins meanwhile waits for them, 0.1 s at most."""
 
 _ASKS_FOR_USER = re.compile(
     r"\b(?:did|have|had) i (?:\w+ )?(?:say|said|tell|told|ask|asked|mention|mentioned)\b"
@@ -118,26 +120,39 @@ class Recall:
         """Store a picture's vector, (D,) float32, unit length."""
         self.pictures.index(attachment_id, vector, model)
 
-    def backfill(self, *, cancel: Event | None = None) -> int:
+    def backfill(
+        self,
+        *,
+        cancel: Event | None = None,
+        may_go_on: May = lambda: True,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> int:
         """Embed the turns that lack a vector of the present model, oldest first; returns how many.
 
         May be stopped at any time and called again; each batch is stored by itself.
+
+        Args:
+            cancel: set it to stop within a few texts.
+            may_go_on: asked between a few texts, so that it may wait while somebody else needs the processor.
+            on_progress: told how many of how many turns were looked at.
         """
         embedder = self._embedder()
         if embedder is None:
             return 0
-        done, last = 0, 0
-        while cancel is None or not cancel.is_set():
-            found = self._store.file.rows(
-                "SELECT t.* FROM turns t WHERE t.number > ? AND t.status <> 'streaming' AND NOT t.is_retired"
-                " AND NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.owner_kind = 'turn' AND e.owner = t.number"
-                " AND e.model = ?) ORDER BY t.number LIMIT ?",
-                (last, embedder.name, BATCH_TURNS),
-            )
-            if not found:
-                break
-            last = found[-1]["number"]
+
+        def may() -> bool:
+            return may_go_on() and not (cancel is not None and cancel.is_set())
+
+        waiting = unembedded(self._store.file, embedder.name, may)
+        done = 0
+        for start in range(0, len(waiting), TEXTS_AT_ONCE):
+            on_progress(start, len(waiting))
+            if not may():
+                return done
+            found = embeddable(self._store.file, waiting[start : start + TEXTS_AT_ONCE])
             done += self._embed_rows(embedder, found)
+        if may():
+            self._vectors("turn", embedder.name).pack(cancel)
         return done
 
     # --- finding --------------------------------------------------------------------------------
@@ -182,10 +197,6 @@ class Recall:
         if not bearing:
             return ()
         found = self._rows_of(bearing)
-        if len(found) < len(bearing):
-            # Some were deleted since their vectors were read; the next search reads them anew.
-            for index in list(self._indexes.values()):
-                index.forget()
         for row in found:
             if _is_asked_for(query, row):
                 bearing[row["number"]].score += SPEAKER_BONUS

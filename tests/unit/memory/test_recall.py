@@ -202,9 +202,9 @@ def test_backfill_goes_on_where_it_was_stopped_and_knows_models_apart(store: Mem
             return super().embed(texts)
 
     stopping = Stopping()
-    assert Recall(store, lambda: stopping).backfill(cancel=cancel) == 64
+    assert Recall(store, lambda: stopping).backfill(cancel=cancel) == 8
     embedder = Meanings()
-    assert Recall(store, lambda: embedder).backfill() == 86
+    assert Recall(store, lambda: embedder).backfill() == 142
     assert Recall(store, lambda: embedder).backfill() == 0
     assert Recall(store, lambda: Meanings("another")).backfill() == 150
     assert Recall(store, lambda: None).backfill() == 0

@@ -100,10 +100,10 @@ def _print_looked(tally: ImportTally) -> None:
         ["LAST TURN", ">TURNS", "STATE", "TITLE"],
         [
             [
-                local_minute(each.conversation.last_said_at) if each.conversation.last_said_at else "-",
-                str(each.conversation.turn_count),
+                local_minute(each.last_said_at) if each.last_said_at else "-",
+                str(each.turn_count),
                 words[each.standing],
-                each.conversation.title or "-",
+                each.title or "-",
             ]
             for each in tally.looked
         ],
@@ -164,10 +164,10 @@ def _object(source: ImportSource, tally: ImportTally) -> dict[str, Any]:
         "stopped": tally.is_stopped,
         "would_import": [
             {
-                "title": each.conversation.title,
-                "source": each.conversation.source,
-                "turns": each.conversation.turn_count,
-                "last_turn": each.conversation.last_said_at,
+                "title": each.title,
+                "source": each.source,
+                "turns": each.turn_count,
+                "last_turn": each.last_said_at,
                 "state": each.standing,
             }
             for each in tally.looked

@@ -18,7 +18,7 @@ from mmchat.memory.import_run import Incoming, Unreadable
 from mmchat.memory.import_values import Fields, fields_of, joined, list_of, moment_of, text_of, title_from
 from mmchat.memory.incoming import NewConversation, NewFile, NewTurn
 
-_POINTER = re.compile(r"(file-[A-Za-z0-9]+|file_[0-9a-f]+)")
+_POINTER = re.compile(r"(?:.*//)?(file-[A-Za-z0-9]+|file_[0-9a-f]+)")
 _CITATION = re.compile("\ue200[^\ue201]*\ue201|[\ue200-\ue2ff]|【\\d+†[^】]*】")
 """Marks of sources in the text; private characters that no font shows."""
 _THOUGHTS = ("thoughts", "reasoning_recap")
@@ -240,7 +240,7 @@ class _Reading:
                     shown,
                 )
                 return
-            pointer = _POINTER.search(text_of(part.get("asset_pointer")))
+            pointer = _POINTER.match(text_of(part.get("asset_pointer")))
             file_id = pointer[1] if pointer else ""
             shown.add(file_id)
             found = self._fetched(file_id, "")

@@ -31,9 +31,12 @@ Incoming = NewConversation | Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A conversation of the file, and whether the store has it."""
+    """A conversation of the file in short, and whether the store has it."""
 
-    conversation: NewConversation
+    title: str
+    source: str
+    turn_count: int
+    last_said_at: str
     standing: Standing
 
 
@@ -109,7 +112,7 @@ def run_import(
 def _take(store: MemoryStore, each: NewConversation, choice: ImportChoice, tally: ImportTally) -> None:
     standing = standing_of(store, each)
     if choice.is_dry:
-        tally.looked.append(Looked(each, standing))
+        tally.looked.append(Looked(each.title, each.source, each.turn_count, each.last_said_at, standing))
     if standing != "new":
         tally.there += 1
         tally.grown += standing == "grown"

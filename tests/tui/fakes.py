@@ -70,7 +70,8 @@ class FakeWindow:
         return View(next((turn.window for turn in reversed(turns) if turn.window), None) or Window())
 
     def preview(self) -> PromptReady:
-        return PromptReady(self.view(self.session.stored).window, (), ())
+        said = tuple(Message(turn.role, turn.text) for turn in self.session.stored)
+        return PromptReady(self.view(self.session.stored).window, (), said)
 
     def summary(self) -> None: ...
 
@@ -296,6 +297,8 @@ class FakeDesk:
     recorder: FakeRecorder = field(default_factory=FakeRecorder)
     heard: Heard | Exception = field(default_factory=lambda: Heard("what is this", "en", 1.0))
     transcribe_gate: Event | None = None
+    finder: Any = None
+    """What /recall and /open ask, where a test needs them."""
     used_models: list[str] = field(default_factory=list)
     warmed: list[str] = field(default_factory=list)
 

@@ -75,7 +75,7 @@ class RecallScreen(ModalScreen[GoToTurn | None]):
     def __init__(self, desk: Desk, query: str = "", picture: Path | None = None) -> None:
         super().__init__()
         self._finder = desk.finder
-        self._query = query
+        self._query = query.strip()
         self._picture = picture
         self._are_pictures = False
         self._found: tuple[Found, ...] = ()
@@ -95,7 +95,7 @@ class RecallScreen(ModalScreen[GoToTurn | None]):
         self.query_one(OptionList).can_focus = False
         self.query_one(Input).display = self._picture is None
         self._show_title()
-        if self._picture is not None or self._query.strip():
+        if self._picture is not None or self._query:
             self._look()
         else:
             self._say("A question, a few words, or what is in a picture: the red bike.")
@@ -112,13 +112,15 @@ class RecallScreen(ModalScreen[GoToTurn | None]):
     def _typed(self, event: Input.Changed) -> None:
         if self._typing is not None:
             self._typing.stop()
-        self._typing = self.set_timer(TYPING_S, self._look)
+        if event.value.strip() != self._query:  # what came with the command is looked for already
+            self._typing = self.set_timer(TYPING_S, self._look)
 
     def _look(self) -> None:
         if self._picture is not None:
             self._say("Looking at the picture …")
             self._run_look("", self._picture)
         elif query := self.query_one(Input).value.strip():
+            self._query = query
             self._say("Looking …")
             self._run_look(query, None)
 

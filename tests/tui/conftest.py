@@ -39,7 +39,7 @@ class Stage:
 
     @property
     def session(self) -> FakeSession:
-        session = self.chat.session
+        session: object = self.chat.session
         assert isinstance(session, FakeSession)
         return session
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ PICTURE_SIDE_PX = 1600
 """The longer side of such a copy."""
 SOUND_LIMIT_BYTES = 8 << 20
 """Larger sounds are only named."""
+_MEDIA_TYPE = re.compile(r"(image|audio)/[a-z0-9.+-]+")
 _SHOWN_BY_BROWSERS = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
@@ -142,5 +144,6 @@ def _read(file: Attachment) -> bytes | None:
 
 
 def _data_uri(media_type: str, data: bytes) -> str:
-    # The type comes from a file; whatever stands in it stays within the attribute, where it is escaped.
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+    # The type comes from a file. Browsers look at the bytes anyway.
+    known = media_type if _MEDIA_TYPE.fullmatch(media_type) else "audio/mpeg"
+    return f"data:{known};base64,{base64.b64encode(data).decode()}"

@@ -186,6 +186,9 @@ def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
             "turns_out": window.turns_out,
             "tokens": window.tokens,
             "budget": window.budget,
+            "room": window.room,
+            "parts": {part.kind: part.tokens for part in window.parts},
+            "pinned": len(window.pins),
         }
         if window
         else None,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
 from mmchat.chat.private import STORED_ONLY
 from mmchat.chat.session import UserInput
-from mmchat.cli import plain_memory, plain_ratings, plain_sessions
+from mmchat.cli import plain_export, plain_memory, plain_ratings, plain_recall, plain_sessions, plain_window
 from mmchat.cli.output import print_error, print_error_text, print_text
 from mmchat.cli.plain_sessions import title_of
-from mmchat.cli.replies import read_turn, shorten
+from mmchat.cli.replies import read_turn
 from mmchat.errors import MmchatError, UsageError
 from mmchat.sanitize import plain_line, plain_text
 
@@ -89,6 +89,11 @@ class PlainChat:
         if self._conversation.is_private and not conversation.is_private:
             self.desk.leave_private()
         self._conversation = conversation
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Attached to the next message."""
+        return tuple(self._files)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -299,29 +304,25 @@ class PlainChat:
         """`/regen`."""
         self.print_reply(self.conversation.regenerate)
 
-    def explain(self, _argument: str) -> None:
-        """`/why`."""
-        reply = self.conversation.last_reply()
-        if reply is None:
-            raise UsageError("There is no reply to explain yet.")
-        if window := reply.window:
-            print_text(
-                f"{reply.model} was shown {window.turns_in} messages ({window.tokens} of {window.budget} tokens); "
-                f"{window.turns_out} older ones were out of view."
-            )
-        for note in reply.recalled:
-            print_text(f"{'Known of you' if note.fact else 'Recalled'}: {shorten(note.text)}")
-        if usage := reply.usage:
-            print_text(
-                f"{usage.reply_tokens} tokens at {usage.tokens_per_s:.0f} per second, the first after "
-                f"{usage.first_token_s:.2f} s; {usage.cached_tokens} of {usage.prompt_tokens} prompt tokens reused."
-            )
+    def confirm(self, question: str, *, otherwise: bool = False) -> bool:
+        """Ask a person; an empty answer, and a pipe, mean `otherwise`."""
+        if not self._is_interactive:
+            return otherwise
+        answer = (self._read_line(question) or "").strip().lower()
+        return answer in {"y", "yes"} if answer else otherwise
 
 
 COMMANDS: dict[str, PlainCommand] = {
     command.name: command
     for command in (
         PlainCommand("help", "", "This list", PlainChat.show_help),
+        PlainCommand(
+            "recall",
+            "[WORDS]",
+            "Find what was said or shown, or what the attached picture is like",
+            plain_recall.recall,
+        ),
+        PlainCommand("view", "[NAME]", "Open a picture or sound of this conversation", plain_recall.view),
         PlainCommand("image", "PATH", "Attach a picture to the next message", PlainChat.attach),
         PlainCommand("audio", "PATH", "Attach a sound file to the next message", PlainChat.attach),
         PlainCommand("regen", "", "Draw the last reply anew", PlainChat.regenerate),
@@ -329,7 +330,17 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("bad", "", "Mark the last reply as bad; again takes it back", plain_ratings.mark_bad),
         PlainCommand("better", "TEXT", "Say what the last reply should have been", plain_ratings.give_better),
         PlainCommand("unrate", "", "Take back all you said of the last reply", plain_ratings.take_back),
-        PlainCommand("why", "", "What the last reply was drawn from, and what it cost", PlainChat.explain),
+        PlainCommand("why", "", "What the last reply was drawn from, and what it cost", plain_window.explain),
+        PlainCommand("context", "", "What the model sees now, in tokens", plain_window.show_context),
+        PlainCommand("pin", "[N]", "Keep a message in view for good; 1 is the last", plain_window.pin),
+        PlainCommand("unpin", "[N]", "Let a pinned message drop out of view", plain_window.unpin),
+        PlainCommand("pins", "", "List the pinned messages", plain_window.list_pins),
+        PlainCommand(
+            "compact",
+            "[show|edit TEXT|undo|redo]",
+            "Put a summary in the place of older messages",
+            plain_window.compact,
+        ),
         PlainCommand("model", "[NAME]", "List the language models, or switch", PlainChat.switch_model),
         PlainCommand("variant", "[N|prev|next]", "Flip through replies and edits", plain_sessions.variant),
         PlainCommand("edit", "[-N] [TEXT]", "Put TEXT in the place of your last message", plain_sessions.edit),
@@ -342,6 +353,7 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("open", "ID", "Go on with another conversation", plain_sessions.open_session),
         PlainCommand("rename", "TITLE", "Give this conversation a title", plain_sessions.rename),
         PlainCommand("tag", "[NAME]", "Tag this conversation; -NAME takes a tag off", plain_sessions.tag),
+        PlainCommand("export", "[FILE]", "Write this conversation to .md, .html, .jsonl or .zip", plain_export.export),
         PlainCommand("archive", "", "Put this conversation away; it is still found", plain_sessions.archive),
         PlainCommand("unarchive", "", "List this conversation again", plain_sessions.unarchive),
         PlainCommand("delete", "", "Move this conversation to the trash", plain_sessions.delete),
@@ -360,7 +372,8 @@ _ALIASES = {
     "clear": "new",
     "resume": "open",
     "regenerate": "regen",
-    "context": "why",
+    "tokens": "context",
+    "window": "context",
 }
 
 

@@ -127,7 +127,7 @@ def read_turn(
     thread = threading.Thread(target=_run, args=(start, cancel, inbox), name="reply", daemon=True)
     outcome = TurnOutcome()
     status = status or StatusLine()
-    with _stop_on_interrupt(cancel):
+    with stop_on_interrupt(cancel):
         thread.start()
         try:
             _drain(inbox, outcome, cancel, status, load_states, on_text, say)
@@ -213,7 +213,7 @@ def _take(event: ReplyEvent, outcome: TurnOutcome, on_text: Callable[[str], None
 
 
 @contextmanager
-def _stop_on_interrupt(cancel: threading.Event) -> Iterator[None]:
+def stop_on_interrupt(cancel: threading.Event) -> Iterator[None]:
     """Ctrl+C sets `cancel`; once that is set, it interrupts as usual.
 
     So do being ended and a closed terminal (SIGTERM, SIGHUP), after which the program ends as soon as what was drawn

@@ -205,6 +205,27 @@ def test_a_message_is_edited_and_its_variants_are_flipped(person: Person) -> Non
     assert person.turns() == ["one", "You said: one", "two", "You said: two"]
 
 
+def test_the_window_is_shown_pinned_compacted_and_explained(person: Person) -> None:
+    told = person.types(
+        *("My name is Ada.", "My cat is called Biscuit.", "Hello", "/pin 6", "/pins", "/compact", "y", "Go on", "/why"),
+        *("/context", "/compact edit Ada has a cat.", "/compact show", "/compact undo", "/compact redo", "/unpin"),
+        *("/unpin", "/pin 99", "/compact sideways"),
+    )
+    assert "Pinned: My name is Ada." in told
+    assert "1. You: My name is Ada." in told
+    assert "For the first 2 messages, out of your own sentences:\n- My name is Ada." in told
+    assert "Summary (out of your own sentences): - My name is Ada." in told
+    assert "Pinned: My name is Ada.\n" in told
+    assert "user: Earlier I told you:\n- My name is Ada." in told
+    assert "Written out of your own sentences, edited by you:\nAda has a cat." in told
+    assert "The messages speak for themselves again." in told
+    assert "In force again: Ada has a cat." in told
+    assert "Not pinned any more: My name is Ada." in told
+    assert "No message is pinned." in told
+    assert "'99' is no message here." in told
+    assert "/compact sideways: there is no such thing." in told
+
+
 def test_an_exchange_is_taken_back_and_brought_back_and_a_copy_made(person: Person) -> None:
     printed = person.types("one", "/undo", "/undo", "/redo", "/redo", "/fork", "two")
     assert "Out of view, and kept: one" in printed

@@ -298,11 +298,13 @@ class FakeDesk:
     heard: Heard | Exception = field(default_factory=lambda: Heard("what is this", "en", 1.0))
     transcribe_gate: Event | None = None
     finder: Any = None
-    """What /recall and /open ask, where a test needs them."""
+    """What /recall and /view ask, where a test needs them."""
     used_models: list[str] = field(default_factory=list)
     warmed: list[str] = field(default_factory=list)
 
     facts: FakeFacts = field(default_factory=FakeFacts)
+    taking_in: tuple[int, int] | None = None
+    """How far the work in the background is."""
     private_left: int = 0
     """How often a private conversation was left for good."""
 
@@ -333,6 +335,9 @@ class FakeDesk:
     @property
     def library(self) -> FakeLibrary:
         return FakeLibrary(self)
+
+    def taken_in(self) -> tuple[int, int] | None:
+        return self.taking_in
 
     def load_states(self) -> tuple[LoadState, ...]:
         return self.states

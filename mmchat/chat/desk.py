@@ -19,7 +19,7 @@ from mmchat.chat.library import Library
 from mmchat.chat.picture_backlog import PictureBacklog
 from mmchat.chat.ports import Engines, Recorder
 from mmchat.chat.private import PrivateRoom, PrivateStore
-from mmchat.chat.quiet import Quiet
+from mmchat.chat.quiet import Backstage
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.engines.hear import hear
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
 
 log = logging.getLogger(__name__)
+
+LAST_WORK_S = 3.0
+"""How long leaving waits at most for the last exchange to become findable by meaning; mostly it takes 0.1 s."""
 
 
 class Desk:
@@ -55,7 +58,8 @@ class Desk:
         self._make_recorder = make_recorder
         self._on_close = on_close
         self._closing = Event()
-        self._quiet = Quiet()
+        self._taken_in: tuple[int, int] | None = None
+        self._quiet = Backstage()
         self._backlog = PictureBacklog(store, recall, engines, self._quiet)
         self.finder = Finder(store, recall, engines)
         """Looks through all that was said, shown and heard, and opens kept files."""
@@ -114,14 +118,28 @@ class Desk:
         return self._recall.find(query, k=k)
 
     def index_in_background(self) -> None:
-        """Make findable by meaning what was imported, or said while the embedder was missing."""
+        """Make findable by meaning what was imported, or said while the embedder was missing.
+
+        Replies come first; leaving the program stops it at once, and the next start goes on.
+        """
+        self._taken_in = (0, 0)
         threading.Thread(target=self._backfill, name="index-turns", daemon=True).start()
 
+    def taken_in(self) -> tuple[int, int] | None:
+        """How many of how many earlier turns were made findable by meaning; None once that is over."""
+        return self._taken_in
+
     def _backfill(self) -> None:
+        def on_progress(done: int, total: int) -> None:
+            self._taken_in = (done, total)
+
         try:
-            self._recall.backfill(cancel=self._closing)
+            self._recall.backfill(
+                cancel=self._closing, may_go_on=lambda: self._quiet.wait(self._closing), on_progress=on_progress
+            )
         except MmchatError:
             log.warning("turns not embedded", exc_info=True)
+        self._taken_in = None
         self.facts.index_quietly()
         self._backlog.work_quietly(self._closing)
 
@@ -164,6 +182,7 @@ class Desk:
 
     def close(self) -> None:
         """Free the models and close the store."""
+        self._quiet.finish(LAST_WORK_S)
         self._closing.set()
         self.engines.close()
         self.leave_private()

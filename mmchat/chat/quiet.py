@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Event
+
+from mmchat.errors import MmchatError
+
+log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.2
 
@@ -34,3 +41,48 @@ class Quiet:
             while self._replies and not cancel.is_set():
                 self._changed.wait(_LOOK_EVERY_S)
         return not cancel.is_set()
+
+    def afterwards(self, job: Callable[[], None]) -> None:
+        """Do what a reply leaves to be done: here, at once."""
+        job()
+
+
+class Backstage(Quiet):
+    """Does what replies leave to be done in a thread of its own, so that the next message need not wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._is_at_work = False
+
+    def afterwards(self, job: Callable[[], None]) -> None:
+        """Do it once it is quiet, in order; what goes wrong is logged."""
+        with self._changed:
+            self._jobs.append(job)
+            if self._is_at_work:
+                return
+            self._is_at_work = True
+        # Leaving the program does not wait for it but in `finish`.
+        threading.Thread(target=self._work, name="after-replies", daemon=True).start()
+
+    def finish(self, timeout_s: float) -> bool:
+        """Wait until all is done, unless a reply holds it up; False where something is left undone."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._is_at_work or self._replies > 0, timeout_s) and (
+                not self._is_at_work
+            )
+
+    def _work(self) -> None:
+        never = Event()
+        while True:
+            self.wait(never)
+            with self._changed:
+                if not self._jobs:
+                    self._is_at_work = False
+                    self._changed.notify_all()
+                    return
+                job = self._jobs.popleft()
+            try:
+                job()
+            except MmchatError:
+                log.warning("left undone after a reply", exc_info=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.branches import Branches, to_answer_anew
 from mmchat.chat.compact import Compaction
+from mmchat.chat.export import SessionExport
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.notices import prompt_notices
 from mmchat.chat.quiet import Quiet
@@ -109,6 +110,7 @@ class ChatSession:
         self.window = SessionWindow(store, engines, settings, lambda: self._session)
         """Pins, the summary, and what the model sees."""
         self.compaction = Compaction(store, engines, settings, self.window, lambda: self._session)
+        self.export = SessionExport(store, lambda: self._session)
 
     @property
     def info(self) -> Session | None:
@@ -263,7 +265,8 @@ class ChatSession:
                 reply = event.turn
                 yield from self._learn(question)
             yield event
-        self._index(question.id, *([reply.id] if reply is not None and reply.text else []))
+        turn_ids = (question.id, *([reply.id] if reply is not None and reply.text else []))
+        self._quiet.afterwards(lambda: self._index(*turn_ids))
 
     def _read_attachments(self, turn: Turn, cancel: Event) -> Generator[ReplyEvent, None, Turn]:
         attachments = []
@@ -325,7 +328,7 @@ class ChatSession:
             yield FactsLearned(learnt)
 
     def _index(self, *turn_ids: str) -> None:
-        """Make turns findable by meaning: after the reply, so that it is never delayed.
+        """Make turns findable by meaning: after the reply, so that neither it nor the next one is delayed.
 
         What a crash or a missing model skips, `Recall.backfill` makes up for at the next start.
         """

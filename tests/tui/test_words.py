@@ -21,6 +21,7 @@ from mmchat.tui.messages import ReplyFailed, ReplyFinished, ReplyProgressed
 from mmchat.tui.reply_worker import coalesce, run_reply
 from mmchat.tui.suggest import complete_path, suggestions
 from mmchat.tui.text import clean, elide, elide_middle, meter, short_count
+from mmchat.tui.widgets.status import taking_in_words
 
 EVENTS = st.lists(st.one_of(st.builds(ReplyDelta, st.text(min_size=1)), st.builds(Notice, st.text())), max_size=40)
 
@@ -184,3 +185,9 @@ def _running_sum(steps: list[float]) -> Iterator[float]:
     for step in [0.0, *steps, *steps]:
         total += step
         yield total
+
+
+def test_long_work_in_the_background_is_told_and_short_work_is_not() -> None:
+    assert taking_in_words((1500, 6000)) == "memory: taking in 6,000 earlier turns, 25%"
+    assert taking_in_words((0, 150)) == ""
+    assert taking_in_words(None) == ""

@@ -41,7 +41,7 @@ from mmchat.tui.text import clean, one_line
 from mmchat.tui.threads import in_daemon_thread
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
-from mmchat.tui.widgets.status import ActivityLine, HeaderLine, QueueView, StatusLine, loading_words
+from mmchat.tui.widgets.status import ActivityLine, HeaderLine, QueueView, StatusLine, loading_words, taking_in_words
 from mmchat.tui.widgets.transcript import Transcript
 from mmchat.tui.widgets.turns import ErrorView, NoticeLine
 from mmchat.tui.widgets.voice import VoiceBar
@@ -126,6 +126,10 @@ class ChatScreen(Screen[None]):
 
     def on_unmount(self) -> None:
         """Stop what runs; everything said is stored."""
+        self.end_reply()
+
+    def end_reply(self) -> None:
+        """Stop the running reply and wait until it is stored."""
         if self.flow.run is not None:
             self.flow.run.cancel.set()
             if self.flow.run.prompt is not None:
@@ -268,11 +272,12 @@ class ChatScreen(Screen[None]):
             self.status.set(model=language.model, engine=language.engine, device=language.device)
             if language.stage == "failed":
                 words = f"{language.model} cannot be used: {clean(language.detail)}"
-        self.activity.set_models(words)
+        taken_in = self.desk.taken_in()
+        self.activity.set_models(" · ".join(part for part in (words, taking_in_words(taken_in)) if part))
         speech = tuple(state for state in states if state.kind == "asr")
         self.voice.set_waiting(loading_words(speech))
         is_settled = language is not None and language.stage in ("ready", "failed") and not loading_words(states)
-        if is_settled and not self.flow.is_busy and self.voice.state == "off":
+        if is_settled and taken_in is None and not self.flow.is_busy and self.voice.state == "off":
             self._poll.pause()
 
     def watch_models(self) -> None:

@@ -17,6 +17,8 @@ from mmchat.tui.widgets.window_bar import bar
 if TYPE_CHECKING:
     from mmchat.tui.app import MmchatApp
 
+MANY_TURNS = 200
+"""So many turns to take in are worth a word; fewer take seconds."""
 WIDE_CELLS = 100
 """From this width on the lines say more."""
 BAR, WIDE_BAR = 12, 30
@@ -189,6 +191,12 @@ class ActivityLine(Static):
 
 
 _KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "sight", "embed": "memory", "head": "labels"}
+
+
+def taking_in_words(taken_in: tuple[int, int] | None) -> str:
+    """How far a long work in the background is; empty for a short one."""
+    done, total = taken_in or (0, 0)
+    return f"memory: taking in {plural(total, 'earlier turn')}, {done / total:.0%}" if total >= MANY_TURNS else ""
 
 
 def loading_words(states: tuple[LoadState, ...]) -> str:

@@ -1,0 +1,113 @@
+"""Turns without a vector are found and embedded in the background, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmchat.memory import embedding_backlog
+from mmchat.memory.embedding_backlog import count_waiting, embeddable, unembedded
+from mmchat.memory.recall import TEXTS_AT_ONCE, Recall
+from mmchat.memory.store import MemoryStore
+
+
+class Ones:
+    """An embedder that counts what it is given."""
+
+    name = "ones"
+    embedding_dim = 8
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.batches.append(len(texts))
+        return np.full((len(texts), 8), 8**-0.5, np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[MemoryStore]:
+    opened = MemoryStore(tmp_path / "m.db", tmp_path / "blobs")
+    session = opened.create_session()
+    for number in range(20):
+        opened.add_turn(session.id, role="user", text=f"turn {number}" if number % 5 else "")
+    yield opened
+    opened.close()
+
+
+def test_all_that_lack_a_vector_are_found(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_backlog, "_LOOKED_AT_ONCE", 3)
+    assert unembedded(store.file, "ones").tolist() == list(range(1, 21))
+    assert count_waiting(store.file, "ones") == 16  # the others have no words
+    Recall(store, Ones).backfill()
+    assert unembedded(store.file, "ones").tolist() == [1, 6, 11, 16]
+    assert count_waiting(store.file, "ones") == 0
+    assert count_waiting(store.file, "another") == 16
+
+
+def test_looking_gives_way_and_can_be_broken_off(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_backlog, "_LOOKED_AT_ONCE", 3)
+    answers = iter([True, True, False])
+    assert unembedded(store.file, "ones", lambda: next(answers)).tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_replies_that_are_being_written_and_retired_ones_wait(store: MemoryStore) -> None:
+    session = store.list_sessions()[0].id
+    asked = store.turns(session)[-1]
+    reply = store.start_reply(session, parent_id=asked.id, model="m", engine="e", text="so far")
+    numbers = unembedded(store.file, "ones")
+    assert reply.id not in {row["id"] for row in embeddable(store.file, numbers)}
+    store.finish_reply(reply.id, "so far and on", status="complete")
+    assert reply.id in {row["id"] for row in embeddable(store.file, numbers)}
+    store.retire_reply(reply.id)
+    assert reply.id not in {row["id"] for row in embeddable(store.file, numbers)}
+
+
+def test_backfill_asks_before_every_few_texts_and_tells_how_far_it_is(store: MemoryStore) -> None:
+    embedder, asked, told = Ones(), list[int](), list[tuple[int, int]]()
+
+    def may_go_on() -> bool:
+        asked.append(len(embedder.batches))
+        return True
+
+    done = Recall(store, lambda: embedder).backfill(
+        may_go_on=may_go_on, on_progress=lambda done, total: told.append((done, total))
+    )
+    assert done == 16
+    assert max(embedder.batches) <= TEXTS_AT_ONCE
+    assert set(range(len(embedder.batches))) <= set(asked)  # before each of them
+    assert told == [(0, 20), (8, 20), (16, 20)]
+
+
+def test_backfill_stops_where_it_must_and_goes_on_later(store: MemoryStore) -> None:
+    embedder, cancel = Ones(), Event()
+
+    def stop_after_one() -> bool:
+        if embedder.batches:
+            cancel.set()
+        return True
+
+    recall = Recall(store, lambda: embedder)
+    first = recall.backfill(cancel=cancel, may_go_on=stop_after_one)
+    assert 0 < first < 16
+    assert first + Recall(store, Ones).backfill() == 16
+
+
+def test_what_is_there_is_not_read_again(store: MemoryStore) -> None:
+    Recall(store, Ones).backfill()
+    read: list[str] = []
+    with store.file.read() as db:
+        db.conn.set_trace_callback(read.append)
+    embedder = Ones()
+    assert Recall(store, lambda: embedder).backfill() == 0
+    with store.file.read() as db:
+        db.conn.set_trace_callback(None)
+        (plan,) = [sql for sql in read if "EXCEPT" in sql]
+        steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {plan}")]
+    assert any("embeddings USING COVERING INDEX" in step and "owner>?" in step for step in steps), steps
+    assert any("turns USING INTEGER PRIMARY KEY" in step for step in steps), steps

@@ -231,8 +231,8 @@ def _lines() -> Iterable[tuple[str, str]]:
 
 
 @cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((topic, compiled(pattern)) for topic, pattern in _lines())
+def _patterns() -> tuple[tuple[str, str], ...]:
+    return tuple(_lines())
 
 
 _SELF = re.compile(r"我|俺|咱|(?:你|您|大家)?(?:可以|都|就)?叫我|对")
@@ -267,7 +267,7 @@ def topic_of(clause: str) -> str | None:
     if not _SELF.match(clause) or _ASKING.search(clause) or _NOT_NOW.search(clause):
         return None
     for topic, pattern in _patterns():
-        match = pattern.fullmatch(clause)
+        match = compiled(pattern).fullmatch(clause)
         if match is None:
             continue
         if topic.startswith(("taste", "diet:", "allergy")) and _HERE.search(clause):

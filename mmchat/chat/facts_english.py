@@ -325,16 +325,18 @@ _LOWER_NAME = (
 
 
 @cache
-def _patterns(*, is_lower: bool) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Compiled when the first message comes, not when the program starts."""
-    return tuple(
-        (topic, compiled(pattern, re.IGNORECASE))
-        for topic, pattern in _lines(_LOWER_NAME if is_lower else _ANY_CAPITAL)
-    )
+def _patterns(*, is_lower: bool) -> tuple[tuple[str, str, bool], ...]:
+    """Topic, pattern, and whether the pattern is of what is the user's ("my …") and not of the user."""
+    lines = _lines(_LOWER_NAME if is_lower else _ANY_CAPITAL)
+    return tuple((topic, pattern, pattern.startswith(_WHOSE)) for topic, pattern in lines)
 
 
+@cache
 def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """A pattern whose group `about` may be written several times, in alternatives of it."""
+    """A pattern whose group `about` may be written several times, in alternatives of it.
+
+    Compiled when a clause first needs it: all of them take a quarter of a second, which no start should wait for.
+    """
     numbers = count()
     return re.compile(re.sub(r"\(\?P<about>", lambda _: f"(?P<about{next(numbers)}>", pattern), flags)
 
@@ -347,6 +349,7 @@ def about(match: re.Match[str]) -> str:
 _SELF = re.compile(
     r"(?:i|im|i'm|i've|i'll|we|we're|we've|my|our|you can call me|call me|people call me)\b", re.IGNORECASE
 )
+_OWN = re.compile(rf"{_WHOSE}\b", re.IGNORECASE)
 _GREETED = re.compile(
     r"(?:i'm|i am|it's|this is)\s+(?P<name>(?-i:[A-Z][a-zà-ž]+)(?:\s+(?-i:[A-Z][a-zà-ž]+))?)(?:\s+from\s+.{2,30})?",
     re.IGNORECASE,
@@ -371,8 +374,11 @@ def topic_of(clause: str, *, is_lower: bool = False, is_greeted: bool = False) -
     """
     if not _SELF.match(clause):
         return None
-    for topic, pattern in _patterns(is_lower=is_lower):
-        match = pattern.fullmatch(clause)
+    is_whose = bool(_OWN.match(clause))
+    for topic, pattern, is_of_whose in _patterns(is_lower=is_lower):
+        if is_of_whose and not is_whose:
+            continue
+        match = compiled(pattern, re.IGNORECASE).fullmatch(clause)
         if match is None:
             continue
         if topic.startswith("taste") and _NOT_HERE.search(clause):

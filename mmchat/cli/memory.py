@@ -113,7 +113,7 @@ def forget(
 
 @app.command()
 def learn(is_sure: Yes = False, as_json: Json = False) -> None:
-    """Look for facts in the messages of before, and ask which to keep.
+    """Look for facts in old messages, and ask which to keep.
 
     Nothing is kept without your word: each fact is shown with the day on which you said it. With --json, what was
     found is printed and kept only with --yes.

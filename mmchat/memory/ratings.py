@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmchat.domain import Session, Turn
+from mmchat.memory.branches import path_to
 from mmchat.memory.store import MemoryStore
 
 
@@ -36,12 +37,12 @@ def rated_replies(store: MemoryStore, sessions: Sequence[Session]) -> tuple[Rate
             standing = {turn.id for turn in turns}
             for turn_id in ids[session.id]:
                 reply = store.get_turn(turn_id)
-                found.append(RatedReply(session, _history(turns, reply), reply, reply.id not in standing))
+                history = _history(turns, reply) or path_to(store, reply.id)[:-1]
+                found.append(RatedReply(session, history, reply, reply.id not in standing))
     return tuple(found)
 
 
 def _history(turns: Sequence[Turn], reply: Turn) -> tuple[Turn, ...]:
+    """Where the question stands in the conversation; empty where it has left it too."""
     ids = [turn.id for turn in turns]
-    if reply.parent_id in ids:
-        return tuple(turns[: ids.index(reply.parent_id) + 1])
-    return tuple(turns[: ids.index(reply.id)]) if reply.id in ids else ()
+    return tuple(turns[: ids.index(reply.parent_id) + 1]) if reply.parent_id in ids else ()

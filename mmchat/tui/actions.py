@@ -10,6 +10,7 @@ from mmchat.chat.attachments import find_files, find_missing, kind_of
 from mmchat.chat.private import STORED_ONLY
 from mmchat.errors import MmchatError, UsageError
 from mmchat.tui.drafts import Draft
+from mmchat.tui.export_actions import ExportActions
 from mmchat.tui.memory_actions import MemoryActions
 from mmchat.tui.recall_actions import RecallActions
 from mmchat.tui.session_actions import SessionActions
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mmchat.domain import Turn
 
 
-class Actions(SessionActions, WindowActions, MemoryActions, RecallActions):
+class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, ExportActions):
     """One method per command, `do_<name>`; each takes the argument."""
 
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:

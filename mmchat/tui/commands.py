@@ -56,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("stop", "Stop the reply, keeping its text"),
     Command("model", "Show or switch the language model", "[NAME]"),
     Command("copy", "Copy the last reply, or all", "[all]"),
+    Command("export", "Write this conversation to .md, .html, .jsonl or .zip", "[FILE]"),
     Command("context", "Show exactly what the model sees now, in tokens", aliases=("tokens", "window")),
     Command("why", "Show what fed the last reply, and go to it"),
     Command("pin", "Keep a turn in the model's view for good", "[N|pick]"),

@@ -32,7 +32,7 @@ Writer = Literal["model", "sentences"]
 
 KEPT_EXCHANGES = 2
 """The newest exchanges stay as they are: the talk goes on from them."""
-SUMMARY_SHARE = 0.15
+SUMMARY_SHARE = 0.2
 """Of the budget, what a summary is given."""
 MAX_SUMMARY_TOKENS = 600
 PIECE_TOKENS = 1500

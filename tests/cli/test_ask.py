@@ -139,7 +139,8 @@ def test_json_has_exactly_the_promised_shape(run: Run, tmp_path: Path) -> None:
     assert all(set(tag) == {"label", "score"} for tag in seen["tags"])
     assert seen["tags"]
     assert reply["recalled"] == []
-    assert set(reply["window"]) == {"turns_in", "turns_out", "tokens", "budget"}
+    assert set(reply["window"]) == {"turns_in", "turns_out", "tokens", "budget", "room", "parts", "pinned"}
+    assert sum(reply["window"]["parts"].values()) == reply["window"]["tokens"]
 
 
 def test_json_names_what_was_recalled(run: Run) -> None:

@@ -207,7 +207,17 @@ def test_a_message_is_edited_and_its_variants_are_flipped(person: Person) -> Non
 
 def test_the_window_is_shown_pinned_compacted_and_explained(person: Person) -> None:
     told = person.types(
-        *("My name is Ada.", "My cat is called Biscuit.", "Hello", "/pin 6", "/pins", "/compact", "y", "Go on", "/why"),
+        *(
+            "My name is Ada.",
+            "My cat is called Biscuit.",
+            "Hello",
+            "/pin 6",
+            "/pins",
+            "/compact sentences",
+            "y",
+            "Go on",
+            "/why",
+        ),
         *("/context", "/compact edit Ada has a cat.", "/compact show", "/compact undo", "/compact redo", "/unpin"),
         *("/unpin", "/pin 99", "/compact sideways"),
     )

@@ -62,9 +62,9 @@ class WindowMark(Static):
     """Where the model's view begins."""
 
     def __init__(self, window: Window) -> None:
-        out = plural(window.turns_out, "older turn")
-        summed = ", a summary in their place" if window.summary_id else ""
-        words = f"── the model reads from here; {out} out of view{summed} ──"
+        # One line also at 80 columns.
+        out = plural(window.turns_out, "older turn") + (" summed up" if window.summary_id else " out of view")
+        words = f"── the model reads from here; {out} ──"
         super().__init__(Content(words), classes="window-mark", markup=False)
 
 

@@ -189,6 +189,8 @@ class PictureQuestion:
     """What should be in the picture, in English; empty where the query does not say."""
     is_about_pictures: bool
     """Whether it names a picture: "that photo of the bike", and not "the bike"."""
+    is_glossed: bool = False
+    """Whether `content` is only those Chinese words that are known here."""
 
 
 def picture_question(query: str) -> PictureQuestion:
@@ -196,12 +198,13 @@ def picture_question(query: str) -> PictureQuestion:
     plain = " ".join(unicodedata.normalize("NFKC", query).casefold().replace("’", "'").split())
     asked = _FIGURES.sub(" ", plain)
     is_about = bool(_ASKS_ENGLISH.search(asked) or _ASKS_CHINESE.search(asked))
-    if is_mostly_chinese(plain):
+    is_glossed = is_mostly_chinese(plain)
+    if is_glossed:
         content = in_english(_CHINESE_WRAPPING.sub(" ", plain))
     else:
         # Without the words around it, a question lies as near to its picture as the bare words do.
         content = _LEADING.sub("", " ".join(_WORDS.findall(_WRAPPING.sub(" ", plain)))) if is_about else plain
-    return PictureQuestion(content, is_about)
+    return PictureQuestion(content, is_about, is_glossed)
 
 
 def chinese_names(label: str) -> tuple[str, ...]:

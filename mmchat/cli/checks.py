@@ -7,13 +7,14 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from mmchat import __version__, paths
 from mmchat.cli.findings import Finding
-from mmchat.errors import AudioError, MmchatError
+from mmchat.errors import AudioError, MemoryStoreError, MmchatError
 
 GB = 1_000_000_000
 LOW_MEMORY_BYTES = 1 * GB
@@ -186,6 +187,28 @@ def check_database() -> list[Finding]:
     return [Finding("database", "ok", f"{path}, {size}, passes its integrity check{kept}")]
 
 
+def check_pictures() -> list[Finding]:
+    """Whether pictures wait to be looked at: until then only their names and what was said with them find them."""
+    from mmchat.memory.waiting_pictures import count_waiting
+    from mmchat.wiring import open_hub, open_store
+
+    if not paths.database_path().exists():
+        return []
+    hub = open_hub(kinds=("vision",))
+    (state,) = hub.states()
+    try:
+        with closing(open_store()) as store:
+            waiting = count_waiting(store, state.model)
+    except MemoryStoreError:  # what is wrong with it, the check of the database says
+        return []
+    if not waiting:
+        return [Finding("pictures", "ok", "none waits to be looked at")]
+    detail = f"{waiting:,} {'waits' if waiting == 1 else 'wait'} to be looked at by {state.model}"
+    if not hub.is_in_place("vision"):
+        return [Finding("pictures", "warn", detail, f"Fetch it, then talk: mmchat models pull {state.model}")]
+    return [Finding("pictures", "ok", f"{detail}; mmchat talk does it in the background")]
+
+
 def check_permissions() -> list[Finding]:
     """Whether others on this machine could read the conversations."""
     if os.name != "posix":
@@ -241,6 +264,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_memory,
     check_disk,
     check_database,
+    check_pictures,
     check_permissions,
 )
 

@@ -13,6 +13,7 @@ where they are not. Measured with `benchmarks/picture_recall.py`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
 ASKED_FLOOR = 2.0
 """Standard deviations from which a picture bears on a query that asks for pictures."""
-UNASKED_FLOOR = 5.0
-"""The same for a query that does not."""
+UNASKED_FLOOR = 6.0
+"""The same for a query that does not. One in Chinese never reaches it: of a question about a hotel nothing but "hotel"
+may be known here, which is near to any picture of a house."""
 SEARCHED_FLOOR = 1.0
 """The same for one who looks through pictures: more is shown than is told."""
 RANK_CONSTANT = 60
@@ -196,7 +198,7 @@ class PictureRecall:
         if not question.content:
             return self._newest(filters) if question.is_about_pictures else ()
         scores = self._scores(question.content, self._spaces(question.is_about_pictures), filters)
-        floor = ASKED_FLOOR if question.is_about_pictures else UNASKED_FLOOR
+        floor = ASKED_FLOOR if question.is_about_pictures else math.inf if question.is_glossed else UNASKED_FLOOR
         rows = sorted(self._rows(filters, scores), key=lambda row: (-scores[row["picture"]], -row["number"]))
         hits = [
             PictureHit(row["number"], row["picture"], scores[row["picture"]], scores[row["picture"]] >= floor)

@@ -38,7 +38,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("sessions", "Find, open, rename, tag, archive, delete", "[WORDS]", aliases=("resume",)),
     Command("search", "Find words in all conversations", "WORDS"),
     Command("recall", "Find what was said, shown or heard, also by a picture", "[WORDS]"),
-    Command("open", "Open a picture or sound of this conversation", "[NAME]"),
+    Command("view", "Open a picture or sound of this conversation", "[NAME]"),
     Command("image", "Attach a picture", "PATH"),
     Command("audio", "Attach a sound file", "PATH"),
     Command("attach", "Attach a file, with completion", "[PATH]"),

@@ -36,7 +36,7 @@ class RecallActions(ActionGroup):
         else:
             self._chat.reload(chosen.turn_id)
 
-    async def do_open(self, argument: str) -> None:
+    async def do_view(self, argument: str) -> None:
         """Open a picture or sound of this conversation, or one that was recalled in it: the newest, or by its name."""
         files = await self._files()
         wanted = argument.casefold()

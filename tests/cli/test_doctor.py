@@ -194,3 +194,22 @@ def test_a_terminal_that_never_answers_does_not_hang_it() -> None:
 
 def test_no_terminal_is_no_problem() -> None:
     assert [finding.status for finding in terminal_probe.check_terminal()] == ["ok"]
+
+
+def test_pictures_that_wait_are_counted(run: Run, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from mmchat.memory.store import NewAttachment
+    from mmchat.wiring import open_store
+
+    assert "pictures" not in findings(run("doctor", "--json", "--no-listen"))
+    store = open_store()
+    session = store.create_session()
+    for name in ("red", "blue", "blue"):
+        path = tmp_path / f"{name}.png"
+        Image.new("RGB", (8, 8), name).save(path)
+        store.add_user_turn(session.id, "", [NewAttachment(path, "image", "image/png", path.name)])
+    store.close()
+    (row,) = findings(run("doctor", "--json", "--no-listen"))["pictures"]
+    assert row["status"] == "ok"
+    assert row["detail"].startswith("2 wait to be looked at by eyes")

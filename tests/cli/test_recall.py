@@ -122,3 +122,33 @@ def test_a_question_or_a_picture_is_needed_and_not_both(run: Run, store: MemoryS
     assert run("recall").code == 2
     assert run("recall", "x", "--image", str(colour(tmp_path, "red"))).code == 2
     assert run("recall", "--image", str(tmp_path / "gone.png")).code == 4
+
+
+# --- in the plain mode of talk --------------------------------------------------------------------
+
+
+def test_talk_recalls_in_words_and_with_the_attached_picture(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    show(store, tmp_path, "red", "our new door")
+    assert "our new door" in run("talk", stdin="/recall the photo of the red door\n").out
+    like = colour(tmp_path, "darkred")
+    done = run("talk", stdin=f"/image {like}\n/recall\n/quit\n")
+    assert "our new door" in done.out
+    assert "red.png" in done.out
+    assert run("talk", stdin="/recall\n").code == 2
+
+
+def test_talk_says_where_a_file_is_that_it_cannot_open(
+    run: Run, store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    path = colour(tmp_path, "red")
+    done = run("talk", stdin=f"what is {path}\n/view red\n")
+    (kept,) = store.blobs.folder.rglob("*.png")
+    assert str(kept) in done.err
+    assert run("talk", stdin="/view\n").code == 2
+
+
+def test_why_names_the_file_of_a_recalled_turn(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    show(store, tmp_path, "red", "our new door")
+    assert "[red.png]" in run("talk", stdin="where is that photo of the red door?\n/why\n").out

@@ -1,4 +1,4 @@
-"""/recall and /open: what is found, going there, and the files that came with it."""
+"""/recall and /view: what is found, going there, and the files that came with it."""
 
 from __future__ import annotations
 
@@ -151,14 +151,14 @@ async def test_recalled_pictures_are_chips_that_open(desk: FakeDesk, finder: Fak
         assert s.chat.query_one(ReplyView)
 
 
-async def test_open_takes_the_newest_file_or_one_by_name(desk: FakeDesk, finder: FakeFinder, stage: StageMaker) -> None:
+async def test_view_takes_the_newest_file_or_one_by_name(desk: FakeDesk, finder: FakeFinder, stage: StageMaker) -> None:
     desk.script = answer("Nice.", recalled=(finder.turns[0].turn,))
     async with stage(desk) as s:
-        await s.send("/open")
+        await s.send("/view")
         await s.until(lambda: "No file came up here" in s.text_of(".error-view"), "there is none yet")
         await s.say("where was my bike?")
-        await s.send("/open BIKE")
+        await s.send("/view BIKE")
         await s.until(lambda: finder.opened == [BIKE], "it is opened")
         assert "Opened bike.jpg" in s.text_of("#activity")
-        await s.send("/open cat")
+        await s.send("/view cat")
         await s.until(lambda: "No file here is called 'cat'" in s.text_of(".error-view"), "no such file")

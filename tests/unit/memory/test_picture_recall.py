@@ -94,7 +94,8 @@ def test_a_question_that_names_no_picture_needs_far_more_to_find_one(album: Albu
     assert asked.score == pytest.approx(unasked.score)
     assert asked.is_bearing
     assert not unasked.is_bearing
-    assert album.asked_to_load == [True, False]
+    assert not any(hit.is_bearing for hit in album.recall.pictures.find("黄色"))
+    assert album.asked_to_load == [True, False, False]
 
 
 def test_chinese_finds_it_too(album: Album) -> None:

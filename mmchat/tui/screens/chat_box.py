@@ -1,0 +1,186 @@
+"""The input box of a conversation, its keys, and what is spoken into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.screen import Screen
+from textual.widgets import Markdown
+
+from mmchat.domain import ModelKind
+from mmchat.tui.messages import MicrophoneFailed, SpeechTranscribed
+from mmchat.tui.suggest import suggestions
+from mmchat.tui.text import clean
+from mmchat.tui.widgets.completions import Completions
+from mmchat.tui.widgets.composer import Composer
+from mmchat.tui.widgets.turns import ErrorView
+
+if TYPE_CHECKING:
+    from mmchat.chat.desk import Desk
+    from mmchat.tui.app import MmchatApp
+    from mmchat.tui.reply_flow import ReplyFlow
+    from mmchat.tui.widgets.status import ActivityLine
+    from mmchat.tui.widgets.transcript import Transcript
+    from mmchat.tui.widgets.voice import VoiceBar
+
+QUIT_ARMED_S = 3.0
+_SENSES: dict[str, ModelKind] = {"image": "vision", "audio": "asr"}
+EDITING = " editing an earlier message · Enter sends a branch · Esc gives up "
+
+
+class ChatBox(Screen[None]):
+    """The lower half of the main screen; the upper half is `ChatScreen`, which builds both."""
+
+    app: MmchatApp
+    desk: Desk
+    composer: Composer
+    completions: Completions
+    activity: ActivityLine
+    transcript: Transcript
+    voice: VoiceBar
+    flow: ReplyFlow
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_quit_armed = False
+        self._warmed: set[ModelKind] = set()
+
+    def watch_models(self) -> None:
+        """Look again how models load, until all is settled."""
+        raise NotImplementedError
+
+    # --- the input box --------------------------------------------------------------------------
+
+    @on(Composer.Changed, "#composer")
+    def _edited(self) -> None:
+        if self.composer.text:  # what empties the box has its own words for it
+            self.activity.drop_hint(self.composer.text)
+            self._is_quit_armed = False
+        self.query_one("#box").border_title = EDITING if self.composer.draft.instead_of else None
+        senses = {_SENSES[chip.kind] for chip in self.composer.draft.chips if chip.kind in _SENSES}
+        if senses - self._warmed:
+            self._warmed |= senses
+            self.desk.warm(tuple(senses))  # it loads while the question is typed
+            self.watch_models()
+        row, column = self.composer.cursor_location
+        text = (
+            self.composer.document.get_line(0)[:column] if row == 0 and self.composer.document.line_count == 1 else ""
+        )
+        found = suggestions(
+            text,
+            Path.cwd(),
+            lambda: [model.name for model in self.desk.language_models()],
+            lambda: sorted(self.app.available_themes),
+            self.app.keys,
+        )
+        self.completions.offer(text, found)
+
+    @on(Completions.Chosen)
+    def _completion_chosen(self, event: Completions.Chosen) -> None:
+        completion, composer = event.completion, self.composer
+        typed = composer.text[completion.start :]
+        if event.by_enter and not completion.insert.startswith(typed):
+            # What was typed may mean something itself (an alias, "/theme light"): Enter takes it as it stands.
+            self.completions.close()
+            composer.post_message(Composer.Submitted(composer.draft))
+            return
+        composer.complete(completion.start, completion.insert)
+        if event.by_enter and completion.should_run:
+            self.completions.close()
+            self.composer.post_message(Composer.Submitted(self.composer.draft))
+
+    @on(Composer.PreviousWanted)
+    def _previous_wanted(self) -> None:
+        if self.composer.draft.is_empty and self.flow.queue:
+            draft = self.flow.take_back()
+            if draft is not None:
+                self.composer.draft = draft
+        else:
+            self.composer.show_previous()
+
+    @on(Composer.EndWanted)
+    def action_to_end(self) -> None:
+        """Return to the newest line."""
+        self.transcript.scroll_to_end()
+
+    @on(Composer.PageWanted)
+    def _page_wanted(self, event: Composer.PageWanted) -> None:
+        self.transcript.page(event.direction)
+
+    # --- speech ---------------------------------------------------------------------------------
+
+    @on(SpeechTranscribed)
+    def _transcribed(self, event: SpeechTranscribed) -> None:
+        if event.heard is None:
+            self.activity.set_hint("No sound came from the microphone. Check its permission and its volume.")
+        elif not event.heard.text.strip():
+            self.activity.set_hint("No speech heard.")
+        else:
+            self.composer.insert_words(clean(event.heard.text.strip()))
+        self.composer.focus()
+
+    @on(MicrophoneFailed)
+    async def _microphone_failed(self, event: MicrophoneFailed) -> None:
+        await self.transcript.add(ErrorView(event.error.message, "Your draft is untouched.", event.error.hint))
+        self.transcript.scroll_to_end()
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    async def action_step_back(self) -> None:
+        """Esc: give up the recording, else stop the reply."""
+        if self.voice.state != "off":
+            self.voice.cancel()
+            self.activity.set_hint("Recording discarded.")
+        elif not await self.stop_reply():
+            self.activity.set_hint("")
+            if self.composer.draft.instead_of:
+                self.composer.clear_draft()
+                self.activity.set_hint("The message stays as it was.")
+
+    async def stop_reply(self) -> bool:
+        """Stop the running reply, also one that only waits for its model; False where none runs."""
+        if not self.flow.stop():
+            return False
+        if any(state.kind == "lm" and state.stage in ("pulling", "loading") for state in self.desk.load_states()):
+            await self.flow.stop_waiting()
+        return True
+
+    async def action_interrupt(self) -> None:
+        """Ctrl+C: copy a selection, else stop, else clear, else quit when pressed twice."""
+        selected = self.composer.selected_text or self.get_selected_text() or ""
+        if selected:
+            self.app.copy(selected, "selection")
+            self.clear_selection()
+        elif self.voice.state != "off":
+            self.voice.cancel()
+        elif self.flow.is_busy:
+            await self.stop_reply()
+        elif not self.composer.draft.is_empty:
+            self.composer.remember(self.composer.draft)
+            self.composer.clear_draft()
+        elif self._is_quit_armed:
+            self.app.exit()
+        else:
+            self._is_quit_armed = True
+            self.activity.set_hint("Press Ctrl+C again to quit.")
+            self.set_timer(QUIT_ARMED_S, self._disarm_quit)
+
+    def _disarm_quit(self) -> None:
+        if self._is_quit_armed:
+            self._is_quit_armed = False
+            self.activity.set_hint("")
+
+    def action_quit_when_empty(self) -> None:
+        """Ctrl+D: quit on an empty box, else delete to the right."""
+        if not self.composer.text:
+            self.app.exit()
+        else:
+            self.composer.action_delete_right()
+
+    @on(Markdown.LinkClicked)
+    def _link_clicked(self, event: Markdown.LinkClicked) -> None:
+        """Never open what a model wrote; show where it leads."""
+        event.stop()
+        self.activity.set_hint(f"Link: {clean(event.href)}")

@@ -29,9 +29,10 @@ def backup(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Copy the whole memory into a zip, also while mmchat is in use; prints where it is.
+    """Copy the whole memory into a zip, also while in use.
 
-    All conversations with their files, facts, summaries, ratings and vectors. The zip is read back and checked.
+    All conversations with their files, facts, summaries, ratings and vectors. The zip is read back and checked; its
+    path is printed.
     """
     from mmchat import paths
     from mmchat.cli.stoppable import run_stoppable

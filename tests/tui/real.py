@@ -49,7 +49,7 @@ class RealDesk(FakeDesk):
         return session.id
 
     def close(self) -> None:
-        self.store.close()
+        self.real.close()
 
 
 def shown(s: Stage) -> list[str]:

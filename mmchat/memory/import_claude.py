@@ -61,7 +61,7 @@ def incoming(items: Iterator[object]) -> Iterator[Incoming]:
 
 def _path(messages: Sequence[Fields], leaf: str) -> Sequence[Fields]:
     """The messages in view. Without parents they are in order; with parents, those from the last one up."""
-    by_id = {text_of(message.get("uuid")): message for message in messages}
+    by_id = {name: message for message in messages if (name := text_of(message.get("uuid")))}
     if not any(text_of(message.get("parent_message_uuid")) in by_id for message in messages):
         return messages
     current = leaf if leaf in by_id else text_of(messages[-1].get("uuid"))
@@ -74,7 +74,7 @@ def _path(messages: Sequence[Fields], leaf: str) -> Sequence[Fields]:
 
 def _leaves(messages: Sequence[Fields]) -> int:
     """How many ways the conversation ends; one where messages have no parents."""
-    ids = {text_of(message.get("uuid")) for message in messages}
+    ids = {text_of(message.get("uuid")) for message in messages} - {""}
     parents = {text_of(message.get("parent_message_uuid")) for message in messages} & ids
     return len(ids - parents) if parents else 1
 

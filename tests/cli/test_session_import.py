@@ -161,3 +161,110 @@ def test_rows_that_are_no_conversations_are_not_imported(run: Run, store: Memory
     done = run("sessions", "import", str(path))
     assert (done.code, store.list_sessions()) == (4, ())
     assert "holds label rows, which are no conversations" in done.err
+
+
+# --- export -------------------------------------------------------------------------------------
+
+
+def test_the_ending_says_the_format_and_a_file_is_not_replaced_unasked(
+    run: Run, store: MemoryStore, tmp_path: Path
+) -> None:
+    session = talk(store, "花园", "what grows?", "**beans**")
+    for name, words in (("a.html", "<strong>beans</strong>"), ("a.md", "**beans**"), ("a.jsonl", '"mmchat": 1')):
+        assert run("sessions", "export", session, "-o", str(tmp_path / name)).code == 0
+        assert words in (tmp_path / name).read_text(encoding="utf-8")
+    before = (tmp_path / "a.md").read_text(encoding="utf-8")
+    talk(store, "later", "x")
+    done = run("sessions", "export", "last", "-o", str(tmp_path / "a.md"))
+    assert (done.code, (tmp_path / "a.md").read_text(encoding="utf-8")) == (2, before)
+    assert "a.md? Nobody is there to ask." in done.err
+    assert "--yes" in done.err
+    assert run("sessions", "export", "last", "-o", str(tmp_path / "a.md"), "--yes").code == 0
+    assert "later" in (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert "<strong>beans" in run("sessions", "export", session, "-f", "html").out
+    (tmp_path / "all").mkdir()
+    assert run("sessions", "export", "--all", "-f", "md", "-o", str(tmp_path / "all")).code == 0
+    assert len(list((tmp_path / "all").glob("*.md"))) == 2
+    for wrong in (("-o", str(tmp_path / "z.zip")), ("-f", "html", "-o", str(tmp_path / "z.html"))):
+        done = run("sessions", "export", session, *wrong, "--with-files", str(tmp_path / "files"))
+        assert (done.code, "holds its files itself" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["talks.zip", "talks.jsonl", "talks.md"])
+def test_every_format_that_is_read_back_comes_back_once(
+    run: Run, store: MemoryStore, tmp_path: Path, name: str
+) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"picture")
+    session = talk(store, "花园", "a", "b", files=(NewAttachment(picture, "image", "image/png", "a.png"),))
+    out = tmp_path / name
+    with_files = () if name.endswith("zip") else ("--with-files", str(tmp_path / "files"))
+    assert run("sessions", "export", session, "-o", str(out), *with_files).code == 0
+    done = run("sessions", "import", str(out), "--json")
+    assert [json.loads(done.out)[key] for key in ("imported", "there")] == [[], 1]
+    assert "Passed over 1 conversation that are there already" in done.err
+    store.delete_session(session)
+    looked = json.loads(run("sessions", "import", str(out), "--dry-run", "--json").out)
+    assert [(each["title"], each["turns"], each["state"]) for each in looked["would_import"]] == [("花园", 2, "new")]
+    assert store.list_sessions() == ()
+    table = run("sessions", "import", str(out), "--dry-run").out.split("\t")
+    assert table[1:] == ["2", "new", "花园\n"]
+    done = run("sessions", "import", str(out), "--json")
+    assert (json.loads(done.out)["turns"], json.loads(done.out)["files"]) == (2, 1)
+    (back,) = store.list_sessions()
+    assert store.turns(back.id)[0].attachments[0].path.read_bytes() == b"picture"
+    assert run("sessions", "import", str(out), "--again").code == 0
+    assert len(store.list_sessions()) == 2
+
+
+# --- import -------------------------------------------------------------------------------------
+
+
+def test_what_could_not_come_is_said(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    def conversation(name: str, *texts: str) -> dict[str, object]:
+        blocks = [{"type": "thinking"}, {"type": "tool_use", "name": "clock"}]
+        messages = [{"sender": "human", "content": [*blocks, {"type": "text", "text": text}]} for text in texts]
+        return {"uuid": name, "name": name, "chat_messages": messages}
+
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps([conversation("one", "a", "b"), conversation("two"), {"chat_messages": None}]))
+    done = run("sessions", "import", str(path), "--from", "claude")
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        "Passed over 1 conversation in which nothing was said.",
+        "Could not import 1 conversation:",
+        "  conversation 3: has no messages ('chat_messages')",
+        "Left out of them: 2 thoughts; 2 tool calls.",
+    ]
+    path.write_text(json.dumps([conversation("one", "a", "b", "c"), conversation("three", "x")])[:-30])
+    done = run("sessions", "import", str(path), "--grown")
+    assert done.code == 4
+    assert done.err.splitlines()[0].startswith("Stopped. Imported 1 conversation with 3 turns (claude).")
+    assert "conversations.json breaks off in item 2" in done.err
+    assert run("sessions", "import", str(path), "--grown", "--again").code == 2
+    assert run("sessions", "import", str(path), "--from", "gemini").code == 2
+    assert run("sessions", "import", str(path), "--from", "llm").code == 4
+
+
+# --- backup -------------------------------------------------------------------------------------
+
+
+def test_backup_and_back(run: Run, store: MemoryStore, tmp_path: Path) -> None:
+    talk(store, "花园", "a", "b")
+    done = run("sessions", "backup")
+    made = Path(done.out.strip())
+    assert (done.code, made.parent.name, made.suffix) == (0, "backups", ".zip")
+    report = json.loads(run("sessions", "backup", str(tmp_path / "b.zip"), "--json").out)
+    assert (report["conversations"], report["turns"], report["problems"]) == (1, 2, [])
+    assert run("sessions", "backup", str(tmp_path / "b.zip")).code == 2
+    refused = run("sessions", "import", str(tmp_path / "b.zip"))
+    assert (refused.code, "restore-backup" in refused.err) == (4, True)
+    talk(store, "later", "x")
+    asked = run("sessions", "restore-backup", str(tmp_path / "b.zip"))
+    assert (asked.code, "Replace your 2 conversations by the 1 of" in asked.err) == (2, True)
+    in_use = run("sessions", "restore-backup", str(tmp_path / "b.zip"), "--yes")
+    assert (in_use.code, "is in use by another mmchat" in in_use.err) == (1, True)
+    store.close()
+    done = run("sessions", "restore-backup", str(tmp_path / "b.zip"), "--yes")
+    assert (done.code, "before-restore-" in done.err) == (0, True)
+    assert [line.split("\t")[3] for line in run("sessions", "list").out.splitlines()] == ["花园"]

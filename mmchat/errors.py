@@ -99,3 +99,7 @@ class DatabaseDamaged(MemoryStoreError):
 
 class ReplyUnsaved(MemoryStoreError):
     """A reply was drawn to its end and could not be stored whole; its text stands on the screen."""
+
+
+class DiskFull(MemoryStoreError):
+    """The disk has no room for what was to be stored."""

@@ -179,5 +179,5 @@ class _Draft:
             self._store.late.remember(self.turn_id, finish)
             raise ReplyUnsaved(
                 f"The end of this reply is not stored yet. {error.message}",
-                hint=f"{error.hint} It is stored with your next message, or when you leave.".lstrip(),
+                hint=f"{error.hint} It is stored with your next message; until then it stands only here.".lstrip(),
             ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -35,7 +36,10 @@ def page_problems(path: Path) -> list[str]:
     Raises:
         sqlite3.Error: the file cannot be opened or is locked.
     """
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    if not os.access(path.parent, os.W_OK) and not _size(wal_of(path)):
+        uri += "&immutable=1"  # else SQLite wants to put its shared memory beside the file
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         return sqlite_problems(connection)
 
 

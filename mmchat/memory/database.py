@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
-from mmchat.errors import DatabaseDamaged, MemoryStoreError
+from mmchat.errors import DatabaseDamaged, DiskFull, MemoryStoreError
 from mmchat.memory.migrations import MIGRATIONS, known_names
 from mmchat.memory.soundness import INDEX_PROBLEM, sqlite_problems
 from mmchat.memory.store_errors import explained, newer, not_in_place, read_only, unusable_folder
@@ -43,6 +43,9 @@ class DatabaseFile:
         self._connections: list[tuple[threading.Thread, Database]] = []
         self._lock = threading.Lock()
         self._is_closed = False
+        self._full_disk: DiskFull | None = None
+        """Why the file can only be read, where that is not its permissions."""
+        self._opening = 0
         try:
             self.is_read_only = _is_read_only(path)
             if not self.is_read_only:
@@ -51,7 +54,7 @@ class DatabaseFile:
             raise unusable_folder(path.parent, error) from error
         try:
             with self._translated():
-                if self._is_behind():
+                if self._is_behind_or_full():
                     self._migrate()
         except MemoryStoreError:
             self.close()
@@ -76,6 +79,8 @@ class DatabaseFile:
         Taking the lock at the start (IMMEDIATE) is what makes waiting work: a transaction that turns
         from reading to writing is refused at once when another process wrote in between.
         """
+        if self._full_disk is not None:
+            self._open_again()
         if self.is_read_only:
             raise read_only(self.path)
         with self._translated():
@@ -132,6 +137,30 @@ class DatabaseFile:
             if os.name == "posix" and self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o600)
 
+    def _is_behind_or_full(self) -> bool:
+        """As `_is_behind`; where the disk has no room for SQLite's shared memory, the file is opened to be read."""
+        try:
+            with self._translated():
+                return self._is_behind()
+        except DiskFull as error:
+            if _has_content(wal_of(self.path)) or not _has_content(self.path):
+                raise
+            self.is_read_only, self._full_disk = True, error
+            return self._is_behind()
+
+    def _open_again(self) -> None:
+        """After the disk was full: open the file to be written, if there is room now. Raises DiskFull if not."""
+        self.is_read_only = False
+        try:
+            with self._translated():
+                if self._is_behind():
+                    self._migrate()
+        except DiskFull:
+            self.is_read_only = True
+            raise
+        self._full_disk = None
+        self._opening += 1  # each thread's connection sees the file as it was when the disk was full
+
     def _is_behind(self) -> bool:
         """Whether steps are missing; looks without writing, so that a newer file stays as it is."""
         with contextlib.closing(self._open_for_reading()) as connection:
@@ -187,9 +216,10 @@ class DatabaseFile:
         db: Database | None = getattr(self._local, "db", None)
         if self._is_closed:
             raise MemoryStoreError("The store of conversations is closed.")
-        if db is None:
+        if db is None or self._local.opening != self._opening:
+            opening = self._opening
             db = self._connect()
-            self._local.db = db
+            self._local.db, self._local.opening = db, opening
         return db
 
     def _connect(self) -> Database:

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from mmchat.errors import DatabaseDamaged, MemoryStoreError
+from mmchat.errors import DatabaseDamaged, DiskFull, MemoryStoreError
 from mmchat.memory.soundness import is_damage
 
 FULL_BELOW_BYTES = 1 << 20
@@ -50,7 +50,7 @@ def explained(error: sqlite3.Error, path: Path, timeout_s: float) -> MemoryStore
         message, hint = _DAMAGED
     if message is _IO[0] and _is_full(path.parent):
         message, hint = _FULL
-    kind = DatabaseDamaged if message is _DAMAGED[0] else MemoryStoreError
+    kind = {_DAMAGED[0]: DatabaseDamaged, _FULL[0]: DiskFull}.get(message, MemoryStoreError)
     return kind(message.format(path=path, error=error, timeout_s=timeout_s), hint=hint)
 
 

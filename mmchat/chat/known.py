@@ -34,15 +34,23 @@ log = logging.getLogger(__name__)
 MAX_TOLD = 2
 MAX_TOLD_OF_SELF = 3
 """To those who ask what is known of them."""
-COSINE_FLOOR = 0.4
+COSINE_FLOOR = 0.35
 COVERAGE_FLOOR = 0.34
-"""A fact bears on a message when it is this near, or holds this share of the words that say what it is about."""
+"""A fact bears on a message that speaks of the user when it is this near, or holds this share of its words."""
+CJK_COVERAGE_FLOOR = 0.15
+"""Chinese is counted in pairs of characters, many of which lie across words."""
+FAR_COSINE_FLOOR = 0.5
+FAR_WORDS = 2
+"""As much it takes for one that does not: "Why is the sky blue?" asks for nobody's blue car."""
+NEXT_SHARE = 0.45
+"""A further fact is told if it bears on the message at least this much beside the best one."""
 CJK_LIMIT = 0.3
 """The default encoder knows English only: above this share of Chinese letters, words alone decide."""
 OUTDATED_SHARE = 0.6
 """A turn of which this share is a fact that a newer one took the place of says nothing else worth telling."""
-SURE = 1.0
-"""What a message asks for by kind comes before what is merely like it."""
+SURE = 0.5
+"""What a message asks for by kind, beside what is like it in words and meaning. Measured with
+`benchmarks/fact_telling.py`, as the floors are."""
 
 _CUES: Mapping[str, re.Pattern[str]] = {
     kind: re.compile(pattern, re.IGNORECASE)
@@ -65,8 +73,8 @@ _CUES: Mapping[str, re.Pattern[str]] = {
         "health": r"\b(?:my (?:health|condition|doctor|symptoms?)|exercises?|workout|fitness|sport|is it safe for me|medicines?|medication|pills?)\b|我的?(?:身体|健康|病)|锻炼|运动|健身|吃药|药",
         "medicine": r"\b(?:my (?:medication|medicine|pills)|interact\w*|side effects?)\b|我吃的药|副作用|一起吃",
         "speaks": r"\b(?:what|which) languages? do i\b|\bmy (?:mother tongue|native language)\b|我会(?:说|讲)?(?:什么|哪)|我的母语",
-        "plan": r"\bmy (?:plans?|trip|holiday|vacation|schedule|calendar|appointments?|week|weekend|agenda)\b|\bwhen is my\b|\bpack(?:ing)?\b|我的?(?:计划|行程|安排|旅行|日程)|行李|我什么时候",
-        "have": r"\bmy (?:pets?|dogs?|cats?|kids|children|family|siblings|car)\b|\bdo i have\b|\bhow many \w+ do i have\b|我(?:有几|有多少|的?宠物|的?孩子|家里)|我有(?:什么|哪)",
+        "plan": r"\bmy (?:plans?|trip|holiday|vacation|schedule|calendar|appointments?|week|weekend|agenda)\b|\bpack(?:ing)?\b|我的?(?:计划|行程|安排|旅行|日程)|行李|我什么时候",
+        "have": r"\bmy (?:pets?|kids|children|family|siblings)\b|\bdo i have\b|\bhow many \w+ do i have\b|我(?:有几|有多少|的?宠物|的?孩子|家里)|我有(?:什么|哪)",
         "about": r"\bmy (?:family|relatives|parents|kids|children|pets?)\b|我的?(?:家人|家里人|亲戚|父母|宠物|孩子)",
         "taste": r"\b(?:what|which) (?:\w+ ){0,3}do i (?:like|love|enjoy|hate|prefer)\b|\bmy (?:tastes?|hobb(?:y|ies)|interests|preferences)\b|\b(?:gift|present)s? for me\b"
         r"|我(?:最)?喜欢(?:什么|哪|吃什么|做什么)|我的?(?:爱好|兴趣|口味)",
@@ -80,6 +88,7 @@ _OF_SELF = re.compile(
     re.IGNORECASE,
 )
 _SELF_ORDER = ("name", "home", "work", "age", "origin", "have", "about", "allergy", "diet", "health", "taste")
+_OF_ME = re.compile(r"\b(?:i|i'm|i've|i'd|my|me|mine|myself|we|our|us|recommend|suggest)\b|我|咱|推荐", re.IGNORECASE)
 _LIKE_ONE = re.compile(r"(?:'s|ies|es|s|ing|ed)$")
 
 
@@ -194,7 +203,8 @@ class KnownFacts:
         if use_vectors and cjk_share(query) <= CJK_LIMIT:
             self._add_vectors(scores, query, facts)
         found = sorted((fact for fact in facts if scores[fact.id] > 0), key=lambda fact: -scores[fact.id])
-        return tuple(rows.as_note(fact, scores[fact.id]) for fact in found[:MAX_TOLD])
+        least = NEXT_SHARE * scores[found[0].id] if found else 0.0
+        return tuple(rows.as_note(fact, scores[fact.id]) for fact in found[:MAX_TOLD] if scores[fact.id] >= least)
 
     def beside(self, query: str, facts: Sequence[Recalled], turns: Sequence[Recalled]) -> tuple[Recalled, ...]:
         """Facts and recalled turns together, best first, without what is said twice, was forgotten or is outdated.
@@ -238,8 +248,9 @@ class KnownFacts:
             return
         asked: NDArray[np.float32] = embedder.embed([query])[0]
         cosines = np.stack([vectors[fact_id] for fact_id in known]) @ asked
+        floor = COSINE_FLOOR if _OF_ME.search(query) else FAR_COSINE_FLOOR
         for fact_id, cosine in zip(known, cosines.tolist(), strict=True):
-            if cosine >= COSINE_FLOOR:
+            if cosine >= floor:
                 scores[fact_id] += cosine
             elif scores[fact_id]:
                 scores[fact_id] += max(cosine, 0.0)  # among those of one kind, the nearest first
@@ -299,12 +310,17 @@ def _holds(text: str, part: str) -> bool:
 
 def _by_kind_and_words(query: str, facts: Sequence[Fact]) -> dict[str, float]:
     asked = _words(query)
+    is_chinese = cjk_share(query) > CJK_LIMIT
+    floor = CJK_COVERAGE_FLOOR if is_chinese else COVERAGE_FLOOR
+    far_words = 1 if is_chinese or _OF_ME.search(query) else FAR_WORDS
     wanted = {kind for kind, cue in _CUES.items() if cue.search(query)}
     scores: dict[str, float] = {}
     for fact in facts:
-        score = SURE if fact.topic.partition(":")[0] in wanted else 0.0
-        shared = len(asked & _words(fact.text)) / len(asked) if asked else 0.0
-        scores[fact.id] = score + (shared if score or shared >= COVERAGE_FLOOR else 0.0)
+        shared = asked & _words(fact.text)
+        share = len(shared) / len(asked) if asked else 0.0
+        is_alike = share >= floor and len(shared) >= far_words
+        is_wanted = fact.topic.partition(":")[0] in wanted
+        scores[fact.id] = SURE * is_wanted + share * (is_wanted or is_alike)
     return scores
 
 

@@ -69,6 +69,8 @@ class SessionSettings:
     should_recall: bool = True
     should_know_facts: bool = True
     """Whether facts about the user are learnt from messages, and told to the model."""
+    should_learn: bool = True
+    """False: they are told, but nothing is learnt, e.g. because what is sent was piped in and is no talk of theirs."""
     window_tokens: int = 0
     """The most tokens a prompt may take; 0: what the model's context leaves."""
     is_temporary: bool = False
@@ -326,7 +328,8 @@ class ChatSession:
 
     def _learn(self, question: Turn) -> Iterator[ReplyEvent]:
         """After the reply was drawn, so that it is never delayed, and before its end is told."""
-        if self._settings.should_know_facts and (learnt := self.facts.learn(question)):
+        may_learn = self._settings.should_know_facts and self._settings.should_learn
+        if may_learn and (learnt := self.facts.learn(question)):
             yield FactsLearned(learnt)
 
     def _index(self, *turn_ids: str) -> None:

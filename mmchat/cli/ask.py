@@ -71,13 +71,15 @@ def ask(
         raise UsageError("--no-log stores nothing, so it cannot go on with a conversation.", hint="Leave one out.")
     with ExitStack() as cleanup:
         files = cleanup.enter_context(attached_files(attachment or []))
-        text = read_prompt(" ".join(prompt or []), is_stdin_taken="-" in (attachment or []))
+        typed = " ".join(prompt or [])
+        text = read_prompt(typed, is_stdin_taken="-" in (attachment or []))
         if not text and not files:
             raise UsageError("There is nothing to ask.", hint='Try: mmchat ask "Name three primary colours."')
         options = WiringOptions(
             model=model,
             should_log=not no_log,
             should_recall=not no_recall,
+            should_learn=text == typed.strip(),  # what was piped in was not said of oneself
             system=system,
             max_tokens=max_tokens,
             temperature=temperature,

@@ -46,6 +46,8 @@ class WiringOptions:
     """False: the conversation is kept in a folder that goes with the program, and nothing is recalled."""
     should_recall: bool = True
     """False: nothing of other conversations is told and no facts are learnt, whatever the settings say."""
+    should_learn: bool = True
+    """False: nothing is learnt of the user from what is sent, which was not theirs alone."""
     should_pull: bool = True
 
 
@@ -204,6 +206,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         language=options.language or settings.language,
         should_recall=options.should_log and options.should_recall and settings.recall,
         should_know_facts=options.should_log and options.should_recall and settings.facts,
+        should_learn=options.should_learn,
         window_tokens=settings.window_tokens,
         is_temporary=not options.should_log,
     )

@@ -34,6 +34,13 @@ def test_ask_tells_what_it_learnt_and_what_it_was_told(pipe: Run) -> None:
     assert "peanuts" in asked["reply"], "the model was told"
 
 
+def test_what_is_piped_in_is_not_learnt_from(pipe: Run) -> None:
+    said = json.loads(pipe("ask", "Who is this?", "--json", stdin="My name is Judith. I live in Lyon.").out)
+    assert "My name is Judith" in said["reply"]
+    assert said["learnt"] == []
+    assert json.loads(pipe("ask", "My name is Ada.", "--json").out)["learnt"][0]["text"] == "My name is Ada"
+
+
 @pytest.mark.parametrize("flag", ["--no-recall", "--no-log"])
 def test_scripts_and_temporary_conversations_leave_no_facts(pipe: Run, flag: str) -> None:
     pipe("memory", "add", "I live in Lyon")

@@ -76,6 +76,9 @@ async def test_words_find_turns_and_enter_goes_there(desk: FakeDesk, finder: Fak
         assert "▪ bike.jpg" in listed
         assert "my bike [red]" in listed
         assert "Trip to the lake" in listed
+        keys = screen.query_one(".dialog-keys").region
+        assert keys.height == 1
+        assert screen.query_one("#recall").region.contains_region(keys)  # however many are found
         await s.pilot.press("down", "enter")
         await s.until(lambda: len(s.users()) == 6, "the conversation is open")
         await s.until(lambda: s.chat.query(".-found"), "the turn is marked")

@@ -20,7 +20,8 @@ from mmchat.memory.store_errors import explained, newer, not_in_place, read_only
 from mmchat.memory.upgrade_copy import copies, copy_before, damaged_copies, drop_copies_but
 from mmchat.paths import private_dir, sync_dir
 
-BUSY_TIMEOUT_S = 5.0
+BUSY_TIMEOUT_S = 30.0
+"""SQLite's waiting is not fair: with many writers on a slow disk one of them waited for more than 5 s."""
 
 Row = dict[str, Any]
 
@@ -42,6 +43,7 @@ class DatabaseFile:
         self._local = threading.local()
         self._connections: list[tuple[threading.Thread, Database]] = []
         self._lock = threading.Lock()
+        self._turn = threading.RLock()
         self._is_closed = False
         self._full_disk: DiskFull | None = None
         """Why the file can only be read, where that is not its permissions."""
@@ -83,7 +85,8 @@ class DatabaseFile:
             self._open_again()
         if self.is_read_only:
             raise read_only(self.path)
-        with self._translated():
+        # The threads of one program take turns here, in order; only one of them contends with other programs.
+        with self._turn, self._translated():
             db = self._connection()
             db.conn.execute("BEGIN IMMEDIATE")
             try:

@@ -169,10 +169,15 @@ class SessionWindow:
     def fitting_notes(
         self, model: LanguageModel, options: GenerateOptions, question: Turn, notes: Sequence[Recalled]
     ) -> tuple[Recalled, ...]:
-        """As many of the notes, best first, as a short context has room for beside a message."""
+        """As many of the notes, best first, as a short context has room for beside a message.
+
+        What the summary says word for word is not told again.
+        """
         limit = int(self.budget(model, options) * NOTE_SHARE)
         bare = model.count_tokens(self._told(model, question))
-        kept = tuple(notes)
+        summary = self.summary()
+        summed = summary.text if summary is not None else ""
+        kept = tuple(note for note in notes if note.text.strip() not in summed)
         while kept and model.count_tokens(self._told(model, question, kept)) - bare > limit:
             kept = kept[:-1]
         return kept

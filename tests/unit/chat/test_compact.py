@@ -78,6 +78,26 @@ def test_the_users_sentences_take_the_place_of_old_turns(make_bench: MakeBench) 
     assert {part.kind for part in window.parts} >= {"summary", "kept", "newest"}
 
 
+def test_what_the_summary_says_is_not_recalled_beside_it(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    session = talk(bench)
+    made = draft(session, "sentences")
+    session.compaction.accept(made, made.text)
+    (ready,) = [
+        event
+        for event in session.reply(UserInput("What is my cat Biscuit called?"), Event())
+        if isinstance(event, PromptReady)
+    ]
+    assert all(note.text not in made.text for note in ready.recalled)
+    session.compaction.edit("Ada lives in Lisbon.")
+    (ready,) = [
+        event
+        for event in session.reply(UserInput("How is my cat Biscuit called?"), Event())
+        if isinstance(event, PromptReady)
+    ]
+    assert any("Biscuit" in note.text for note in ready.recalled)
+
+
 def test_undo_brings_the_turns_back_and_redo_the_summary(make_bench: MakeBench) -> None:
     bench = bench_of(make_bench)
     session = talk(bench)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mmchat.chat import facts_chinese, facts_english
 from mmchat.script import is_mostly_chinese
@@ -61,6 +62,7 @@ _EXCLUSIVE = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_exclusive(topic: str) -> bool:
     """Whether of this topic only the newest fact counts: one lives in one place, but has many plans."""
     kind, _, about = topic.partition(":")

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,10 +123,16 @@ class KnownFacts:
         ]
         return tuple(fact for fact in learnt if fact is not None)
 
-    def unlearnt(self) -> tuple[Fact, ...]:
-        """What all earlier messages say of the user and is not known yet, oldest first; nothing is kept by it."""
+    def unlearnt(self, on_read: Callable[[int], None] = lambda count: None) -> tuple[Fact, ...]:
+        """What all earlier messages say of the user and is not known yet, oldest first; nothing is kept by it.
+
+        Args:
+            on_read: told now and then how many messages were read.
+        """
         found: dict[str, Fact] = {}
-        for turn_id, said_at, text in rows.user_texts(self._store):
+        for count, (turn_id, said_at, text) in enumerate(rows.user_texts(self._store)):
+            if count % READ_STEP == 0:
+                on_read(count)
             for fact in find_facts(text):
                 if not rows.is_known(self._store, fact.text):
                     key = rows.said_key(fact.text)
@@ -212,6 +219,8 @@ class KnownFacts:
         A turn of which something was forgotten is not told again by itself, nor is one that says little else than
         what a newer fact has taken the place of. Both are still found by those who search.
         """
+        if not turns:
+            return tuple(facts)
         forgotten = rows.forgotten_turns(self._store, [turn.turn for turn in turns])
         outdated = {fact.turn: fact.text for fact in self.all() if fact.is_superseded and fact.turn}
         kept = [
@@ -256,6 +265,8 @@ class KnownFacts:
                 scores[fact_id] += max(cosine, 0.0)  # among those of one kind, the nearest first
 
 
+READ_STEP = 500
+"""Messages read between two words about it."""
 MAX_TOLD_CHARACTERS = 240
 """Of a fact that is told outright: what a note is quoted up to."""
 
@@ -275,7 +286,7 @@ def with_superseded(facts: Sequence[Fact]) -> tuple[Fact, ...]:
     marked: list[Fact] = []
     for fact in facts:
         is_single = is_exclusive(fact.topic)
-        marked.append(replace(fact, is_superseded=is_single and fact.topic in seen))
+        marked.append(replace(fact, is_superseded=True) if is_single and fact.topic in seen else fact)
         if is_single:
             seen.add(fact.topic)
     return tuple(marked)
@@ -324,6 +335,7 @@ def _by_kind_and_words(query: str, facts: Sequence[Fact]) -> dict[str, float]:
     return scores
 
 
+@lru_cache(maxsize=8192)
 def _words(text: str) -> frozenset[str]:
     """What a text is about: words without their endings, Chinese in pairs, no words that stand everywhere."""
     found: set[str] = set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmchat.cli.output import confirm, narrate, print_json, print_table, print_text, warn
+from mmchat.cli.output import StatusLine, confirm, narrate, print_json, print_table, print_text, warn
 from mmchat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="\b\nExamples:\n"
     "  mmchat memory list\n"
-    "  mmchat memory add \"I'm allergic to peanuts\"\n"
-    "  mmchat memory edit 3k9z0w1a \"I'm allergic to all nuts\"\n"
+    '  mmchat memory add "I\'m allergic to peanuts"\n'
+    '  mmchat memory edit 3k9z0w1a "I\'m allergic to all nuts"\n'
     "  mmchat memory forget peanuts\n"
     "  mmchat memory learn              look through conversations of before, and ask\n"
     "\n\nFACT is an id, as 'list' shows it, or a unique beginning of one.",
@@ -121,7 +121,9 @@ def learn(is_sure: Yes = False, as_json: Json = False) -> None:
     from mmchat.cli.memory_rows import fact_object, fact_words
 
     with _facts() as facts:
-        found = facts.unlearnt()
+        status = StatusLine()
+        found = facts.unlearnt(lambda count: status.show(f"Reading your messages: {count:,} …"))
+        status.clear()
         if as_json:
             print_json([fact_object(fact) for fact in found])
             kept = facts.keep(found) if is_sure else 0

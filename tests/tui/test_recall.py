@@ -144,7 +144,7 @@ async def test_recalled_pictures_are_chips_that_open(desk: FakeDesk, finder: Fak
     async with stage(desk) as s:
         await s.say("where was my bike?")
         (line,) = s.chat.query(RecalledLine)
-        assert "▪ bike.jpg" in str(line.render())
+        assert "▪\u00a0bike.jpg" in str(line.render())
         at = str(line.render()).index("bike.jpg")
         await s.pilot.click(RecalledLine, offset=(at, 0))
         await s.until(lambda: finder.opened == [BIKE], "the chip opened its file")

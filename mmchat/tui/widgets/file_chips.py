@@ -23,7 +23,7 @@ def recalled_chips(recalled: Sequence[Recalled]) -> list[Content]:
     """`▪ bike.jpg` for each picture and sound that was recalled; the same file once."""
     files = {note.attachment.id: note.attachment for note in recalled if note.attachment is not None}
     return [
-        Content.assemble(("▪ ", "$accent"), (elide_middle(one_line(each.name), NAME_CELLS), "$accent")).stylize(
+        Content.assemble((f"▪\u00a0{elide_middle(one_line(each.name), NAME_CELLS)}", "$accent")).stylize(
             click_to_open(each)
         )
         for each in files.values()

@@ -63,7 +63,7 @@ class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, Expor
             self._chat.activity.set_hint("No message to regenerate.")
         else:
             self._chat.watch_models()
-            self._chat.flow.regenerate()
+            await self._chat.flow.regenerate()
 
     async def do_good(self, argument: str) -> None:
         """Mark the last reply as good."""
@@ -79,6 +79,7 @@ class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, Expor
 
     async def do_better(self, argument: str) -> None:
         """Keep a better text beside the last reply; without one, open the reply in the box to be mended."""
+        await self._chat.transcript.show_end()
         view = self._chat.transcript.last_reply()
         if argument or self._chat.flow.is_busy or view is None or not view.text.strip():
             self._rate(lambda session: session.improve(argument))
@@ -135,6 +136,7 @@ class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, Expor
             text = "\n\n".join(f"{'You' if turn.role == 'user' else 'Reply'}: {turn.text}" for turn in turns)
             what = "conversation"
         else:
+            await self._chat.transcript.show_end()
             view = self._chat.transcript.last_reply()
             text, what = (view.text if view else ""), "last reply"
         if text.strip():

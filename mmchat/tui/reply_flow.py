@@ -102,9 +102,10 @@ class ReplyFlow:
         kept = turns[: ids.index(turn_id)] if turn_id in ids else turns
         await self._screen.show_turns(kept)
 
-    def regenerate(self) -> None:
+    async def regenerate(self) -> None:
         """Draw the last reply anew."""
         run = self._new_run(None)
+        await self._screen.transcript.show_end()
         run.replaced_view = self._screen.transcript.reply_at_end()
         if run.replaced_view is not None:
             run.replaced_view.add_class("-replaced")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from threading import Event
 
+from mmchat.domain import Turn
+from mmchat.tui.screens.chat import LONG_TURNS
 from mmchat.tui.widgets.transcript import FIRST_TURNS, MORE_TURNS
 
 from .conftest import Stage, StageMaker
@@ -92,3 +94,67 @@ async def test_streamed_markdown_equals_markdown_parsed_whole(desk: FakeDesk, st
         await s.replies()[0]._markdown.update(source)
         whole = [(type(w).__name__, str(w.render())) for w in s.replies()[0].query("MarkdownBlock")]
         assert streamed == whole
+
+
+async def test_a_turn_deep_in_a_long_conversation_is_shown_alone_with_its_neighbours(
+    desk: FakeDesk, stage: StageMaker
+) -> None:
+    desk.add_session("s1", "Ten thousand", make_turns(10_000))
+    async with stage(desk) as s:
+        s.chat.open("s1", "t500")
+        await s.until(lambda: s.chat.query(".-found"), "the turn is marked")
+        scroll = s.chat.transcript._scroll
+        (found,) = s.chat.query(".-found")
+        await s.until(lambda: scroll.virtual_size.height >= 2 * 17, "the screen is filled")
+        await s.until(lambda: found.region.y == scroll.region.y + 2, "it stands near the top")
+        assert len(shown_ids(s)) <= 120
+        assert not s.chat.transcript.is_at_end
+        for _ in range(6):
+            await s.pilot.press("pagedown")
+        await s.until(lambda: int(shown_ids(s)[-1][1:]) > 520, "newer turns load on the way down")
+        ids = shown_ids(s)
+        assert ids == [f"t{n}" for n in range(int(ids[0][1:]), int(ids[-1][1:]) + 1)]
+        await s.pilot.press("end")
+        await s.until(lambda: shown_ids(s)[-1:] == ["t9999"] and s.chat.transcript.is_at_end, "End goes to the end")
+        assert len(shown_ids(s)) < 60
+
+
+async def test_a_message_sent_from_deep_within_comes_to_the_end(desk: FakeDesk, stage: StageMaker) -> None:
+    desk.add_session("s1", "Long", make_turns(400))
+    async with stage(desk) as s:
+        s.chat.open("s1", "t100")
+        await s.until(lambda: s.chat.query(".-found"), "the turn is marked")
+        await s.say("and now?")
+        await s.until(lambda: s.chat.transcript.is_at_end, "the end is followed")
+        assert shown_ids(s)[-3:-2] == ["t399"]
+        assert s.replies()[-1].text == "Hello there."
+
+
+async def test_a_long_conversation_is_shown_before_all_of_it_is_read(desk: FakeDesk, stage: StageMaker) -> None:
+    desk.add_session("s1", "Ten thousand", make_turns(10_000))
+    session = desk.open_session("s1")
+    asked: list[int] = []
+    gate, turns = Event(), session.turns
+
+    def slowly(*, newest: int = 0) -> tuple[Turn, ...]:
+        asked.append(newest)
+        if not newest:
+            assert gate.wait(20)
+        return turns(newest=newest)
+
+    session.turns = slowly  # type: ignore[method-assign]
+    async with stage(desk, session) as s:
+        await opened(s)
+        assert shown_ids(s)[-1] == "t9999"
+        assert asked == [LONG_TURNS, 0]
+        assert "10,000 turns" in s.text_of("#header")
+        scroll = s.chat.transcript._scroll
+        while "t9900" not in shown_ids(s):
+            await s.pilot.press("pageup")
+        gate.set()
+        await s.until(lambda: len(s.chat.composer._history) == 500, "the rest is read")
+        while "t9890" not in shown_ids(s):
+            await s.pilot.press("pageup")
+        ids = shown_ids(s)
+        assert ids == [f"t{n}" for n in range(10_000 - len(ids), 10_000)]
+        assert scroll.scroll_y > 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.scrollbar import ScrollTo
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -43,9 +45,14 @@ class Transcript(Vertical):
         self._turns: tuple[Turn, ...] = ()
         self._first_mounted = 0
         """Index in `_turns` of the oldest turn that has a widget."""
+        self._stop_mounted = 0
+        """Index in `_turns` after the newest turn that has a widget."""
+        self._held: tuple[Widget, int] | None = None
+        """What keeps its place on the screen, so many lines below its top, while turns are laid out around it."""
         self._window = Window()
         self._pins: frozenset[str] = frozenset()
         self._is_loading = False
+        self._is_loading_later = False
         self.is_streaming = False
 
     def compose(self) -> ComposeResult:
@@ -65,34 +72,60 @@ class Transcript(Vertical):
         self._turns = tuple(turns)
         self._window = window or Window()
         found = next((index for index, turn in enumerate(self._turns) if turn.id == at_turn), None)
-        self._first_mounted = max(0, (len(self._turns) if found is None else found + FIRST_TURNS // 2) - FIRST_TURNS)
-        widgets = self._widgets(self._turns[self._first_mounted :])
+        self._stop_mounted = len(self._turns) if found is None else min(found + FIRST_TURNS, len(self._turns))
+        self._first_mounted = max(0, self._stop_mounted - FIRST_TURNS if found is None else found - FIRST_TURNS // 2)
+        widgets = self._widgets(self._turns[self._first_mounted : self._stop_mounted])
+        self._held = None
         with self.app.batch_update():
             await self._scroll.remove_children()
             await self._scroll.mount_all(widgets or [Welcome(self.app.keys)])
         if found is None:
             self._scroll.anchor()
         else:
-            self.call_after_refresh(self._go_to, at_turn)
+            self._scroll.release_anchor()
+            view = next(view for view in self._turn_views() if view.turn_id == at_turn)
+            view.add_class("-found")
+            self._held = (view, 1)
+            self.call_after_refresh(self._keep_place)
         self.call_after_refresh(self._update_pill)
         self.call_after_refresh(self._fill_screen)
 
-    def _go_to(self, turn_id: str) -> None:
-        """Bring a turn that has a widget into view and mark it."""
-        for view in self._turn_views():
-            view.set_class(view.turn_id == turn_id, "-found")
-            if view.turn_id == turn_id:
-                self._scroll.release_anchor()
-                self._scroll.scroll_to_widget(view, animate=False, top=True, immediate=True)
+    def know_earlier(self, turns: Sequence[Turn]) -> None:
+        """Take over all turns of a conversation whose newest are shown: they are mounted on the way up."""
+        first = self._turns[0].id if self._turns else ""
+        earlier = next((index for index, turn in enumerate(turns) if turn.id == first), 0)
+        self._turns = (*turns[:earlier], *self._turns)
+        self._first_mounted += earlier
+        self._stop_mounted += earlier
+
+    async def show_end(self) -> None:
+        """Mount the end of the conversation, where only turns about an earlier one are mounted."""
+        if self._stop_mounted < len(self._turns):
+            await self.show(self._turns, self._window)
+
+    def _keep_place(self) -> None:
+        """Scroll so that what is held stays where it is on the screen."""
+        if self._held is not None and self._held[0].is_attached:
+            y = min(max(self._held[0].virtual_region.y - self._held[1], 0), self._scroll.max_scroll_y)
+            if round(y) != round(self._scroll.scroll_y):
+                self._scroll.scroll_to(y=y, animate=False, immediate=True)
+
+    def let_go_of_place(self) -> None:
+        """The user scrolls."""
+        self._held = None
 
     async def _fill_screen(self) -> None:
         """Mount more while the screen has room, and one step beyond it."""
-        if self._first_mounted > 0 and self._scroll.virtual_size.height < 2 * self._scroll.size.height:
+        if self._scroll.virtual_size.height < 2 * self._scroll.size.height and self._turns:
+            before = self._first_mounted, self._stop_mounted
+            await self.load_later(FIRST_TURNS)
             await self.load_earlier(FIRST_TURNS)
-            self.call_after_refresh(self._fill_screen)
+            if before != (self._first_mounted, self._stop_mounted):
+                self.call_after_refresh(self._fill_screen)
 
     async def add(self, widget: Widget) -> None:
         """Put a widget at the end."""
+        await self.show_end()
         self._scroll.query(Welcome).remove()
         await self._scroll.mount(widget)
         await self._let_go()
@@ -151,20 +184,30 @@ class Transcript(Vertical):
         self._is_loading = True
         stop = self._first_mounted
         self._first_mounted = max(0, stop - count)
-        was_at_end = self.is_at_end
-        from_end = self._scroll.max_scroll_y - self._scroll.scroll_y
         first = self._scroll.children[0] if self._scroll.children else None
+        if not self.is_at_end and self._held is None and first is not None:  # at the end the anchor holds the place
+            self._held = (first, first.virtual_region.y - round(self._scroll.scroll_y))
         await self._scroll.mount_all(self._widgets(self._turns[self._first_mounted : stop]), before=first)
 
-        if was_at_end:  # the anchor holds the place
+        def loaded() -> None:
+            self._keep_place()
             self._is_loading = False
+
+        self.call_after_refresh(loaded)
+
+    async def load_later(self, count: int = MORE_TURNS) -> None:
+        """Mount newer turns below, where only turns about an earlier one are mounted."""
+        start = self._stop_mounted
+        if self._is_loading_later or start >= len(self._turns):
             return
+        self._is_loading_later = True
+        self._stop_mounted = min(start + count, len(self._turns))
+        await self._scroll.mount_all(self._widgets(self._turns[start : self._stop_mounted]))
 
-        def restore() -> None:
-            self._scroll.scroll_to(y=self._scroll.max_scroll_y - from_end, animate=False, immediate=True)
-            self._is_loading = False
+        def loaded() -> None:
+            self._is_loading_later = False
 
-        self.call_after_refresh(restore)
+        self.call_after_refresh(loaded)
 
     async def _let_go(self) -> None:
         """Unmount the oldest turns of a very long stay; they load again on the way up."""
@@ -186,17 +229,23 @@ class Transcript(Vertical):
     @property
     def is_at_end(self) -> bool:
         """Whether the end is followed: nothing was scrolled up, or everything fits."""
+        if self._stop_mounted < len(self._turns):
+            return False
         # Textual has no public name for "the user let go of the anchor".
         return not self._scroll._anchor_released or self._scroll.max_scroll_y - self._scroll.scroll_y < 1
 
     def scroll_to_end(self) -> None:
         """Return to the end and follow it again."""
+        self._held = None
+        if self._stop_mounted < len(self._turns):
+            self.call_later(self.show_end)
         self._scroll.anchor()
         self.call_after_refresh(self._update_pill)
 
     def page(self, direction: int) -> None:
         """Move by most of a page."""
         scroll = self._scroll
+        self._held = None
         if scroll.virtual_size.height <= scroll.size.height:
             return
         if direction < 0:
@@ -206,9 +255,12 @@ class Transcript(Vertical):
         )
 
     def on_transcript_scrolled(self, event: Scrolled) -> None:
-        """Show the pill, and older turns as they come near."""
+        """Show the pill, and older and newer turns as they come near."""
         event.stop()
+        self._keep_place()
         self._update_pill()
+        if self._scroll.max_scroll_y - self._scroll.scroll_y < self._scroll.size.height:
+            self.call_later(self.load_later)
         if self._first_mounted > 0 and self._scroll.scroll_y < self._scroll.size.height and not self.is_at_end:
             self.call_later(self.load_earlier)
 
@@ -225,6 +277,12 @@ class Transcript(Vertical):
 
 class _TurnScroll(VerticalScroll, can_focus=False):
     """The scrolling part; keys reach it through the input box."""
+
+    @on(events.MouseScrollUp)
+    @on(events.MouseScrollDown)
+    @on(ScrollTo)
+    def _moved_by_hand(self) -> None:
+        self.query_ancestor(Transcript).let_go_of_place()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Tell the transcript."""

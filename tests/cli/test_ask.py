@@ -144,8 +144,9 @@ def test_json_has_exactly_the_promised_shape(run: Run, tmp_path: Path) -> None:
 
 
 def test_json_names_what_was_recalled(run: Run) -> None:
-    run("ask", "My rabbit is called Lavender.")
-    reply = json.loads(run("ask", "What is my rabbit called?", "--json").out)
+    run("ask", "The neighbours' rabbit is called Lavender.")
+    reply = json.loads(run("ask", "What is the neighbours' rabbit called?", "--json").out)
+    assert reply["facts"] == []
     assert reply["recalled"]
     assert all(set(note) == {"session", "turn", "text", "score"} for note in reply["recalled"])
     assert any("Lavender" in note["text"] for note in reply["recalled"])

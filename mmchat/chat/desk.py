@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PROMPTS_AT_HAND = 500
 LAST_WORK_S = 3.0
 """How long leaving waits at most for the last exchange to become findable by meaning; mostly it takes 0.1 s."""
 
@@ -192,5 +194,6 @@ class Desk:
 
 
 def history_prompts(turns: tuple[Turn, ...]) -> tuple[str, ...]:
-    """What the user typed before, oldest first, for the up arrow."""
-    return tuple(turn.text for turn in turns if turn.role == "user" and turn.text)
+    """What the user typed before, oldest first, for the up arrow; the newest `PROMPTS_AT_HAND`."""
+    newest_first = (turn.text for turn in reversed(turns) if turn.role == "user" and turn.text)
+    return tuple(islice(newest_first, PROMPTS_AT_HAND))[::-1]

@@ -126,9 +126,9 @@ class ChatSession:
         """Whether it goes with the program, or as soon as it is left, and leaves nothing behind."""
         return self._settings.is_temporary
 
-    def turns(self) -> tuple[Turn, ...]:
-        """All stored turns, oldest first."""
-        return self._store.turns(self._session.id) if self._session else ()
+    def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
+        """All stored turns, oldest first, or so many of the newest."""
+        return self._store.turns(self._session.id, newest=newest) if self._session else ()
 
     def rename(self, title: str) -> Session:
         """Give the conversation a title of the user's.

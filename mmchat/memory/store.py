@@ -42,6 +42,10 @@ FROM sessions s
 """
 # Counted so, no turn is read: one index holds all turns by conversation, another the retired ones.
 _TURNS = "SELECT t.*, r.rating, r.note FROM turns t LEFT JOIN ratings r ON r.turn_id = t.id"
+_OLDEST_OF_NEWEST = (
+    "SELECT n.position FROM turns n WHERE n.session_id = t.session_id AND NOT n.is_retired"
+    " ORDER BY n.position DESC LIMIT 1 OFFSET ? - 1"
+)
 _ATTACHMENTS = "SELECT a.*, b.size_bytes, b.media_type, b.file FROM attachments a JOIN blobs b USING (sha256)"
 
 
@@ -275,20 +279,29 @@ class MemoryStore:
             write_rating(db, turn_id, rating)
         return self.get_turn(turn_id)
 
-    def turns(self, session_id: str) -> tuple[Turn, ...]:
-        """The conversation, oldest first; replies that a dead process left `streaming` come back `stopped`."""
+    def turns(self, session_id: str, *, newest: int = 0) -> tuple[Turn, ...]:
+        """The conversation, oldest first; replies that a dead process left `streaming` come back `stopped`.
+
+        Args:
+            session_id: whose turns.
+            newest: so many of its newest turns only; 0 for all.
+        """
         where = "t.session_id = ? AND NOT t.is_retired"
-        found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", (session_id,))
+        parameters: tuple[object, ...] = (session_id,)
+        if newest:
+            parameters = (session_id, newest)
+            where += f" AND t.position >= ifnull(({_OLDEST_OF_NEWEST}), 0)"
+        found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", parameters)
         if any(row["status"] == "streaming" and not self._writers.is_alive(row["writer"]) for row in found):
             with suppress(MemoryStoreError):
                 self._stop_orphans()
-            found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", (session_id,))
+            found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", parameters)
             for row in found:  # where nothing can be written (a read-only or a full disk)
                 if row["status"] == "streaming" and not self._writers.is_alive(row["writer"]):
                     row.update(status="stopped", notice=_CUT_NOTICE)
         with self.file.read() as db:
             places = tree.variant_places(db, session_id)
-        turns = self._turns_from_rows(found, where, (session_id,))
+        turns = self._turns_from_rows(found, where, parameters)
         return tuple(_placed(turn, places) for turn in turns) if places else turns
 
     def turns_with_ids(self, turn_ids: Sequence[str]) -> tuple[Turn, ...]:

@@ -45,7 +45,7 @@ class ReplyFinished(Message):
 
 @dataclass
 class SessionOpened(Message):
-    """A conversation and all its turns are at hand."""
+    """A conversation is at hand, with all its turns or, of a long one, the newest; `EarlierRead` follows then."""
 
     session: ChatSession
     turns: tuple[Turn, ...]
@@ -53,6 +53,15 @@ class SessionOpened(Message):
     """The turn to show and mark; empty for the end."""
     view: View | None = None
     """What is known of the model's window."""
+
+
+@dataclass
+class EarlierRead(Message):
+    """All turns of a long conversation that is open already."""
+
+    session: ChatSession
+    turns: tuple[Turn, ...]
+    view: View
 
 
 @dataclass

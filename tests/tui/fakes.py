@@ -122,8 +122,8 @@ class FakeSession:
     def window(self) -> FakeWindow:
         return FakeWindow(self)
 
-    def turns(self) -> tuple[Turn, ...]:
-        return tuple(self.stored)
+    def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
+        return tuple(self.stored[-newest:])
 
     def rename(self, title: str) -> Session:
         assert self.info is not None

@@ -23,7 +23,7 @@ from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
 from mmchat.tui.drafts import Draft
 from mmchat.tui.keymap import DEFAULT_KEYS
-from mmchat.tui.messages import ReplyFailed, ReplyFinished, ReplyProgressed, SessionOpened, WorkFailed
+from mmchat.tui.messages import EarlierRead, ReplyFailed, ReplyFinished, ReplyProgressed, SessionOpened, WorkFailed
 from mmchat.tui.reply_flow import ReplyFlow
 from mmchat.tui.reply_worker import run_reply
 from mmchat.tui.screens.chat_box import ChatBox
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 WARM_AFTER_S = 0.2
 LAST_WORDS_S = 2.0
+LONG_TURNS = 100
+"""Of a longer conversation so many turns are read and shown before the rest is read."""
 """How long leaving waits for a stopped reply to be stored."""
 PLACEHOLDER = "Message, or / for commands"
 
@@ -144,12 +146,16 @@ class ChatScreen(ChatBox):
     def _run_open(self, get: Callable[[], ChatSession], at_turn: str = "") -> None:
         try:
             session = get()
+            is_long = session.info is not None and session.info.turn_count > LONG_TURNS
+            if is_long and not at_turn:
+                self.post_message(SessionOpened(session, session.turns(newest=LONG_TURNS)))
             turns = session.turns()
             view = session.window.view(turns)
         except MmchatError as error:
             self.post_message(WorkFailed(error))
         else:
-            self.post_message(SessionOpened(session, turns, at_turn, view))
+            shown = EarlierRead(session, turns, view) if is_long and not at_turn else None
+            self.post_message(shown or SessionOpened(session, turns, at_turn, view))
 
     @on(Worker.StateChanged)
     async def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -172,7 +178,25 @@ class ChatScreen(ChatBox):
         self.session = event.session
         self.composer.set_history(history_prompts(event.turns))
         await self.show_turns(event.turns, event.at_turn, event.view)
+        if event.view is None and event.session.info is not None:
+            self.turn_count = event.session.info.turn_count
+            self.show_title()
         self.composer.focus()
+
+    @on(EarlierRead)
+    async def _earlier_read(self, event: EarlierRead) -> None:
+        if event.session is not self.session:
+            return  # another conversation was opened meanwhile
+        self.composer.set_history(history_prompts(event.turns))
+        self.transcript.know_earlier(event.turns)
+        self.turn_count = max(self.turn_count, len(event.turns))
+        self.show_title()
+        self.transcript.set_pins(event.view.pins)
+        if not self.flow.is_busy:
+            self.status.set(window=event.view.window)
+            self.transcript.set_window(event.view.window)
+            if not event.view.window.budget:
+                self._run_count()
 
     async def show_turns(self, turns: Sequence[Turn], at_turn: str = "", view: View | None = None) -> None:
         """Show these turns of the conversation, from their end or about one of them."""

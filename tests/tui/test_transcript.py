@@ -106,7 +106,7 @@ async def test_a_turn_deep_in_a_long_conversation_is_shown_alone_with_its_neighb
         scroll = s.chat.transcript._scroll
         (found,) = s.chat.query(".-found")
         await s.until(lambda: scroll.virtual_size.height >= 2 * 17, "the screen is filled")
-        await s.until(lambda: found.region.y == scroll.region.y + 2, "it stands near the top")
+        await s.until(lambda: 0 < found.region.y - scroll.region.y < 9, "it stands near the top")
         assert len(shown_ids(s)) <= 120
         assert not s.chat.transcript.is_at_end
         for _ in range(6):

@@ -85,7 +85,7 @@ class Transcript(Vertical):
             self._scroll.release_anchor()
             view = next(view for view in self._turn_views() if view.turn_id == at_turn)
             view.add_class("-found")
-            self._held = (view, 1)
+            self._held = (view, self._scroll.size.height // 4)
             self.call_after_refresh(self._keep_place)
         self.call_after_refresh(self._update_pill)
         self.call_after_refresh(self._fill_screen)

@@ -134,8 +134,9 @@ class EngineHub:
 
         vision, engine = self._resolve(name)
         sentences, _ = self._resolve(embedder.name)
-        folder = self._weights.prepared(vision, engine) if vision.needs_weights else None
-        return mapped_texts(name, folder, embedder, self._weights.path(sentences)) if folder is not None else None
+        if not vision.needs_weights or not sentences.needs_weights:
+            return None
+        return mapped_texts(name, self._weights.prepared(vision, engine), embedder, self._weights.path(sentences))
 
     def start(self, kinds: Sequence[ModelKind]) -> None:
         for kind in kinds:

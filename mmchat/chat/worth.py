@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from mmchat.domain import Recalled
-from mmchat.memory.recall import asks_for_reply
+from mmchat.memory.question import asks_for_reply
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
 _OF_THEMSELVES = re.compile(r"\b(?:i|i'm|i've|my|mine|we|our|us)\b|(?<![帮给教跟和对])(?<!告诉)我")

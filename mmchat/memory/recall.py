@@ -1,11 +1,11 @@
-"""Search over everything said, shown and heard: words and vectors, fused by rank."""
+"""Search over everything said, shown and heard: what words and vectors find, in the order of all that is known."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,47 +14,29 @@ import numpy as np
 from mmchat.domain import Recalled
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
-from mmchat.memory.embedding_backlog import May, embeddable, unembedded
+from mmchat.memory.embedding_backlog import May
 from mmchat.memory.picture_recall import ALIKE_FLOOR, PictureRecall, Texts
+from mmchat.memory.question import Question, read_question
+from mmchat.memory.ranking import Candidate, bearing_scores
+from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.store import MemoryStore
-from mmchat.memory.text_search import cjk_share, terms
-from mmchat.memory.vectors import Near, OwnerKind, VectorIndex
-from mmchat.memory.word_search import Filters, find_by_words
+from mmchat.memory.text_search import informative, terms
+from mmchat.memory.time_words import TimeSpan
+from mmchat.memory.turn_parts import PartVectors
+from mmchat.memory.turn_vectors import TurnVectors
+from mmchat.memory.vectors import OwnerKind, VectorIndex
+from mmchat.memory.word_search import Filters, find_by_words, where_of
 from mmchat.picture_words import picture_question
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RANK_CONSTANT = 60
-"""Reciprocal rank fusion as Cormack, Clarke and Buettcher 2009: a rank r is worth 1 / (60 + r)."""
 DEPTH = 100
 """How far down each ranking is read."""
-COSINE_FLOOR = 0.38
-COVERAGE_FLOOR = 0.45
-CJK_COVERAGE_FLOOR = 0.33
-"""A turn bears on a query when it is this near or holds this share of the query's information.
-Lower for Chinese, where pairs across word borders take up part of a query's information.
-Measured with `benchmarks/recall_probe.py`."""
-SPEAKER_BONUS = 0.005
-"""For turns of the speaker whom the query names: about what five ranks at the top are worth."""
 ASKED_PICTURE_WEIGHT = 2.0
 """What a rank among pictures counts where the query asks for one."""
-CJK_LIMIT = 0.3
-"""MiniLM knows English only: above this share of Chinese letters, words alone decide."""
-EMBEDDED_CHARACTERS = 2000
-"""The embedder cuts after 256 tokens anyway."""
-TEXTS_AT_ONCE = 8
-"""The encoder is held for so many: the question of a reply that begins meanwhile waits for them, 0.1 s at most."""
-
-_ASKS_FOR_USER = re.compile(
-    r"\b(?:did|have|had) i (?:\w+ )?(?:say|said|tell|told|ask|asked|mention|mentioned)\b"
-    r"|\bi (?:said|told|asked|mentioned)\b|我(?:之前|上次|刚才)?(?:说过|提过|提到|问过)"
-)
-_ASKS_FOR_ASSISTANT = re.compile(
-    r"\bdid you (?:say|tell|suggest|recommend|answer|explain)\b"
-    r"|\byou (?:said|told|suggested|recommended|answered|explained)\b"
-    r"|你(?:之前|上次|刚才)?(?:说过|提过|建议|推荐|回答)"
-)
+TOLD_LATER = timedelta(days=7)
+"""What happened at a time is told up to so long after it."""
 
 
 class Embeds(Protocol):
@@ -66,17 +48,6 @@ class Embeds(Protocol):
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(B, D) float32, unit rows."""
         ...
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """A turn that one or both rankings found."""
-
-    score: float = 0.0
-    coverage: float = 0.0
-    cosine: float = -1.0
-    is_shown: bool = False
-    """Its picture bears on the query."""
 
 
 class Recall:
@@ -113,8 +84,7 @@ class Recall:
         embedder = self._embedder()
         self._store.get_turn(turn_id)
         if embedder is not None:
-            found = self._store.file.rows("SELECT * FROM turns t WHERE t.id = ?", (turn_id,))
-            self._embed_rows(embedder, found)
+            self._turn_vectors(embedder).write([turn_id])
 
     def index_image(self, attachment_id: str, vector: NDArray[np.float32], model: str) -> None:
         """Store a picture's vector, (D,) float32, unit length."""
@@ -129,7 +99,8 @@ class Recall:
     ) -> int:
         """Embed the turns that lack a vector of the present model, oldest first; returns how many.
 
-        May be stopped at any time and called again; each batch is stored by itself.
+        May be stopped at any time and called again; each batch is stored by itself. The vectors of parts of turns
+        come after those of all turns: they refine what those find.
 
         Args:
             cancel: set it to stop within a few texts.
@@ -143,14 +114,7 @@ class Recall:
         def may() -> bool:
             return may_go_on() and not (cancel is not None and cancel.is_set())
 
-        waiting = unembedded(self._store.file, embedder.name, may)
-        done = 0
-        for start in range(0, len(waiting), TEXTS_AT_ONCE):
-            on_progress(start, len(waiting))
-            if not may():
-                return done
-            found = embeddable(self._store.file, waiting[start : start + TEXTS_AT_ONCE])
-            done += self._embed_rows(embedder, found)
+        done = self._turn_vectors(embedder).fill(may, on_progress)
         if may():
             self._vectors("turn", embedder.name).pack(cancel)
         return done
@@ -167,6 +131,8 @@ class Recall:
         exclude_session: str | None = None,
         use_vectors: bool = True,
         use_pictures: bool = True,
+        only_sure: bool = False,
+        now: datetime | None = None,
     ) -> tuple[Recalled, ...]:
         """Best first; empty when nothing bears on it. Turns without a vector yet are found by words.
 
@@ -178,36 +144,31 @@ class Recall:
             exclude_session: a conversation to leave out.
             use_vectors: False searches by words alone and never waits for the embedder.
             use_pictures: False looks for no pictures but by the words that were said of them.
+            only_sure: True leaves out turns that alone would not have broken the silence.
+            now: aware; what "yesterday" in the query is counted from. The present, in local time, unless given.
         """
         filters = Filters(session_id, exclude_session, tuple(exclude_turns))
-        candidates = self._by_words(query, filters)
-        is_cjk = cjk_share(query) > CJK_LIMIT
-        coverage_floor = CJK_COVERAGE_FLOOR if is_cjk else COVERAGE_FLOOR
-        if use_vectors and query.strip() and not is_cjk:
-            embedder = self._embedder()
-            if embedder is not None:
-                self._add_vectors(candidates, embedder, query, filters)
+        speakers = self._speakers()
+        question = read_question(query, now or datetime.now().astimezone(), speakers)
+        candidates = self._by_words(question, filters, speakers)
+        if question.span is not None:
+            self._add_timely(candidates, question, question.span, filters, speakers)
+        if use_vectors and query.strip():
+            self._add_near(candidates, question, filters)
         if use_vectors and use_pictures:
             self._add_pictures(candidates, query, filters)
-        bearing = {
-            number: candidate
-            for number, candidate in candidates.items()
-            if candidate.cosine >= COSINE_FLOOR or candidate.coverage >= coverage_floor or candidate.is_shown
-        }
-        if not bearing:
-            return ()
-        found = self._rows_of(bearing)
-        for row in found:
-            if _is_asked_for(query, row):
-                bearing[row["number"]].score += SPEAKER_BONUS
-        found.sort(key=lambda row: (-bearing[row["number"]].score, -row["number"]))
-        chosen = _without_copies(found, self._texts_of(exclude_turns))[:k]
+        found = self._fill(candidates, question)
+        is_time_all = question.span is not None and not informative(question.timeless, without=speakers)
+        scores = bearing_scores(
+            candidates.values(), is_chinese=question.is_chinese, is_time_all=is_time_all, only_sure=only_sure
+        )
+        bearing = [row for row in found if row["number"] in scores]
+        bearing.sort(key=lambda row: (-scores[row["number"]], -row["number"]))
+        chosen = _without_copies(bearing, self._texts_of(exclude_turns))[:k]
         files = self._store.attachments_by_turn(
             "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row in chosen]),)
         )
-        return tuple(
-            convert.recalled_from_row(row, files.get(row["id"], ()), bearing[row["number"]].score) for row in chosen
-        )
+        return tuple(convert.recalled_from_row(row, files.get(row["id"], ()), scores[row["number"]]) for row in chosen)
 
     def find_pictures(self, query: str, *, k: int = 5, session_id: str | None = None) -> tuple[Recalled, ...]:
         """Turns with a picture that the query describes, or that were found by what was said with it."""
@@ -228,54 +189,92 @@ class Recall:
 
     # --- within ---------------------------------------------------------------------------------
 
-    def _by_words(self, query: str, filters: Filters) -> dict[int, _Candidate]:
-        with self._store.file.read() as db:
-            names = frozenset(
-                word
-                for (speaker,) in db.execute("SELECT DISTINCT speaker FROM turns WHERE speaker <> ''")
-                for word in terms(speaker)
-            )
-            hits = find_by_words(db, query, filters, limit=DEPTH, names=names)
-        return {
-            hit.number: _Candidate(score=_rank_score(rank), coverage=hit.coverage)
-            for rank, hit in enumerate(hits, start=1)
-        }
+    def _speakers(self) -> frozenset[str]:
+        """Words of the names of all who speak, case folded."""
+        # From name to name through the index: there may be a million turns of the same two.
+        found = self._store.file.rows(
+            "WITH RECURSIVE names(name) AS (SELECT min(speaker) FROM turns WHERE speaker <> '' UNION ALL"
+            " SELECT (SELECT min(speaker) FROM turns WHERE speaker <> '' AND speaker > name) FROM names"
+            " WHERE name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL"
+        )
+        return frozenset(word for row in found for word in terms(row["name"]))
 
-    def _add_vectors(self, candidates: dict[int, _Candidate], embedder: Embeds, query: str, filters: Filters) -> None:
-        vector = embedder.embed([query[:EMBEDDED_CHARACTERS]])[0]
+    def _by_words(self, question: Question, filters: Filters, speakers: frozenset[str]) -> dict[int, Candidate]:
+        with self._store.file.read() as db:
+            hits = find_by_words(db, question.text, filters, limit=DEPTH, names=speakers)
+        return {hit.number: Candidate(hit.number, words=hit.score, coverage=hit.coverage) for hit in hits}
+
+    def _add_timely(
+        self,
+        candidates: dict[int, Candidate],
+        question: Question,
+        span: TimeSpan,
+        filters: Filters,
+        speakers: frozenset[str],
+    ) -> None:
+        """Turns of the time asked for, which others with the same words may have crowded out."""
+        within = replace(filters, start=_stored_time(span.start), end=_stored_time(span.end))
+        with self._store.file.read() as db:
+            hits = find_by_words(db, question.timeless, within, limit=DEPTH, names=speakers)
+            for hit in hits:
+                known = candidates.setdefault(hit.number, Candidate(hit.number))
+                known.words, known.coverage = max(known.words, hit.score), max(known.coverage, hit.coverage)
+            if not hits:
+                where, parameters = where_of(within)
+                newest = f"SELECT t.number FROM turns t WHERE {where} ORDER BY t.created_at DESC LIMIT ?"
+                for (number,) in db.execute(newest, [*parameters, DEPTH]):
+                    candidates.setdefault(number, Candidate(number))
+
+    def _add_near(self, candidates: dict[int, Candidate], question: Question, filters: Filters) -> None:
+        if question.is_chinese and not self._knows_chinese():
+            return
+        embedder = self._embedder()
+        if embedder is None:
+            return
+        wordings = embedder.embed(question.to_embed).mean(axis=0)
+        vector = np.asarray(wordings / np.linalg.norm(wordings), np.float32)
         index = self._vectors("turn", embedder.name)
-        near: Near = index.nearest(
+        near = index.nearest(
             vector,
             limit=DEPTH,
             session=self._session_number(filters.session_id),
             exclude_session=self._session_number(filters.exclude_session),
             exclude=self._numbers_of(filters.exclude_turns),
         )
-        for rank, (owner, cosine) in enumerate(zip(near.owners.tolist(), near.cosines.tolist(), strict=True), start=1):
-            candidate = candidates.setdefault(owner, _Candidate())
-            candidate.score += _rank_score(rank)
-            candidate.cosine = cosine
+        for owner, cosine in zip(near.owners.tolist(), near.cosines.tolist(), strict=True):
+            candidates.setdefault(owner, Candidate(owner)).cosine = cosine
+        others = [number for number, each in candidates.items() if each.cosine is None]
+        for number, cosine in index.cosines_of(vector, others).items():
+            candidates[number].cosine = cosine
+        for number, parts in PartVectors(self._store.file, embedder.name).nearness(vector, list(candidates)).items():
+            candidates[number].around, candidates[number].sentence = parts.around, parts.sentence
 
-    def _add_pictures(self, candidates: dict[int, _Candidate], query: str, filters: Filters) -> None:
+    def _add_pictures(self, candidates: dict[int, Candidate], query: str, filters: Filters) -> None:
         hits = [hit for hit in self.pictures.find(query, filters) if hit.is_bearing]
         weight = ASKED_PICTURE_WEIGHT if picture_question(query).is_about_pictures else 1.0
         for rank, hit in enumerate(hits[:DEPTH], start=1):
-            candidate = candidates.setdefault(hit.turn, _Candidate())
-            candidate.score += weight * _rank_score(rank)
-            candidate.is_shown = True
+            candidates.setdefault(hit.turn, Candidate(hit.turn)).ranks.append((weight, rank))
 
-    def _embed_rows(self, embedder: Embeds, found: list[Row]) -> int:
-        files = self._store.attachments_by_turn(
-            "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row in found]),)
-        )
-        texts = {
-            row["number"]: _embedded_text(row, map(convert.sensed_text, files.get(row["id"], ()))) for row in found
-        }
-        texts = {number: text for number, text in texts.items() if text}
-        if texts:
-            vectors = embedder.embed(list(texts.values()))
-            self._vectors("turn", embedder.name).save(dict(zip(texts, vectors, strict=True)))
-        return len(texts)
+    def _fill(self, candidates: dict[int, Candidate], question: Question) -> list[Row]:
+        """Rows of the candidates that are still live, and what these tell; the others are dropped."""
+        found = self._rows_of(candidates)
+        for number in candidates.keys() - {row["number"] for row in found}:
+            del candidates[number]
+        for row in found:
+            each = candidates[row["number"]]
+            each.session = row["session_id"]
+            each.is_asked_for = question.is_for(row["role"], row["speaker"])
+            each.is_asking = row["text"].rstrip().endswith(("?", "？"))
+            if question.span is not None:
+                each.timeliness = _timeliness(row["created_at"], question.span)
+        return found
+
+    def _knows_chinese(self) -> bool:
+        embedder = self._embedder()
+        return bool(getattr(embedder, "is_multilingual", False))
+
+    def _turn_vectors(self, embedder: Embeds) -> TurnVectors:
+        return TurnVectors(self._store, embedder, self._vectors("turn", embedder.name))
 
     def _vectors(self, kind: OwnerKind, model: str) -> VectorIndex:
         with self._lock:
@@ -286,8 +285,7 @@ class Recall:
 
     def _rows_of(self, numbers: Iterable[int]) -> list[Row]:
         return self._store.file.rows(
-            "SELECT * FROM turns WHERE number IN (SELECT value FROM json_each(?))"
-            " AND NOT is_retired AND status <> 'streaming'",
+            f"SELECT t.* FROM json_each(?) w JOIN turns t ON t.number = w.value WHERE {LIVE_TURN}",
             (json.dumps(list(numbers)),),
         )
 
@@ -310,26 +308,18 @@ class Recall:
         return {_copy_key(row) for row in found if row["text"].strip()}
 
 
-def _rank_score(rank: int) -> float:
-    return 1.0 / (RANK_CONSTANT + rank)
+def _stored_time(moment: datetime) -> str:
+    """As far as it is the same in every spelling of `created_at`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _embedded_text(row: Row, sensed: Iterable[str]) -> str:
-    text = "\n".join(part for part in (row["text"].strip(), *sensed) if part)[:EMBEDDED_CHARACTERS]
-    return f"{row['speaker']}: {text}" if row["speaker"] and text else text
-
-
-def _is_asked_for(query: str, row: Row) -> bool:
-    """Whether the query names the one who spoke: by name, or as "did I say", "you suggested"."""
-    asked = query.casefold()
-    if row["speaker"]:
-        return not set(terms(row["speaker"])).isdisjoint(terms(asked))
-    return bool(_ASKS_FOR_USER.search(asked)) if row["role"] == "user" else asks_for_reply(query)
-
-
-def asks_for_reply(query: str) -> bool:
-    """Whether a query is after what the model said: "What did you suggest …?"."""
-    return bool(_ASKS_FOR_ASSISTANT.search(query.casefold()))
+def _timeliness(created_at: str, span: TimeSpan) -> float:
+    created = datetime.fromisoformat(created_at)
+    if created.tzinfo is None:
+        created = created.replace(tzinfo=UTC)
+    if span.start <= created < span.end:
+        return 1.0
+    return 0.5 if span.end <= created < span.end + max(TOLD_LATER, span.length) else 0.0
 
 
 def _copy_key(row: Row) -> tuple[str, str]:

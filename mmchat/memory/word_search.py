@@ -1,4 +1,9 @@
-"""Turns found by their words: FTS5's bm25, measured against the best score the query could have."""
+"""Turns found by their words: which share of a query's information each holds, and the turns beside it.
+
+A word tells the more the fewer turns hold it (BM25's own weight); how often a turn repeats it says little in talk, so
+that is not counted, and the index need only be asked which turns hold a word. That is quick however many there are:
+of a frequent word the newest turns are read, and how many more there are is told by how far back these reach.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlite_utils import Database
 
+from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.text_search import FUNCTION_CHARACTERS, informative, is_cjk
 
 MAX_TERMS = 24
-"""The rarest this many terms of a long message; more cost time and find nothing new."""
-_MAX_COUNTED = 96
+"""The first this many different terms of a long message; more cost time and find nothing new."""
+READ_TURNS = 40_000
+"""How many entries of the index are read for a query, over all its terms."""
+LEAST_READ = 2_000
 _BEFORE, _AFTER = 0.3, 0.2
 # An answer bears on what its question bears on.
 _ANSWER_SHARE = 0.8
 _NEIGHBOURS_OF = 50
 # A pair of Chinese characters that stands nowhere is more often an accident of pairing than a word.
 _UNKNOWN_PAIR_WEIGHT = 0.5
+_USUAL_CHARACTERS = 200.0
+_SATURATION, _LENGTH_SHARE = 1.2, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,7 @@ class WordHit:
 
     number: int
     score: float
-    """bm25 over the sum of the query's term weights, with what neighbours add: for ranking."""
+    """The share of the query's information, less in a long turn, with what neighbours add: for ranking."""
     coverage: float
     """The share of the query's information in this turn, or a little less than that in the turn before it."""
 
@@ -40,6 +52,17 @@ class Filters:
     session_id: str | None = None
     exclude_session: str | None = None
     exclude_turns: Sequence[str] = ()
+    start: str = ""
+    """Said at this time or later, as `created_at` is written; empty for any."""
+    end: str = ""
+    """Said before this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    weight: float
+    numbers: NDArray[np.int64]
+    """The turns that hold it, or the newest of them."""
 
 
 def find_by_words(
@@ -55,75 +78,133 @@ def find_by_words(
         names: case-folded names of speakers, left out unless nothing else is asked for.
     """
     expressions = informative(query, without=names) or informative(query)
-    weighted = _weighted_terms(db, expressions)
-    if not weighted:
+    terms = _terms(db, expressions[:MAX_TERMS], filters)
+    best = sum(term.weight for term in terms)
+    numbers, shares = _shares(terms, best)
+    if not numbers.size:
         return []
-    best_score = sum(weight for _, weight, _ in weighted)
-    match = " OR ".join(expression for expression, _, count in weighted if count)
-    if not match or best_score <= 0:
-        return []
-    where, parameters = _where(filters)
+    where, parameters = where_of(filters)
+    order = np.lexsort((-numbers, -shares))[: 2 * limit]
+    share_of = dict(zip(numbers[order].tolist(), shares[order].tolist(), strict=True))
     found = db.execute(
-        "SELECT t.number, t.session_id, t.position, t.role, -bm25(turns_fts) FROM turns_fts"
-        f" JOIN turns t ON t.number = turns_fts.rowid WHERE turns_fts MATCH ? AND {where}"
-        " ORDER BY bm25(turns_fts) LIMIT ?",
-        [match, *parameters, limit],
+        f"SELECT t.number, length(t.text) FROM json_each(?) w JOIN turns t ON t.number = w.value WHERE {where}",
+        [json.dumps(list(share_of)), *parameters],
     ).fetchall()
-    scores = {number: score / best_score for number, _, _, _, score in found}
-    coverages = dict(scores)
-    for number, score, is_answer in _neighbours(db, found[:_NEIGHBOURS_OF], where, parameters):
-        scores[number] = scores.get(number, 0.0) + score / best_score * (_BEFORE if is_answer else _AFTER)
-        share = score / best_score * _ANSWER_SHARE if is_answer else 0.0
-        coverages[number] = max(coverages.get(number, 0.0), share)
-    hits = [WordHit(number, score, coverages[number]) for number, score in scores.items()]
+    scores = {number: share_of[number] * _length_factor(length) for number, length in found}
+    ranked = sorted(scores, key=lambda number: (-scores[number], -number))[:limit]
+    scores = {number: scores[number] for number in ranked}
+    coverages = {number: share_of[number] for number in ranked}
+    own = dict(scores)
+    for number, beside, is_before, is_answer in neighbours(db, ranked[:_NEIGHBOURS_OF], where, parameters):
+        scores[number] = scores.get(number, 0.0) + own[beside] * (_AFTER if is_before else _BEFORE)
+        if is_answer:
+            coverages[number] = max(coverages.get(number, 0.0), coverages[beside] * _ANSWER_SHARE)
+    hits = [WordHit(number, score, coverages.get(number, 0.0)) for number, score in scores.items()]
     return sorted(hits, key=lambda hit: (-hit.score, -hit.number))
 
 
-def _weighted_terms(db: Database, expressions: Sequence[str]) -> list[tuple[str, float, int]]:
-    """(expression, weight, turns that hold it), rarest first; the weight is bm25's own."""
-    total = db.execute("SELECT coalesce(max(number), 0) FROM turns").fetchone()[0]
-    weighted: list[tuple[str, float, int]] = []
-    for expression in expressions[:_MAX_COUNTED]:
-        count = db.execute("SELECT count(*) FROM turns_fts WHERE turns_fts MATCH ?", [expression]).fetchone()[0]
-        weight = max(math.log((total - count + 0.5) / (count + 0.5)), 1e-6)
-        if not count:
-            weight *= _unknown_weight(expression.strip('"'))
-        weighted.append((expression, weight, count))
-    return sorted(weighted, key=lambda each: -each[1])[:MAX_TERMS]
+def neighbours(
+    db: Database, numbers: Sequence[int], where: str, parameters: Sequence[object]
+) -> list[tuple[int, int, bool, bool]]:
+    """The turns beside others in their conversations.
+
+    Returns:
+        number, that of the turn it stands beside, whether it stands before that one, whether it answers that one.
+    """
+    found: list[tuple[int, int, bool, bool]] = []
+    for is_before, compared, order in ((False, ">", ""), (True, "<", "DESC")):
+        rows = db.execute(
+            "SELECT t.number, o.number, t.role <> o.role FROM json_each(?) w JOIN turns o ON o.number = w.value"
+            " JOIN turns t ON t.number = (SELECT b.number FROM turns b WHERE b.session_id = o.session_id"
+            f" AND b.position {compared} o.position AND NOT b.is_retired ORDER BY b.position {order} LIMIT 1)"
+            f" WHERE {where}",
+            [json.dumps(list(numbers)), *parameters],
+        )
+        found += [(number, beside, is_before, bool(other) and not is_before) for number, beside, other in rows]
+    return found
 
 
-def _unknown_weight(term: str) -> float:
-    if not is_cjk(term):
-        return 1.0
-    return 0.0 if any(character in FUNCTION_CHARACTERS for character in term) else _UNKNOWN_PAIR_WEIGHT
-
-
-def _where(filters: Filters) -> tuple[str, list[object]]:
-    where, parameters = "NOT t.is_retired AND t.status <> 'streaming'", list[object]()
-    if filters.session_id is not None:
-        where += " AND t.session_id = ?"
-        parameters.append(filters.session_id)
-    if filters.exclude_session is not None:
-        where += " AND t.session_id <> ?"
-        parameters.append(filters.exclude_session)
+def where_of(filters: Filters) -> tuple[str, list[object]]:
+    """Condition on `turns t` and its parameters: live, and as the filters want it."""
+    where, parameters = LIVE_TURN, list[object]()
+    for value, condition in (
+        (filters.session_id, "t.session_id = ?"),
+        (filters.exclude_session, "t.session_id <> ?"),
+        (filters.start or None, "t.created_at >= ?"),
+        (filters.end or None, "t.created_at < ?"),
+    ):
+        if value is not None:
+            where += f" AND {condition}"
+            parameters.append(value)
     if filters.exclude_turns:
         where += " AND t.id NOT IN (SELECT value FROM json_each(?))"
         parameters.append(json.dumps(list(filters.exclude_turns)))
     return where, parameters
 
 
-def _neighbours(
-    db: Database, hits: Sequence[tuple[int, str, int, str, float]], where: str, parameters: Sequence[object]
-) -> list[tuple[int, float, bool]]:
-    """The turns beside hits: number, the hit's score, whether the turn answers the hit."""
-    wanted: list[list[object]] = []
-    for _, session_id, position, role, score in hits:
-        wanted += [[session_id, position + 1, score, role], [session_id, position - 1, score, ""]]
+def _terms(db: Database, expressions: Sequence[str], filters: Filters) -> list[_Term]:
+    if not expressions:
+        return []
+    total = db.execute("SELECT coalesce(max(number), 0) FROM turns").fetchone()[0]
+    first, last = _number_range(db, filters, total)
+    most = max(LEAST_READ, READ_TURNS // len(expressions))
+    found: list[_Term] = []
+    for expression in expressions:
+        numbers = _holding(db, expression, first, last, most)
+        if not numbers.size and (first, last) != (1, total):
+            # Nowhere in this conversation: how telling is it elsewhere?
+            count = _count(_holding(db, expression, 1, total, most), total, most)
+        else:
+            count = _count(numbers, last, most) * (total / max(1, last - first + 1))
+        weight = max(math.log((total - count + 0.5) / (count + 0.5)), 1e-6) if count < total else 1e-6
+        if not count:
+            weight *= _unknown_weight(expression.strip('"'))
+        found.append(_Term(weight, numbers))
+    return found
+
+
+def _holding(db: Database, expression: str, first: int, last: int, most: int) -> NDArray[np.int64]:
     found = db.execute(
-        "SELECT t.number, json_extract(w.value, '$[2]'), json_extract(w.value, '$[3]') NOT IN ('', t.role)"
-        " FROM json_each(?) w JOIN turns t"
-        " ON t.session_id = json_extract(w.value, '$[0]') AND t.position = json_extract(w.value, '$[1]')"
-        f" WHERE {where}",
-        [json.dumps(wanted), *parameters],
-    )
-    return [(number, score, bool(is_answer)) for number, score, is_answer in found]
+        "SELECT rowid FROM turns_fts WHERE turns_fts MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
+        [expression, first, last, most],
+    ).fetchall()
+    return np.array([row[0] for row in found], np.int64)
+
+
+def _count(numbers: NDArray[np.int64], last: int, most: int) -> float:
+    """How many turns hold a term of which the newest `most` were read."""
+    if len(numbers) < most:
+        return float(len(numbers))
+    return most * last / max(1, last - int(numbers[-1]) + 1)
+
+
+def _number_range(db: Database, filters: Filters, total: int) -> tuple[int, int]:
+    """Between which numbers the turns lie that may be found."""
+    if filters.session_id is None:
+        return 1, total
+    first, last = db.execute(
+        "SELECT min(number), max(number) FROM turns WHERE session_id = ?", [filters.session_id]
+    ).fetchone()
+    return first or 0, last or -1
+
+
+def _shares(terms: Sequence[_Term], best: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every turn that holds a term, and the share of the terms' weights that it holds."""
+    if best <= 0:
+        return np.zeros(0, np.int64), np.zeros(0)
+    numbers = np.concatenate([term.numbers for term in terms])
+    weights = np.concatenate([np.full(len(term.numbers), term.weight) for term in terms])
+    unique, places = np.unique(numbers, return_inverse=True)
+    return unique, np.bincount(places, weights, minlength=len(unique)) / best
+
+
+def _length_factor(characters: int) -> float:
+    """BM25's for a word that stands once, with the length of a usual turn of a chat for the average."""
+    relative = 1 - _LENGTH_SHARE + _LENGTH_SHARE * characters / _USUAL_CHARACTERS
+    return min(1.0, (_SATURATION + 1) / (1 + _SATURATION * relative))
+
+
+def _unknown_weight(term: str) -> float:
+    if not is_cjk(term):
+        return 1.0
+    return 0.0 if any(character in FUNCTION_CHARACTERS for character in term) else _UNKNOWN_PAIR_WEIGHT

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, cast
@@ -101,20 +102,33 @@ class MemoryTask:
                 named = {turn_id: name for name, turn_id in stored.items()}
                 recall = Recall(store, lambda: embedder)
                 recall.backfill(cancel=cancel)
+                now = _asked_at(questions[0])
                 for sample in questions:
                     if cancel.is_set():
                         return
-                    yield _ask(recall, sample, named, embedder, options.recall_k)
+                    yield _ask(recall, sample, now, named, embedder, options.recall_k)
             finally:
                 store.close()
 
 
+def _asked_at(sample: MemorySample) -> datetime | None:
+    """When the questions are asked: after the last turn, as in a chat. None, the present, where no turn has a time."""
+    (row,) = _conversations(sample.rows)
+    times = [datetime.fromisoformat(turn.created_at) for turn in row.turns if turn.created_at]
+    return max((time if time.tzinfo else time.replace(tzinfo=UTC) for time in times), default=None)
+
+
 def _ask(
-    recall: Recall, sample: MemorySample, named: Mapping[str, str], embedder: TextEmbedder, k: int
+    recall: Recall,
+    sample: MemorySample,
+    now: datetime | None,
+    named: Mapping[str, str],
+    embedder: TextEmbedder,
+    k: int,
 ) -> RecallOutcome:
     asked = sample.asked
     started = time.perf_counter()
-    found = recall.find(asked.question, k=k)
+    found = recall.find(asked.question, k=k, now=now)
     elapsed_ms = 1000 * (time.perf_counter() - started)
     return RecallOutcome(
         id=sample.id,

@@ -1,0 +1,128 @@
+"""What makes a turn bear on a question, and how much each thing counts. Pure: no store, no embedder.
+
+The score of a turn is a sum, and its terms have the same scale for every question and store: cosines and shares lie
+between 0 and 1, the others are given out whole or not at all. A sum of scores keeps how much better one turn is than
+the next, which a fusion by ranks throws away (Bruch, Gai and Ingber 2023, "An analysis of fusion functions for hybrid
+retrieval"). Weights are round and were not fitted; `benchmarks/recall_ingredients.py` shows what each brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+WORDS_WEIGHT = 0.3
+"""For the share of the question's information that a turn holds, and what the turns beside it hold."""
+SESSION_WEIGHT = 0.1
+"""For the best share of any turn in the conversation: it is about what was asked."""
+SPEAKER_WEIGHT = 0.2
+"""For the turns of the one whom the question names."""
+TIME_WEIGHT = 0.2
+"""For turns of the time that the question names."""
+ASKING_WEIGHT = -0.05
+"""For turns that end by asking: they seldom tell."""
+RANKED_WEIGHT = 0.3
+"""For the first of another ranking, e.g. that of pictures; the tenth has half of it."""
+_HALF_RANK = 10.0
+
+COSINE_FLOOR = 0.38
+COVERAGE_FLOOR = 0.45
+CJK_COVERAGE_FLOOR = 0.33
+"""A turn surely bears on a question when it, or a sentence of it, is this near or holds this share of the question's
+information. Lower for Chinese, where pairs across word borders take up part of a question's information.
+Measured with `benchmarks/recall_probe.py`."""
+NEAR_FLOOR = 0.2
+LEAST_SHARE = 0.5
+"""Where one turn surely bears on the question, so may others that are at least this near and have this share of the
+best score: asked for all that Anna paints, memory holds one turn that says so and five that only show it."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A turn that some ranking found, and all that is known of it."""
+
+    number: int
+    words: float = 0.0
+    """Share of the question's information, with what neighbours add."""
+    coverage: float = 0.0
+    """Share of the question's information in the turn itself, or in the question that it answers."""
+    cosine: float | None = None
+    """Of its own vector; None where it has none yet."""
+    around: float | None = None
+    """Of the turn among those beside it."""
+    sentence: float | None = None
+    """Of its nearest sentence."""
+    session: str = ""
+    is_asked_for: bool = False
+    """The question names who said it."""
+    timeliness: float = 0.0
+    """1 for a turn of the time that the question names, less for one soon after it."""
+    is_asking: bool = False
+    ranks: list[tuple[float, int]] = field(default_factory=list)
+    """Weight and rank (from 1) in each further ranking that found it to bear on the question."""
+
+    @property
+    def nearness(self) -> float:
+        """Mean of the cosines; a turn without parts, or of one sentence, is its own part."""
+        own = self.cosine
+        if own is None:
+            return 0.0
+        around = own if self.around is None else self.around
+        return (own + around + self.nearest) / 3
+
+    @property
+    def nearest(self) -> float:
+        """The turn's own cosine or that of its nearest sentence."""
+        return max((each for each in (self.cosine, self.sentence) if each is not None), default=-1.0)
+
+
+def bearing_scores(
+    candidates: Iterable[Candidate], *, is_chinese: bool, is_time_all: bool = False, only_sure: bool = False
+) -> dict[int, float]:
+    """Scores of the turns that bear on the question, by number; higher is better. Empty when none surely does.
+
+    Args:
+        candidates: what the rankings found.
+        is_chinese: the question is.
+        is_time_all: the question asks for nothing but a time ("What did we talk about yesterday?").
+        only_sure: leave out those that may.
+    """
+    candidates = list(candidates)
+    scores = score_all(candidates)
+    floor = CJK_COVERAGE_FLOOR if is_chinese else COVERAGE_FLOOR
+    sure = {
+        each.number
+        for each in candidates
+        if each.ranks
+        or each.coverage >= floor
+        or each.nearest >= COSINE_FLOOR
+        or (is_time_all and each.timeliness == 1)
+    }
+    if not sure or only_sure:
+        return {number: scores[number] for number in sure}
+    least = LEAST_SHARE * max(scores[number] for number in sure)
+    return {
+        each.number: scores[each.number]
+        for each in candidates
+        if each.number in sure or (each.nearest >= NEAR_FLOOR and scores[each.number] >= least)
+    }
+
+
+def score_all(candidates: Sequence[Candidate]) -> dict[int, float]:
+    """Score of each, by its number."""
+    session_best: dict[str, float] = {}
+    for each in candidates:
+        session_best[each.session] = max(session_best.get(each.session, 0.0), each.words)
+    return {each.number: _score(each, session_best) for each in candidates}
+
+
+def _score(each: Candidate, session_best: Mapping[str, float]) -> float:
+    return (
+        each.nearness
+        + WORDS_WEIGHT * each.words
+        + SESSION_WEIGHT * session_best[each.session]
+        + SPEAKER_WEIGHT * each.is_asked_for
+        + TIME_WEIGHT * each.timeliness
+        + ASKING_WEIGHT * each.is_asking
+        + sum(weight * RANKED_WEIGHT / (1 + (rank - 1) / _HALF_RANK) for weight, rank in each.ranks)
+    )

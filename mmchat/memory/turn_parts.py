@@ -1,0 +1,120 @@
+"""More vectors of a turn than its own: of its sentences, and of the turn among those beside it.
+
+A turn of several sentences is near to what each of them says, which its own vector blurs; and "Yes, last Friday!" is
+about what was asked. These vectors are not searched: they are read for the turns that words and vectors have found,
+to put them in order. So they need no place in memory, and cost a read of a few rows for each question.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmchat.memory.database import DatabaseFile
+from mmchat.memory.text_search import words_in
+
+MAX_SENTENCES = 8
+"""The first so many sentences of a turn have vectors of their own."""
+LEAST_WORDS = 3
+"""Shorter sentences ("Wow, great!") say nothing by themselves."""
+BESIDE_CHARACTERS = 600
+"""As much of the turns beside it is embedded with a turn."""
+
+_SENTENCES = re.compile(r"[^.!?。！？…\n]+[.!?。！？…]*")
+_STORED_MODEL = "{}#parts"
+_LARGEST = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near a turn is to a question, apart from its own vector; cosines."""
+
+    around: float
+    """The turn among those beside it."""
+    sentence: float
+    """The nearest of its sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnParts:
+    """Texts of a turn to embed beside its own."""
+
+    around: str
+    sentences: tuple[str, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.around, *self.sentences)
+
+
+def parts_of(text: str, said: str, before: str, after: str) -> TurnParts:
+    """The parts of a turn.
+
+    Args:
+        text: what the turn says.
+        said: the same with its speaker, where there are several.
+        before: the turn before it in its conversation, said by its speaker; empty at the beginning.
+        after: the turn after it.
+    """
+    beside = before[-BESIDE_CHARACTERS:], after[:BESIDE_CHARACTERS]
+    around = "\n".join(part for part in (beside[0], said, beside[1]) if part)
+    sentences = [each.strip() for each in _SENTENCES.findall(text)]
+    sentences = [each for each in sentences if len(words_in(each)) >= LEAST_WORDS or len(each) > 2 * LEAST_WORDS]
+    return TurnParts(around, tuple(sentences[:MAX_SENTENCES]) if len(sentences) > 1 else ())
+
+
+class PartVectors:
+    """The vectors of parts of one model: a row of `embeddings` for a turn, a byte for a number."""
+
+    def __init__(self, file: DatabaseFile, model: str) -> None:
+        self._file = file
+        self.stored_model = _STORED_MODEL.format(model)
+
+    def save(self, vectors: Mapping[int, NDArray[np.float32]]) -> None:
+        """Store vectors by the number of the turn: (1 + sentences, D) float32, unit rows, `around` first."""
+        with self._file.write() as db:
+            for number, rows in vectors.items():
+                db.execute(
+                    "INSERT OR REPLACE INTO embeddings (owner_kind, owner, model, vector)"
+                    " SELECT 'turn', number, ?, ? FROM turns WHERE number = ?",
+                    [self.stored_model, _packed(rows), number],
+                )
+
+    def nearness(self, query: NDArray[np.float32], numbers: Sequence[int]) -> dict[int, Nearness]:
+        """By the number of the turn; those without vectors of parts are left out.
+
+        Args:
+            query: (D,) float32, unit length.
+            numbers: of turns.
+        """
+        found = self._file.rows(
+            "SELECT owner, vector FROM embeddings WHERE owner_kind = 'turn' AND model = ?"
+            " AND owner IN (SELECT value FROM json_each(?))",
+            (self.stored_model, json.dumps(list(numbers))),
+        )
+        width = query.shape[0]
+        found = [row for row in found if row["vector"] and len(row["vector"]) % width == 0]
+        if not found:
+            return {}
+        packed = np.frombuffer(b"".join(row["vector"] for row in found), np.int8).reshape(-1, width)
+        rows = packed.astype(np.float32)
+        cosines = rows @ query / np.maximum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), 1.0)
+        nearness: dict[int, Nearness] = {}
+        start = 0
+        for row in found:
+            end = start + len(row["vector"]) // width
+            around, sentences = float(cosines[start]), cosines[start + 1 : end]
+            nearness[row["owner"]] = Nearness(around, float(sentences.max()) if sentences.size else -1.0)
+            start = end
+        return nearness
+
+
+def _packed(rows: NDArray[np.float32]) -> bytes:
+    """A byte for a number; the length is lost, and is known to be 1."""
+    largest = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-9)
+    return bytes(np.round(rows / largest * _LARGEST).astype(np.int8).tobytes())

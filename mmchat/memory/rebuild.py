@@ -86,7 +86,7 @@ class _Rebuilding:
         self._blobs = blobs
         self._on_progress = on_progress
         self._layouts = {name: layout(db.conn, name) for name in _tables(db)}
-        self._salvage = Salvage(pages, self._layouts)
+        self._salvage = Salvage(pages, self._layouts, self._is_known)
         self._pages = pages
         self._done = Rebuilt(page_count=pages.page_count)
 
@@ -118,6 +118,10 @@ class _Rebuilding:
         unknown = [step for step in steps if isinstance(step, str) and step.startswith("m") and step not in known]
         if unknown and len(steps) > len(known):  # a name alone may be damaged
             raise newer(self._path, unknown[-1], len(steps), known)
+
+    def _is_known(self, column: str, value: object) -> bool:
+        table = {"session_id": "sessions", "turn_id": "turns"}[column]
+        return bool(self._count(f"SELECT count(*) FROM {table} WHERE id = ?", value))
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -255,8 +259,8 @@ class _Rebuilding:
     def _lose(self, table: str, count: int) -> None:
         self._done.lost_rows[table] = self._done.lost_rows.get(table, 0) + count
 
-    def _count(self, sql: str) -> int:
-        (count,) = self._db.execute(sql).fetchone()
+    def _count(self, sql: str, *parameters: object) -> int:
+        (count,) = self._db.execute(sql, list(parameters)).fetchone()
         return int(count)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mmchat.memory.raw_pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, PageFile, RawRow
@@ -16,7 +16,10 @@ SalvagedRow = dict[str, Value]
 _ID = re.compile(r"[0-9a-z]{26}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT")
+_REFERENCES = ("session_id", "turn_id")
 _LEAST_COLUMNS = 2
+_TELLING_COLUMNS = 5
+"""Rows with fewer columns look alike from one table to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Salvage:
 
     file: PageFile
     layouts: Mapping[str, tuple[Column, ...]]
+    is_known: Callable[[str, Value], bool] = lambda column, value: False
+    """Whether a row was found already that a column (session_id, turn_id) refers to with this value."""
     unreadable_rows: dict[str, int] = field(default_factory=dict)
     """Rows of a table that made no sense."""
     _stated: dict[str, tuple[Column, ...]] = field(init=False)
@@ -143,6 +148,7 @@ class Salvage:
 
     def _stray_rows(self) -> Iterator[Found]:
         """Rows of leaves whose tree is broken above them, told apart by their shape."""
+        short: list[list[RawRow]] = []
         for page in range(1, self.file.page_count + 1):
             if page in self._seen:
                 continue
@@ -153,20 +159,40 @@ class Salvage:
                     self.file.unreadable.add(page)
                 continue
             raws = list(self.file.rows(page, self._seen))
-            name = self._table_of(raws)
-            for raw in raws if name else ():
-                row = _named(raw, self.layouts[name])
-                if row is not None:
-                    yield Found(name, row, raw.is_cut, is_stray=True)
+            if raws and max(len(raw.values) for raw in raws) < _TELLING_COLUMNS:
+                short.append(raws)  # told apart by what they refer to, once that is there
+            else:
+                yield from self._named_strays(raws)
+        for raws in short:
+            yield from self._named_strays(raws)
+
+    def _named_strays(self, raws: list[RawRow]) -> Iterator[Found]:
+        name = self._table_of(raws)
+        for raw in raws if name else ():
+            row = _named(raw, self.layouts[name])
+            if row is not None:
+                yield Found(name, row, raw.is_cut, is_stray=True)
 
     def _table_of(self, raws: list[RawRow]) -> str:
         """The table whose columns all rows of a page go with best; empty where there is none."""
         best, best_score = "", 0
         for name, columns in self.layouts.items():
-            scores = [_strength(raw, columns) for raw in raws]
+            scores = [self._strength(raw, columns) for raw in raws]
             if scores and min(scores) >= 0 and sum(scores) > best_score:
                 best, best_score = name, sum(scores)
         return best
+
+    def _strength(self, raw: RawRow, columns: tuple[Column, ...]) -> int:
+        """How well a row goes with a table; -1 for not at all. Rows from before a column was added are shorter."""
+        if not _LEAST_COLUMNS <= len(raw.values) <= len(columns):
+            return -1
+        score = int(len(raw.values) == len(columns))
+        for column, value in zip(columns, raw.values, strict=False):
+            strength = column.strength(value)
+            if strength < 0:
+                return -1
+            score += strength + (column.name in _REFERENCES and self.is_known(column.name, value))
+        return score
 
 
 _TREE_PAGES = (TABLE_LEAF, TABLE_INTERIOR, INDEX_LEAF, INDEX_INTERIOR)
@@ -195,14 +221,6 @@ def layout(connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
         )
         for each in told
     )
-
-
-def _strength(raw: RawRow, columns: tuple[Column, ...]) -> int:
-    """How well a row goes with a table; -1 for not at all. Rows from before a column was added are shorter."""
-    if not _LEAST_COLUMNS <= len(raw.values) <= len(columns):
-        return -1
-    told = [column.strength(value) for column, value in zip(columns, raw.values, strict=False)]
-    return -1 if min(told) < 0 else sum(told) + (len(raw.values) == len(columns))
 
 
 def _named(raw: RawRow, columns: tuple[Column, ...]) -> SalvagedRow | None:

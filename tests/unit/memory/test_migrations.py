@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from mmchat.errors import MemoryStoreError
 from mmchat.memory.database import DatabaseFile
 from mmchat.memory.migrations import MIGRATIONS, known_names
 from mmchat.memory.store import MemoryStore
+from tests import every_table
 
 STEPS = known_names()
 
@@ -26,21 +29,118 @@ def test_the_steps_are_numbered_from_one() -> None:
 def test_an_upgraded_file_equals_a_fresh_one_and_keeps_its_rows(tmp_path: Path, start: int) -> None:
     fresh = DatabaseFile(tmp_path / "fresh.db")
     old = Database(tmp_path / "old.db")
+    before: dict[str, list[dict[str, object]]] = {}
     if start:
         MIGRATIONS.apply(old, stop_before=STEPS[start])
-        old.execute("INSERT INTO sessions (id, created_at, updated_at) VALUES ('s', 't', 't')")
-        old.execute(
-            "INSERT INTO turns (id, session_id, position, role, text, status, created_at, updated_at)"
-            " VALUES ('u', 's', 1, 'user', 'hello', 'complete', 't', 't')"
-        )
+        every_table.fill(old.conn)
+        old.execute("INSERT INTO turns_fts (rowid, words, senses) VALUES (1, 'a text', '')")
+        old.conn.commit()
+        before = every_table.rows_of(old.conn)
     old.close()
     upgraded = DatabaseFile(tmp_path / "old.db")
     schema = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
     assert upgraded.rows(schema) == fresh.rows(schema)
-    assert len(upgraded.rows("SELECT * FROM turns")) == (1 if start else 0)
+    with upgraded.read() as db:
+        after = every_table.rows_of(db.conn)
+    for table, rows in before.items():
+        kept = [{name: row[name] for name in old_row} for row, old_row in zip(after[table], rows, strict=True)]
+        assert kept == rows
     assert upgraded.check_integrity() == []
     upgraded.close()
     fresh.close()
+
+
+def test_the_file_from_before_an_upgrade_is_kept_aside(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old = Database(path)
+    MIGRATIONS.apply(old, stop_before=STEPS[1])
+    every_table.fill(old.conn)
+    old.close()
+    stale = tmp_path / "old.db.before-m000"
+    stale.write_bytes(b"from long ago")
+    upgraded = DatabaseFile(path)
+    (copy,) = upgraded.kept_aside()
+    assert copy.name == "old.db.before-m002"
+    assert not stale.exists(), "one copy is enough: each is as large as the database"
+    assert copy.stat().st_mode & 0o777 == 0o600
+    kept = Database(copy)
+    assert [step.name for step in MIGRATIONS.applied(kept)] == [STEPS[0]]
+    assert [row["id"] for row in kept.query("SELECT id FROM turns")] == [every_table.TURN_ID]
+    kept.close()
+    upgraded.close()
+
+
+KILL_EVERY = 5
+"""Statements between two kills; 1 tries them all, which takes a while."""
+
+KILLER = """
+import contextlib, os, shutil, signal, sqlite3, sys
+from pathlib import Path
+from mmchat.memory.database import DatabaseFile
+from mmchat.memory.migrations import known_names
+
+old, work, every = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+
+class Dying(DatabaseFile):
+    left = 0
+
+    def _connect(self):
+        db = super()._connect()
+        def count(statement):
+            Dying.left -= 1
+            if Dying.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        db.conn.set_trace_callback(count)
+        return db
+
+def state(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        steps = [row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id")]
+        schema = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+        return steps, schema, connection.execute("SELECT id, text FROM turns").fetchall()
+
+before = state(old)
+deaths = 0
+for statement in range(1, 10_000, every):
+    path = work / f"{statement}.db"
+    shutil.copy(old, path)
+    child = os.fork()
+    if child == 0:
+        Dying.left = statement
+        DatabaseFile.close(Dying(path))
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        after = state(path)
+        break
+    deaths += 1
+for statement in range(1, deaths * every + 1, every):
+    path = work / f"{statement}.db"
+    found = state(path)
+    assert found in (before, after), f"half a schema after statement {statement}: {found[0]}"
+    DatabaseFile(path).close()
+    assert state(path)[1:] == after[1:]
+print(deaths, len(before[0]), len(after[0]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="fork and SIGKILL are POSIX's")
+def test_killed_at_any_statement_of_an_upgrade_the_file_has_the_old_schema_or_the_new(tmp_path: Path) -> None:
+    old = Database(tmp_path / "old.db")
+    old.execute("PRAGMA journal_mode=WAL")
+    MIGRATIONS.apply(old, stop_before=STEPS[1])
+    every_table.fill(old.conn)
+    old.close()
+    (tmp_path / "work").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(tmp_path / "old.db"), str(tmp_path / "work"), str(KILL_EVERY)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    deaths, before, after = map(int, done.stdout.split())
+    assert (before, after) == (1, len(STEPS))
+    assert deaths * KILL_EVERY > 4 * (len(STEPS) - 1), "each step has several statements"
 
 
 def test_a_second_opening_changes_nothing(tmp_path: Path) -> None:

@@ -181,6 +181,16 @@ _WORDS = re.compile(r"[a-z0-9][a-z0-9'-]*")
 _HAN = re.compile(r"[\u3400-\u9fff]+|[A-Za-z][A-Za-z'-]*")
 
 
+_ASKS_ALIKE = re.compile(
+    r"\b(?:before|already|earlier|again|like (?:this|these|it)|similar|same)\b|以前|之前|[见看发给]过|类似|一样|相似|同一"
+)
+
+
+def asks_for_alike(text: str) -> bool:
+    """Whether who shows a picture asks for others like it: "Have I shown you this before?"."""
+    return bool(_ASKS_ALIKE.search(text.casefold()))
+
+
 @dataclass(frozen=True, slots=True)
 class PictureQuestion:
     """A query as pictures are asked for it."""

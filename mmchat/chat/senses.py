@@ -16,6 +16,7 @@ from mmchat.errors import MediaError
 from mmchat.memory.store import NewAttachment
 from mmchat.memory.waiting_pictures import take_over_vector
 from mmchat.memory.word_search import Filters
+from mmchat.picture_words import asks_for_alike
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
@@ -26,7 +27,9 @@ MAX_ALIKE = 2
 """How many earlier pictures a picture brings to mind."""
 SHOWN_FLOOR = 0.6
 """Cosine from which a picture was shown before, or one of the very same thing. With the default encoder, of 301 photos
-4 in 100 are so near to any other; changed copies: `benchmarks/image_recall.py`."""
+4 in 100 are so near to any other, and half or more of changed copies are (`benchmarks/image_recall.py`)."""
+ASKED_FLOOR = 0.3
+"""The same where the message asks whether it was: 95 in 100 of most kinds of copies, and 2 in 100 pairs of photos."""
 
 
 def examine(path: Path) -> NewAttachment:
@@ -121,10 +124,11 @@ class Senses:
             hidden: ids of turns that are not to be found.
         """
         found: dict[str, Recalled] = {}
+        floor = ASKED_FLOOR if asks_for_alike(turn.text) else SHOWN_FLOOR
         for picture in turn.attachments:
             if picture.kind == "image" and picture.seen is not None:
                 for each in self._recall.pictures.like_picture(
-                    picture.id, picture.seen.model, Filters(exclude_turns=hidden), k=MAX_ALIKE, floor=SHOWN_FLOOR
+                    picture.id, picture.seen.model, Filters(exclude_turns=hidden), k=MAX_ALIKE, floor=floor
                 ):
                     found.setdefault(each.turn, each)
         return tuple(sorted(found.values(), key=lambda each: -each.score)[:MAX_ALIKE])

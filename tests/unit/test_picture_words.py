@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmchat.engines.vocabulary import EVERYDAY, IMPLIED, WORDS_ALONE
-from mmchat.picture_words import chinese_names, in_english, picture_question
+from mmchat.picture_words import asks_for_alike, chinese_names, in_english, picture_question
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,12 @@ def test_the_everyday_words_of_the_vocabulary_have_chinese_names() -> None:
     assert chinese_names("bicycle")[0] == "自行车"
     assert chinese_names("Golden Retriever")[0] == "金毛"
     assert chinese_names("no such thing") == ()
+
+
+@pytest.mark.parametrize("text", ["Have I shown you this before?", "我以前给你看过这个吗？", "find pictures like this"])
+def test_who_asks_for_pictures_like_theirs_is_understood(text: str) -> None:
+    assert asks_for_alike(text)
+    assert not asks_for_alike("What is this? 这是什么？")
 
 
 @given(st.text())

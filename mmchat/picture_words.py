@@ -182,7 +182,8 @@ _HAN = re.compile(r"[\u3400-\u9fff]+|[A-Za-z][A-Za-z'-]*")
 
 
 _ASKS_ALIKE = re.compile(
-    r"\b(?:before|already|earlier|again|like (?:this|these|it)|similar|same)\b|以前|之前|[见看发给]过|类似|一样|相似|同一"
+    r"\b(?:before|already|earlier|again|like (?:this|these|it)|similar|same)\b"
+    "|以前|之前|[见看发给]过|类似|一样|相似|同一"
 )
 
 

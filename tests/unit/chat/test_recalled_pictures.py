@@ -54,7 +54,7 @@ def test_a_picture_that_was_shown_before_brings_the_earlier_turn_to_mind(bench: 
     said(bench.session(), "This is our new front door", picture(tmp_path, "red"))
     said(bench.session(), "", picture(tmp_path, "blue"))
     prompt = said(bench.session(), "Have I shown you this before?", picture(tmp_path, "red", "again"))
-    assert [note.text for note in prompt.recalled] == ["This is our new front door"]
+    assert prompt.recalled[0].text == "This is our new front door"
     assert 'Earlier I told you: "This is our new front door".' in prompt.messages[-1].text
 
 

@@ -35,7 +35,7 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("help", "Keys and commands", aliases=("?",)),
     Command("new", "Start a new conversation", aliases=("clear",)),
-    Command("sessions", "Find, open, rename, tag, archive, delete", "[WORDS]", aliases=("resume",)),
+    Command("sessions", "Find, open, name, tag, delete", "[WORDS]", aliases=("resume",)),
     Command("search", "Find words in all conversations", "WORDS"),
     Command("recall", "Find what was said, shown or heard, also by a picture", "[WORDS]"),
     Command("view", "Open a picture or sound of this conversation", "[NAME]"),
@@ -44,7 +44,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("attach", "Attach a file, with completion", "[PATH]"),
     Command("voice", "Speak: start or end a recording", aliases=("mic",)),
     Command("regen", "Draw the last reply anew", aliases=("regenerate",)),
-    Command("variant", "Flip through replies and edits of one message", "[N|prev|next|pick]"),
+    Command("variant", "Flip through replies and edits of one message", "[N|pick]"),
     Command("edit", "Change an earlier message; the old one is kept", "[N|pick]"),
     Command("undo", "Take the last exchange out of view"),
     Command("redo", "Bring back what /undo took"),

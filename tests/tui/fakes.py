@@ -262,7 +262,13 @@ class FakeLibrary:
         return tuple(info for info in fitting if (info.deleted_at is not None) == is_trash)
 
     def search(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
-        return tuple(SearchHit(info, None, info.title, ()) for info in self.list(query))
+        hits = []
+        for info in self.list():
+            for turn in self.desk.stored[info.id]:
+                at = turn.text.lower().find(query.lower())
+                if at >= 0:
+                    hits.append(SearchHit(info, turn, turn.text, ((at, at + len(query)),)))
+        return tuple(hits)
 
     def preview(self, session_id: str, around: str = "") -> tuple[Turn, ...]:
         return tuple(self.desk.stored[session_id][-4:])

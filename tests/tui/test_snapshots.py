@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
-from mmchat.domain import LoadState, Recalled, Window
+from mmchat.domain import LoadState, Recalled, Window, WindowPart
 from mmchat.errors import DeviceError
 from mmchat.tui.app import MmchatApp
 
 from .conftest import Stage, until
-from .fakes import NOW, FakeDesk, answer, make_turns
+from .fakes import NOW, FakeDesk, answer, make_turn, make_turns
 
 MARKDOWN = """Here is a **short** answer with `code`:
 
@@ -83,6 +84,27 @@ async def out_of_view(s: Stage) -> None:
     await s.say("Do you still know the beginning?")
 
 
+PARTS = (
+    WindowPart("system", 30),
+    WindowPart("summary", 96, 1),
+    WindowPart("pinned", 29, 1),
+    WindowPart("kept", 330, 6),
+    WindowPart("recalled", 44, 2),
+    WindowPart("facts", 18, 1),
+    WindowPart("senses", 21, 1),
+    WindowPart("newest", 12, 1),
+)
+
+
+async def context(s: Stage) -> None:
+    await welcome(s)
+    view = Window(8, 19, 580, 800, "t0", parts=PARTS, room=200, tokens_out=515, summary_id="m")
+    s.desk.script = answer("是的，我记得。", window=view)
+    await s.say("我对什么过敏？")
+    await s.send("/context")
+    await s.until(lambda: "word for word" in str(s.app.screen.query("Static").first().render()), "it was counted")
+
+
 async def streaming(s: Stage) -> None:
     await welcome(s)
     s.desk.script = answer("The lighthouse stood ", "alone.", gates=[_set(), Event()])
@@ -120,7 +142,37 @@ async def help_screen(s: Stage) -> None:
 async def conversations(s: Stage) -> None:
     await welcome(s)
     await s.pilot.press("ctrl+s")
-    await s.until(lambda: getattr(s.app.screen, "_sessions", ()), "they are listed")
+    await s.until(lambda: getattr(s.app.screen, "_found", ()), "they are listed")
+    preview = s.app.screen.query_one("#preview", Static)
+    await s.until(lambda: "assistant" in str(preview.render()), "a look into the first is shown")
+
+
+async def hits(s: Stage) -> None:
+    s.desk.add_session(
+        "d", "里斯本旅行计划", [
+            make_turn(0, text="我想在里斯本住一个星期，有什么安静的酒店吗？", session="d"),
+            make_turn(1, "assistant", "可以住在埃斯特雷拉，那里的酒店很安静。", session="d"),
+        ],
+    )  # fmt: skip
+    await welcome(s)
+    await s.send("/search 酒店")
+    await s.until(lambda: getattr(s.app.screen, "_found", ()), "they are found")
+    if s.app.size == WIDE:
+        preview = s.app.screen.query_one("#preview", Static)
+        await s.until(lambda: "埃斯特雷拉" in str(preview.render()), "a look into the first is shown")
+
+
+async def variants(s: Stage) -> None:
+    turns = [
+        make_turn(0, text="Name one fruit that grows in the north.", variant=1, variants=2),
+        make_turn(1, "assistant", "The **cloudberry** grows far in the north.", variant=2, variants=3),
+    ]
+    s.desk.add_session("d", "Fruit", turns)
+    await welcome(s)
+    s.chat.open("d")
+    await s.until(lambda: s.replies(), "the conversation is open")
+    await s.send("/edit")
+    await s.until(lambda: s.chat.composer.text, "the message is in the box")
 
 
 SMALL, WIDE = (80, 24), (140, 40)
@@ -139,12 +191,18 @@ PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloa
         pytest.param(rated, SMALL, "mmchat-light", id="rated-light"),
         pytest.param(error, SMALL, "mmchat-dark", id="error"),
         pytest.param(out_of_view, SMALL, "mmchat-dark", id="out-of-view"),
+        pytest.param(context, SMALL, "mmchat-dark", id="context"),
+        pytest.param(context, SMALL, "mmchat-light", id="context-light"),
+        pytest.param(context, WIDE, "mmchat-light", id="context-wide"),
         pytest.param(streaming, SMALL, "mmchat-dark", id="streaming"),
         pytest.param(pulling, SMALL, "mmchat-dark", id="pulling"),
         pytest.param(commands, SMALL, "mmchat-light", id="commands"),
         pytest.param(recording, SMALL, "mmchat-dark", id="recording"),
         pytest.param(help_screen, SMALL, "mmchat-light", id="help"),
         pytest.param(conversations, SMALL, "mmchat-dark", id="conversations"),
+        pytest.param(hits, SMALL, "mmchat-dark", id="hits"),
+        pytest.param(hits, WIDE, "mmchat-light", id="hits-wide"),
+        pytest.param(variants, SMALL, "mmchat-light", id="variants"),
     ],
 )
 def test_look(snap_compare: Any, desk: FakeDesk, scene: Scene, size: tuple[int, int], theme: str) -> None:

@@ -105,7 +105,9 @@ class SessionsScreen(ModalScreen[Choice | None]):
         """Search, list and preview, what happened, keys."""
         with Vertical(classes="dialog -large", id="sessions"):
             yield Static(id="sessions-title", markup=False)
-            yield Input(self._query, placeholder="Words of titles and messages; #tag", compact=True)
+            yield Input(
+                self._query, placeholder="Words of titles and messages; #tag", compact=True, select_on_focus=False
+            )
             with Container(id="sessions-body"):
                 yield OptionList(markup=False, compact=True)
                 yield Static("", id="no-sessions", markup=False)

@@ -37,10 +37,12 @@ SUMMARY_SHARE = 0.2
 MAX_SUMMARY_TOKENS = 600
 PIECE_TOKENS = 1500
 """What a model is given to sum up at once: more, and a small one forgets the beginning."""
-PIECE_SHARE = 0.5
-"""Or this share of its context, where that is less."""
+PIECE_SHARE = 0.8
+"""Or this share of what it can read beside the order to sum up, where that is less."""
 FEWEST_TOKENS = 48
-"""A summary shorter than this says nothing."""
+"""A summary is given so much of a short context, if system text and pins leave it."""
+LEAST_TOKENS = 10
+"""A shorter one says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +131,7 @@ class Compaction:
         old = self.old_turns()
         yield SummaryProgressed(0, 0, "waiting for the model")
         model = self._engines.language_model()
-        budget = self._window.budget(model, reply_options(self._engines, self._settings))
-        limit = max(FEWEST_TOKENS, min(MAX_SUMMARY_TOKENS, int(budget * SUMMARY_SHARE)))
+        limit = self._limit(model)
         if writer == "sentences":
             yield SummaryProgressed(0, 0, "choosing among your sentences")
             text = self._chosen(model, old, limit)
@@ -143,6 +144,21 @@ class Compaction:
             text = yield from self._written(model, old, limit, cancel)
         if not cancel.is_set() and text:
             yield SummaryDraft(text, SENTENCES if writer == "sentences" else model.name, old[-1].id, len(old))
+
+    def _limit(self, model: LanguageModel) -> int:
+        """The most tokens of a summary.
+
+        Raises:
+            UsageError: there is no room for one beside system text and pins.
+        """
+        budget = self._window.budget(model, reply_options(self._engines, self._settings))
+        room = self._window.room_for_summary(model)
+        if room < LEAST_TOKENS:
+            raise UsageError(
+                f"'{model.name}' reads too little for a summary beside your messages.",
+                hint="/unpin makes room, or choose a model that reads more.",
+            )
+        return min(room, max(FEWEST_TOKENS, min(MAX_SUMMARY_TOKENS, int(budget * SUMMARY_SHARE))))
 
     def accept(self, draft: SummaryDraft, text: str) -> Summary:
         """Put a draft in force, in the words that the user left it in.
@@ -225,8 +241,9 @@ class Compaction:
         texts = [summary.text] if summary is not None and done else []
         texts += [line for turn in old[done:] if (line := _said(turn))]
         is_chinese = is_mostly_chinese("".join(texts))
+        at_once = _readable_tokens(model, limit, is_chinese=is_chinese)
         while True:
-            pieces = _pieces(model, texts, min(PIECE_TOKENS, int(model.context_tokens * PIECE_SHARE)))
+            pieces = _pieces(model, texts, at_once)
             share = max(FEWEST_TOKENS, limit // len(pieces))
             parts: list[str] = []
             for number, piece in enumerate(pieces):
@@ -268,6 +285,24 @@ def _said(turn: Turn) -> str:
     heard = [attachment.heard.text for attachment in turn.attachments if attachment.heard]
     words = " ".join(" ".join((turn.text, *heard)).split())
     return f"{'User' if turn.role == 'user' else 'Assistant'}: {words}" if words else ""
+
+
+def _readable_tokens(model: LanguageModel, limit: int, *, is_chinese: bool) -> int:
+    """How many tokens of turns a model can be given at once, with the order to sum them up.
+
+    Raises:
+        UsageError: hardly any.
+    """
+    room = model.context_tokens - model.count_tokens(_request((), is_chinese=is_chinese))
+    room -= 0 if model.reply_tokens else limit
+    # Counted one by one, texts take a little less than they do together.
+    room = min(PIECE_TOKENS, int(room * PIECE_SHARE))
+    if room < FEWEST_TOKENS:
+        raise UsageError(
+            f"'{model.name}' reads too little at once to write a summary.",
+            hint="/compact sentences puts one together out of your own sentences.",
+        )
+    return room
 
 
 def _pieces(model: LanguageModel, texts: Sequence[str], limit: int) -> list[list[str]]:

@@ -66,8 +66,8 @@ def assemble(
 
     Returns:
         A prompt of at most `budget` tokens. Pins that do not fit `HEAD_SHARE` of it are left out, the oldest being
-        kept first; so is a summary. A newest message that is longer than what is left by itself loses its
-        middle; where that would leave little of it, pins, summary and system text give way to it in turn.
+        kept first; so is a summary that does not fit beside them. A newest message that is longer than what is left
+        by itself loses its middle; where that would leave little of it, summary, pins and system text give way in turn.
     """
     if not entries:
         raise ValueError("a prompt needs at least the newest turn")
@@ -109,35 +109,38 @@ class _Layout:
         self, system: str, standing: Standing, entries: Sequence[Entry], count_tokens: CountTokens, budget: int
     ) -> None:
         self._system = system
-        self._summary = standing.summary
+        self._summary = self._given_summary = standing.summary
         self._entries = entries
         self._count = count_tokens
         self._budget = budget
         self._older_pins = standing.pins
         self._has_system = bool(system)
         in_run = [entry.pin for entry in entries[:-1] if entry.pin is not None]
-        self._places = {entry.turn_id: index for index, entry in enumerate(entries)}
+        self._has_room: dict[tuple[Pin, ...], bool] = {}
         self._fitting = self._fit((*standing.pins, *in_run))
 
     def _fit(self, pins: tuple[Pin, ...]) -> frozenset[str]:
-        """Drop the summary, and of the pins those that are too much, wherever the run may begin."""
+        """Drop of the pins those that are too much, wherever the run may begin."""
         limit = int(self._budget * HEAD_SHARE)
-        if self._summary and self._head_tokens(()) > limit:
-            self._summary = ""
-            self._is_summary_out = True
-        else:
-            self._is_summary_out = False
-        if not pins or self._head_tokens(pins) <= limit:
+        if not pins or self._head_tokens("", pins) <= limit:
             return frozenset(pin.turn_id for pin in pins)
-        kept: list[Pin] = []
+        kept: tuple[Pin, ...] = ()
         for pin in pins:
-            if self._head_tokens((*kept, pin)) <= limit:
-                kept.append(pin)
+            if self._head_tokens("", (*kept, pin)) <= limit:
+                kept = (*kept, pin)
         return frozenset(pin.turn_id for pin in kept)
 
-    def _head_tokens(self, pins: tuple[Pin, ...]) -> int:
-        head = Head(self._system if self._has_system else "", self._summary, pins)
+    def _head_tokens(self, summary: str, pins: tuple[Pin, ...]) -> int:
+        head = Head(self._system if self._has_system else "", summary, pins)
         return self._count(merge_same_role((*head.messages(), Message("user", ""))))
+
+    def _summary_beside(self, pins: tuple[Pin, ...]) -> str:
+        """The summary, if there is room for it beside these pins."""
+        if not self._summary:
+            return ""
+        if pins not in self._has_room:
+            self._has_room[pins] = self._head_tokens(self._summary, pins) <= int(self._budget * HEAD_SHARE)
+        return self._summary if self._has_room[pins] else ""
 
     # --- what a prompt that begins at an entry holds ------------------------------------------------
 
@@ -157,7 +160,7 @@ class _Layout:
         kinds: list[PartKind] = []
         if self._system and not self._has_system:
             kinds.append("system")
-        if self._is_summary_out:
+        if self._given_summary and not self.head(start).summary:
             kinds.append("summary")
         if self.pins_out(start):
             kinds.append("pinned")
@@ -165,7 +168,8 @@ class _Layout:
 
     def head(self, start: int) -> Head:
         """What stands before the run."""
-        return Head(self._system if self._has_system else "", self._summary, self.pins(start))
+        pins = self.pins(start)
+        return Head(self._system if self._has_system else "", self._summary_beside(pins), pins)
 
     def messages(self, start: int, newest: tuple[Message, ...] | None = None) -> tuple[Message, ...]:
         """The whole prompt."""
@@ -179,9 +183,8 @@ class _Layout:
 
     def wanted_tokens(self) -> int:
         """How far a view that overflows shrinks: to a share of what summary and pins leave."""
-        bare = self._count(merge_same_role((*Head(self._system, "", ()).messages(), Message("user", ""))))
-        pins = tuple(pin for pin in self._left_behind(len(self._entries) - 1) if pin.turn_id in self._fitting)
-        taken = max(0, self._head_tokens(pins) - bare) if pins or self._summary else 0
+        head = self.head(len(self._entries) - 1)
+        taken = max(0, self._head_tokens(head.summary, head.pins) - self._head_tokens("", ()))
         return taken + int((self._budget - taken) * KEEP_SHARE)
 
     def first_fitting(self, low: int, wanted: int) -> int:
@@ -215,7 +218,7 @@ class _Layout:
         """
         last = len(self._entries) - 1
         enough = int(self._budget * NEWEST_SHARE)
-        for give_way in (self._drop_pins, self._drop_summary, self._drop_system, None):
+        for give_way in (self._drop_summary, self._drop_pins, self._drop_system, None):
             if self.tokens(last) <= self._budget:
                 return self._entries[-1].messages, False
             newest, own_tokens = self._longest_cut(last)
@@ -248,7 +251,6 @@ class _Layout:
         self._fitting = frozenset()
 
     def _drop_summary(self) -> None:
-        self._is_summary_out = self._is_summary_out or bool(self._summary)
         self._summary = ""
 
     def _drop_system(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mmchat.chat.entries import Entry, Layer, Pin, Standing
+from mmchat.chat.entries import Entry, Head, Layer, Pin, Standing, merge_same_role
 from mmchat.chat.prompt import HEAD_SHARE, Prompt, assemble
 from mmchat.chat.why import Why, explain
 from mmchat.chat.wording import style_for, turn_messages
@@ -107,6 +107,16 @@ class SessionWindow:
         """The summary in force."""
         session = self._get_session()
         return summary_rows.active_summary(self._store, session.id) if session else None
+
+    def room_for_summary(self, model: LanguageModel) -> int:
+        """How many tokens a summary may take beside the system text and the pins, its lead-in not counted."""
+        session = self._get_session()
+        pinned = set(self.pinned())
+        turns = [turn for turn in self._store.turns(session.id) if turn.id in pinned] if session else []
+        lead_in = told_summary(Summary("", "", "", "", SENTENCES, ""))
+        head = Head(self._settings.system, lead_in, self._pins(model, turns))
+        taken = model.count_tokens(merge_same_role((*head.messages(), Message("user", ""))))
+        return int(self.budget(model, reply_options(self._engines, self._settings)) * HEAD_SHARE) - taken
 
     # --- what the model sees --------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmchat.domain import Heard, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage
+from mmchat.memory import branches
 from mmchat.memory.export_markdown import marked_markdown
-from mmchat.memory.export_rows import FileCopier, dialogue_row
+from mmchat.memory.export_rows import FileCopier, dialogue_row, kept_path, row_line
 from mmchat.memory.export_turns import ExportedTurn, read_conversation
 from mmchat.memory.import_markdown import read_markdown
 from mmchat.memory.import_rows import read_conversations
@@ -25,7 +27,7 @@ from mmchat.memory.text_search import storable
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
     ["<image>", "  \n", "## You, 2026-01-01 10:00", "谢谢，再见", "\x00\u2028", "</script>"]
 )
-TIMES = st.datetimes(min_value=__import__("datetime").datetime(1990, 1, 1)).map(lambda t: f"{t:%Y-%m-%dT%H:%M:%S.%fZ}")
+TIMES = st.datetimes(min_value=datetime(1990, 1, 1)).map(lambda t: f"{t:%Y-%m-%dT%H:%M:%S.%fZ}")
 NUMBERS = st.integers(0, 10_000)
 SECONDS = st.floats(0, 1e6, allow_nan=False)
 
@@ -153,3 +155,34 @@ def test_exported_markdown_is_read_back(
         assert [[file.path.read_bytes() for file in turn.files if file.path] for turn in copy.turns] == [
             [file.path.read_bytes() for file in each.turn.attachments] for each in standing
         ]
+
+
+def test_branches_can_be_flipped_through_after_they_came_back(
+    stores: tuple[MemoryStore, MemoryStore], tmp_path: Path
+) -> None:
+    one, two = stores
+    session = one.create_session(title="bread")
+    asked = one.add_user_turn(session.id, "How long?")
+    for text in ("An hour.", "Two hours."):
+        if text != "An hour.":
+            one.retire_reply(one.turns(session.id)[-1].id)
+        reply = one.start_reply(session.id, parent_id=asked.id, model="m", engine="e", text="")
+        one.finish_reply(reply.id, text, status="complete")
+    one.add_user_turn(session.id, "Thanks")
+    branches.add_edited_turn(one, asked.id, "How warm?")
+    (tmp_path / "talks.jsonl").write_text(
+        row_line(dialogue_row(read_conversation(one, session), kept_path)), encoding="utf-8"
+    )
+    (read,) = read_conversations(tmp_path / "talks.jsonl")
+    copy = store_conversation(two, read)
+    for store, session_id in ((one, session.id), (two, copy.id)):
+        (shown,) = store.turns(session_id)
+        assert (shown.text, shown.variant, shown.variants) == ("How warm?", 2, 2)
+        first, _ = branches.variants(store, shown.id)
+        branches.show_variant(store, shown.id, first)
+        turns = store.turns(session_id)
+        assert [turn.text for turn in turns] == ["How long?", "Two hours.", "Thanks"]
+        assert [(turn.variant, turn.variants) for turn in turns[:2]] == [(1, 2), (2, 2)]
+        older, newer = branches.variants(store, turns[1].id)
+        branches.show_variant(store, newer, older)
+        assert [turn.text for turn in store.turns(session_id)] == ["How long?", "An hour."]

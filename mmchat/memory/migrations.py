@@ -248,6 +248,12 @@ def m006_code_vectors(db: Database) -> None:
     db.executescript(_CODE_VECTORS)
 
 
+@MIGRATIONS()
+def m007_order_by_time(db: Database) -> None:
+    """Turns by the time they were said: "what did we talk about last week" read all of a million turns without."""
+    db.execute("CREATE INDEX turns_by_time ON turns(created_at)")
+
+
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:
     """Names of all steps this program knows, in order."""
     return tuple(step.name for step in migrations._migrations)

@@ -114,10 +114,7 @@ class Recall:
         def may() -> bool:
             return may_go_on() and not (cancel is not None and cancel.is_set())
 
-        done = self._turn_vectors(embedder).fill(may, on_progress)
-        if may():
-            self._vectors("turn", embedder.name).pack(cancel)
-        return done
+        return self._turn_vectors(embedder).fill(may, on_progress)
 
     # --- finding --------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ class TurnVectors:
             if not may_go_on():
                 return done
             done += self._write_own(embeddable(self._store.file, waiting[start : start + TEXTS_AT_ONCE]))
+        if may_go_on():
+            self._index.pack()
         waiting = unembedded(self._store.file, self._parts.stored_model, may_go_on)
         for start in range(0, len(waiting), TURNS_AT_ONCE):
             if not may_go_on():

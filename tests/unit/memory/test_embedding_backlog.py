@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mmchat.memory import embedding_backlog
 from mmchat.memory.embedding_backlog import count_waiting, embeddable, unembedded
-from mmchat.memory.recall import TEXTS_AT_ONCE, Recall
+from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
+from mmchat.memory.turn_vectors import TEXTS_AT_ONCE
 
 
 class Ones:
@@ -107,7 +108,7 @@ def test_what_is_there_is_not_read_again(store: MemoryStore) -> None:
     assert Recall(store, lambda: embedder).backfill() == 0
     with store.file.read() as db:
         db.conn.set_trace_callback(None)
-        (plan,) = [sql for sql in read if "EXCEPT" in sql]
+        plan, _ = [sql for sql in read if "EXCEPT" in sql]  # turns' own vectors, and those of their parts
         steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {plan}")]
     assert any("embeddings USING COVERING INDEX" in step and "owner>?" in step for step in steps), steps
     assert any("turns USING INTEGER PRIMARY KEY" in step for step in steps), steps

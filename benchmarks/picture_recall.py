@@ -98,7 +98,6 @@ def fill(store: MemoryStore, hub: EngineHub, photos: Sequence[Photo], talk: Sequ
         Senses(store, recall, hub, None).look(turn.attachments[0])
     for text in waiting:
         store.add_turn(session.id, role="user", text=text)
-    recall.backfill()
 
 
 @contextmanager
@@ -109,7 +108,9 @@ def opened(folder: Path, hub: EngineHub, photos: Sequence[Photo], talk: Sequence
     store = MemoryStore(folder / "mmchat.db", folder / "blobs")
     if is_new:
         fill(store, hub, photos, talk)
-    yield open_recall(store, hub)
+    recall = open_recall(store, hub)
+    recall.backfill()
+    yield recall
     store.close()
 
 

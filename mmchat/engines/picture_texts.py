@@ -41,7 +41,11 @@ class MappedTexts:
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(B, D) float32, unit rows: to rounding what the dual encoder itself makes of the texts."""
-        rows = self._embedder.embed(texts) @ self._map.T
+        return self.map_sentences(self._embedder.embed(texts))
+
+    def map_sentences(self, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same from the embedder's vectors, (B, E), of the texts."""
+        rows = sentences @ self._map.T
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 

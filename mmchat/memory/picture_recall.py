@@ -16,14 +16,14 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmchat.domain import Recalled, Seen
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
+from mmchat.memory.picture_spaces import Embeds, MapsSentences, Space, Spreads, Texts, embedded
 from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.vectors import VectorIndex, stored_vector
@@ -52,50 +52,7 @@ ALIKE_FLOOR = 0.2
 photos without an object in common; of pairs with one it keeps 13. Encoders whose vectors are not centred put
 all pictures nearer; there it drops nothing. Measured with `benchmarks/image_recall.py`."""
 
-UNRELATED = tuple(
-    """
-Can you help me write an email to my landlord?|I slept badly last night and have a meeting at nine.
-What is the capital of Portugal?|How do I undo the last commit in git?|My sister starts her new job on Monday.
-Thanks, that was exactly what I needed.|I think the second option is better for us.|What did we decide about the rent?
-Remind me why we chose that bank.|How much does it cost to renew a passport?|Translate this sentence into French.
-The doctor said it will take six weeks to heal.|Give me three names for a small bakery.|I forgot my password again.
-What time is it in Tokyo now?|Could you explain how interest rates work?|She said she would call back tomorrow.
-Why is my code so slow?|I would like to learn a new language this year.|Summarise what we talked about yesterday.
-My favourite author has written another novel.|How long should I boil an egg?|Please make it shorter and more polite.
-We moved here four years ago because of work.|What is the difference between a virus and a bacterium?
-I am allergic to nuts, so nothing with almonds.|Tell me a joke about teachers.|Who won the election in 1960?
-How many days are left until the deadline?|I don't agree with what he wrote.|Can you check my grammar?
-The train was late and I missed the interview.|What should I say at the funeral?|How do I cancel my subscription?
-Is it safe to take both pills together?|My budget is about eight hundred a month.|I feel a bit lonely since the move.
-Let's go on with the story where we stopped.|He has been learning the cello since March.
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
-"""What people say in a chat without a picture in mind; our own sentences."""
 ALL_TURNS = Filters()
-_SAMPLE = 128
-_LEAST_SPREAD = 1e-3
-
-
-class Embeds(Protocol):
-    """The sentence embedder; `engines.base.TextEmbedder` is one."""
-
-    name: str
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(B, D) float32, unit rows."""
-        ...
-
-
-class Texts(Protocol):
-    """Texts in a dual encoder's space; `engines.base.PictureTexts` is one."""
-
-    name: str
-
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(B, D) float32, unit rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +67,6 @@ class PictureHit:
     """Standard deviations above unrelated texts; 0 where the query does not say what is in the picture."""
     is_bearing: bool
     """Whether that is enough to say that the picture is what the query is about."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Space:
-    """Where texts and pictures are compared."""
-
-    index: VectorIndex
-    name: str
-    embed: Callable[[Sequence[str]], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """What unrelated texts reach with the pictures of one space."""
-
-    pictures: int
-    """How many it was measured with."""
-    mean: float
-    deviation: float
 
 
 class PictureRecall:
@@ -153,8 +91,7 @@ class PictureRecall:
         self._embedder = embedder
         self._texts = texts
         self._vectors = vectors
-        self._spreads: dict[str, _Spread] = {}
-        self._lock = Lock()
+        self._spreads = Spreads(store)
 
     # --- putting in -----------------------------------------------------------------------------
 
@@ -181,7 +118,9 @@ class PictureRecall:
 
     # --- finding by a text ------------------------------------------------------------------------
 
-    def find(self, query: str, filters: Filters = ALL_TURNS, *, limit: int = 50) -> tuple[PictureHit, ...]:
+    def find(
+        self, query: str, filters: Filters = ALL_TURNS, *, limit: int = 50, must_bear: bool = False
+    ) -> tuple[PictureHit, ...]:
         """Turns whose pictures are nearest to a query, nearest first; one picture is found once.
 
         Costs nothing while no picture is stored. The picture model is loaded only for a query that asks for
@@ -191,14 +130,19 @@ class PictureRecall:
             query: in the user's words, English or Chinese.
             filters: which turns may be found; nor are other turns with the very pictures of those left out.
             limit: how many at most.
+            must_bear: leave out those that are near without being what the query is about.
         """
         if not self._has_vectors():
             return ()
         question = picture_question(query)
         if not question.content:
             return self._newest(filters) if question.is_about_pictures else ()
-        scores = self._scores(question.content, self._spaces(question.is_about_pictures), filters)
         floor = ASKED_FLOOR if question.is_about_pictures else math.inf if question.is_glossed else UNASKED_FLOOR
+        if must_bear and floor == math.inf:
+            return ()
+        scores = self._scores(question.content, self._spaces(question.is_about_pictures), filters)
+        if must_bear:
+            scores = {number: score for number, score in scores.items() if score >= floor}
         rows = sorted(self._rows(filters, scores), key=lambda row: (-scores[row["picture"]], -row["number"]))
         hits = [
             PictureHit(row["number"], row["picture"], scores[row["picture"]], scores[row["picture"]] >= floor)
@@ -282,26 +226,27 @@ class PictureRecall:
     def _has_vectors(self) -> bool:
         return bool(self._store.file.rows("SELECT 1 FROM embeddings WHERE owner_kind = 'attachment' LIMIT 1"))
 
-    def _spaces(self, may_load: bool) -> list[_Space]:
-        spaces: list[_Space] = []
+    def _spaces(self, may_load: bool) -> list[Space]:
+        spaces: list[Space] = []
         embedder = self._embedder()
         if embedder is not None:
-            spaces.append(_Space(self._vectors(embedder.name), embedder.name, embedder.embed))
+            spaces.append(Space(self._vectors(embedder.name), embedder.name, embedder.embed))
         texts = self._texts(may_load)
         if texts is not None:
-            spaces.append(_Space(self._vectors(texts.name), texts.name, texts.embed_texts))
+            of_sentences = texts.map_sentences if spaces and isinstance(texts, MapsSentences) else None
+            spaces.append(Space(self._vectors(texts.name), texts.name, texts.embed_texts, of_sentences))
         return spaces
 
-    def _scores(self, content: str, spaces: Sequence[_Space], filters: Filters) -> dict[int, float]:
+    def _scores(self, content: str, spaces: Sequence[Space], filters: Filters) -> dict[int, float]:
         """Mean score of each picture that is among the nearest of a space, by its number."""
-        asked = [(space, space.embed([content])[0]) for space in spaces]
+        asked = [(space, vectors[0]) for space, vectors in zip(spaces, embedded([content], spaces), strict=True)]
         near = [self._near(space.index, vector, filters) for space, vector in asked]
         candidates = sorted(set().union(*near))
         scores: dict[int, list[float]] = {number: [] for number in candidates}
         for (space, vector), known in zip(asked, near, strict=True):
             cosines = known | space.index.cosines_of(vector, [each for each in candidates if each not in known])
             if cosines:
-                spread = self._spread(space)
+                spread = self._spreads.of(space)
                 for number, cosine in cosines.items():
                     scores[number].append((cosine - spread.mean) / spread.deviation)
         return {number: float(np.mean(each)) for number, each in scores.items()}
@@ -314,20 +259,6 @@ class PictureRecall:
             exclude_session=self._session_number(filters.exclude_session),
         )
         return dict(zip(near.owners.tolist(), near.cosines.tolist(), strict=True))
-
-    def _spread(self, space: _Space) -> _Spread:
-        newest = self._store.file.rows(
-            "SELECT owner FROM embeddings WHERE owner_kind = 'attachment' AND model = ? ORDER BY number DESC LIMIT ?",
-            (space.name, _SAMPLE),
-        )
-        with self._lock:
-            spread = self._spreads.get(space.name)
-            if spread is None or spread.pictures < len(newest):
-                owners = [row["owner"] for row in newest]
-                cosines = [list(space.index.cosines_of(vector, owners).values()) for vector in space.embed(UNRELATED)]
-                deviation = max(float(np.std(cosines)), _LEAST_SPREAD)
-                spread = self._spreads[space.name] = _Spread(len(newest), float(np.mean(cosines)), deviation)
-        return spread
 
     def _newest(self, filters: Filters) -> tuple[PictureHit, ...]:
         rows = self._rows(filters, None, limit=8 * NEWEST)

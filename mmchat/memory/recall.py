@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Protocol
@@ -15,12 +15,13 @@ from mmchat.domain import Recalled
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
 from mmchat.memory.embedding_backlog import May
-from mmchat.memory.picture_recall import ALIKE_FLOOR, PictureRecall, Texts
+from mmchat.memory.picture_recall import ALIKE_FLOOR, PictureRecall
+from mmchat.memory.picture_spaces import Texts
 from mmchat.memory.question import Question, read_question
 from mmchat.memory.ranking import Candidate, bearing_scores
 from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.store import MemoryStore
-from mmchat.memory.text_search import informative, terms
+from mmchat.memory.text_search import terms
 from mmchat.memory.time_words import TimeSpan
 from mmchat.memory.turn_parts import PartVectors
 from mmchat.memory.turn_vectors import TurnVectors
@@ -48,6 +49,17 @@ class Embeds(Protocol):
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(B, D) float32, unit rows."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A question as it was read, and what was found for it."""
+
+    question: Question
+    candidates: dict[int, Candidate]
+    """By the number of the turn."""
+    rows: list[Row]
+    """The candidates' rows of `turns`."""
 
 
 class Recall:
@@ -144,20 +156,19 @@ class Recall:
             only_sure: True leaves out turns that alone would not have broken the silence.
             now: aware; what "yesterday" in the query is counted from. The present, in local time, unless given.
         """
-        filters = Filters(session_id, exclude_session, tuple(exclude_turns))
-        speakers = self._speakers()
-        question = read_question(query, now or datetime.now().astimezone(), speakers)
-        candidates = self._by_words(question, filters, speakers)
-        if question.span is not None:
-            self._add_timely(candidates, question, question.span, filters, speakers)
-        if use_vectors and query.strip():
-            self._add_near(candidates, question, filters)
-        if use_vectors and use_pictures:
-            self._add_pictures(candidates, query, filters)
-        found = self._fill(candidates, question)
-        is_time_all = question.span is not None and not informative(question.timeless, without=speakers)
+        looked = self.look_up(
+            query,
+            Filters(session_id, exclude_session, tuple(exclude_turns)),
+            use_vectors=use_vectors,
+            use_pictures=use_pictures,
+            now=now,
+        )
+        found, question = looked.rows, looked.question
         scores = bearing_scores(
-            candidates.values(), is_chinese=question.is_chinese, is_time_all=is_time_all, only_sure=only_sure
+            looked.candidates.values(),
+            is_chinese=question.is_chinese,
+            is_time_all=question.is_time_all,
+            only_sure=only_sure,
         )
         bearing = [row for row in found if row["number"] in scores]
         bearing.sort(key=lambda row: (-scores[row["number"]], -row["number"]))
@@ -166,6 +177,34 @@ class Recall:
             "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row in chosen]),)
         )
         return tuple(convert.recalled_from_row(row, files.get(row["id"], ()), scores[row["number"]]) for row in chosen)
+
+    def look_up(
+        self,
+        query: str,
+        filters: Filters,
+        *,
+        use_vectors: bool = True,
+        use_pictures: bool = True,
+        now: datetime | None = None,
+        is_plain: bool = False,
+    ) -> LookedUp:
+        """All that any ranking finds, whether or not it bears on the query.
+
+        Arguments are as for `find`; with `is_plain`, names and times in the query are words like others.
+        """
+        speakers = self._speakers()
+        question = read_question(query, now or datetime.now().astimezone(), speakers)
+        if is_plain:
+            question = replace(question, span=None, to_embed=(query,))
+        candidates = self._by_words(question, filters, speakers)
+        if question.span is not None:
+            self._add_timely(candidates, question, question.span, filters, speakers)
+        if use_vectors and query.strip():
+            self._add_near(candidates, question, filters)
+        if use_vectors and use_pictures:
+            self._add_pictures(candidates, query, filters)
+        rows = self._fill(candidates, question)
+        return LookedUp(question, candidates, rows)
 
     def find_pictures(self, query: str, *, k: int = 5, session_id: str | None = None) -> tuple[Recalled, ...]:
         """Turns with a picture that the query describes, or that were found by what was said with it."""
@@ -247,9 +286,9 @@ class Recall:
             candidates[number].around, candidates[number].sentence = parts.around, parts.sentence
 
     def _add_pictures(self, candidates: dict[int, Candidate], query: str, filters: Filters) -> None:
-        hits = [hit for hit in self.pictures.find(query, filters) if hit.is_bearing]
+        hits = self.pictures.find(query, filters, must_bear=True)
         weight = ASKED_PICTURE_WEIGHT if picture_question(query).is_about_pictures else 1.0
-        for rank, hit in enumerate(hits[:DEPTH], start=1):
+        for rank, hit in enumerate(hits, start=1):
             candidates.setdefault(hit.turn, Candidate(hit.turn)).ranks.append((weight, rank))
 
     def _fill(self, candidates: dict[int, Candidate], question: Question) -> list[Row]:

@@ -2,8 +2,10 @@
 
 Reads `benchmarks/probes/facts.txt`: messages with what is to be remembered in [[ ]], and messages that hold nothing.
 Half of them, drawn by a hash of the text, were for tuning the rules; the other half only for the figures.
+`facts_later.txt` was written when the rules stood, and measured once (34 found, 31 right, 40 wanted) before they were
+sharpened by it; `facts_last.txt` after that, and measured last.
 
-    python benchmarks/facts.py [--half tuning|testing|all] [--show]
+    python benchmarks/facts.py [--half tuning|testing|later|last|all] [--show]
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from mmchat.chat.facts import find_facts
 from mmchat.script import is_mostly_chinese
 
 PROBES = Path(__file__).parent / "probes" / "facts.txt"
-HALVES = ("tuning", "testing")
+LATER, LAST = PROBES.with_name("facts_later.txt"), PROBES.with_name("facts_last.txt")
+HALVES = ("tuning", "testing", "later", "last")
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,12 @@ class Probe:
 
     text: str
     wanted: tuple[str, ...]
+    written: str = ""
 
     @property
     def half(self) -> str:
-        """Which half it belongs to."""
-        return HALVES[hashlib.sha256(self.text.encode()).digest()[0] % 2]
+        """Which half it belongs to, or when it was written."""
+        return self.written or HALVES[hashlib.sha256(self.text.encode()).digest()[0] % 2]
 
     @property
     def language(self) -> str:
@@ -48,7 +52,7 @@ def load_probes(path: Path = PROBES) -> list[Probe]:
         if mark in ("+", "-"):
             marked = marked.replace("\\n", "\n")
             wanted = tuple(re.findall(r"\[\[(.+?)\]\]", marked))
-            found.append(Probe(re.sub(r"\[\[|\]\]", "", marked), wanted))
+            found.append(Probe(re.sub(r"\[\[|\]\]", "", marked), wanted, {LATER: "later", LAST: "last"}.get(path, "")))
     return found
 
 
@@ -61,7 +65,11 @@ def main() -> None:
     find_facts("I live in Lyon. 我住在成都。")  # compiles the patterns
     find_facts("i live in lyon")
     print(f"{'':16}{'messages':>9}{'holding':>9}{'found':>7}{'right':>7}{'wanted':>8}{'precision':>11}{'recall':>8}")
-    probes = [probe for probe in load_probes() if arguments.half in ("all", probe.half)]
+    probes = [
+        probe
+        for probe in (*load_probes(), *load_probes(LATER), *load_probes(LAST))
+        if arguments.half in ("all", probe.half)
+    ]
     began = time.perf_counter()
     results = [(probe, [fact.text for fact in find_facts(probe.text)]) for probe in probes]
     took_s = time.perf_counter() - began

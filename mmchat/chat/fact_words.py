@@ -41,7 +41,7 @@ RELATIVES = any_of(
     "son sons daughter daughters child children kid kids baby toddler twins brother brothers sister sisters sibling "
     "siblings grandmother grandfather grandma grandpa granny grandparents grandson granddaughter grandchildren "
     "grandchild aunt uncle cousin cousins niece nieces nephew nephews mother-in-law father-in-law sister-in-law "
-    "brother-in-law stepson stepdaughter stepmother stepfather twin_brother twin_sister best_friend family "
+    "youngest eldest oldest brother-in-law stepson stepdaughter stepmother stepfather twin_brother twin_sister best_friend family "
     "roommate roommates flatmate flatmates housemate neighbour neighbor boss godson goddaughter"
 )
 PETS = any_of(
@@ -74,7 +74,7 @@ CONDITIONS = any_of(
 )
 DIETS = any_of("vegan vegetarian pescatarian pescetarian flexitarian fruitarian halal kosher teetotaller teetotaler")
 STANDINGS = any_of(
-    "married single divorced engaged widowed retired unemployed self-employed adopted jewish muslim christian catholic "
+    "retired unemployed self-employed adopted jewish muslim christian catholic "
     "protestant buddhist hindu sikh atheist agnostic orthodox bilingual trilingual gay lesbian bisexual asexual trans "
     "transgender non-binary an_only_child the_eldest the_youngest"
 )
@@ -107,10 +107,9 @@ NATIONS = any_of(
     "lebanese syrian hungarian romanian bulgarian serbian croatian portuguese taiwanese malaysian singaporean"
 )
 OWNED = any_of(
-    "name surname last_name first_name full_name nickname birthday age mother_tongue native_language first_language "
+    "name surname last_name first_name full_name nickname mother_tongue native_language first_language "
     "nationality hometown home_town blood_type blood_group height weight timezone time_zone star_sign zodiac_sign "
-    "religion job profession occupation employer hobby hobbies school university doctor dentist vet therapist landlord "
-    "teacher pronouns wedding_anniversary anniversary bus_stop"
+    "religion job profession occupation hobby hobbies pronouns wedding_anniversary anniversary bus_stop"
 )
 NUMBERED = any_of(
     "address postcode zip_code email email_address phone_number number shoe_size dress_size ring_size username locker_number "
@@ -120,10 +119,27 @@ NUMBERED = any_of(
 """What is known by a number or a name."""
 HELD = any_of(
     "phone laptop computer tablet car bike bicycle camera motorbike boat house flat apartment locker wifi_network wifi "
-    "wi-fi printer guitar piano"
+    "wi-fi printer guitar piano employer school university doctor dentist vet therapist landlord teacher"
 )
 """What is of a make, or has a name; all else said of it is how it fares today."""
-WEEKDAYS = any_of("monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays")
+WORKPLACES = any_of(
+    "hospital library school bank office factory shop store supermarket restaurant bakery lab laboratory clinic hotel bar "
+    "pub café cafe company startup studio museum kitchen warehouse university college kindergarten nursery pharmacy "
+    "garage theatre theater firm agency farm garden mine call_centre call_center nursing_home construction logistics "
+    "finance sales marketing retail HR healthcare education banking insurance tourism advertising publishing accounting "
+    "engineering law_firm government ministry council charity NGO church airport airline railway shipyard post_office "
+    "fire_station police_station animal_shelter city_hall publishing_house newspaper radio_station film_industry "
+    "people animals children horses wood refugees IT"
+)
+TOOLS = any_of(
+    "linux windows mac macos ubuntu debian fedora arch python rust java javascript typescript kotlin swift go c c++ vs "
+    "vscode code github gitlab docker kubernetes aws azure gcp react vue angular android ios iphone excel word notion "
+    "settings step chapter page section question part vim emacs neovim chrome firefox"
+)
+"""What people move to and come from without leaving the house."""
+WEEKDAYS = any_of(
+    "monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays fridays saturdays sundays"
+)
 MONTHS = any_of(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug "
     "sept sep oct nov dec"
@@ -166,7 +182,7 @@ ZH_DISEASES = any_of(
 ZH_LANGUAGES = "(?:[\u4e00-\u9fff]{1,3}语|英文|中文|法文|德文|日文|韩文|西班牙文|[\u4e00-\u9fff]{2}话|手语)"
 ZH_SKILLS = (
     "(?:弹(?:钢琴|吉他|琵琶|古筝|古琴|贝斯|尤克里里)|拉(?:小提琴|大提琴|二胡|手风琴)|吹(?:笛子|箫|口琴|小号|萨克斯)|打(?:鼓|架子鼓|篮球|羽毛球|"
-    "乒乓球|网球|太极)|下(?:围棋|象棋|国际象棋)|游泳|开车|滑雪|滑冰|冲浪|潜水|做饭|唱歌|跳舞|画画|书法|编程|骑马|骑车|缝纫|修车|织毛衣|摄影)"
+    "乒乓球|网球|太极)|下(?:围棋|象棋|国际象棋)|游泳|开车|滑雪|滑冰|冲浪|潜水|做饭|唱歌|跳舞|画画|做[\u4e00-\u9fff]菜|书法|编程|骑马|骑车|缝纫|修车|织毛衣|摄影)"
 )
 ZH_DATE = (
     "(?:(?:今|明|后|大后)天|下?(?:个)?(?:周|星期|礼拜)[一二三四五六日天末]|下个?(?:周|月|星期)|明年|今年|(?:[零〇一二三四五六七八九十两]{1,3}|\\d{1,4})"

@@ -91,7 +91,7 @@ _HANDS_OVER = re.compile(
         grammatical\w*|pronounce|role-?play\w*|pretend\w*|imagin\w+|suppos(?:e|ing)|act\s+as|acting\s+as|you\s+are\s+(?:an?|the|my|now)\s|
         let'?s\s+(?:say|pretend|play|assume|suppose)|repeat\s+after|classify|sentiment|in\s+the\s+first\s+person|hypothetical\w*|
         fictional|for\s+example|e\.g\.|for\s+instance|lyrics|who\s+(?:sang|sings|said|wrote)|continue\s+this|kidding|joking|just\s+a\s+joke|
-        jk|lol|haha+|ha\s+ha|correct\s+english|which\s+(?:is|one\s+is)\s+(?:right|correct)|what\s+does\s+.{0,30}\s+mean|first\s+line\s+of|
+        jk|lol|haha+|ha\s+ha|correct\s+english|which\s+(?:is|one\s+is|sentence\s+is)\s+(?:right|correct|better|best|more)|what\s+does\s+.{0,30}\s+mean|first\s+line\s+of|
         which\s+(?:film|movie|book|song|novel|play)\s+is|the\s+narrator|the\s+protagonist|the\s+hero|complete\s+the|fill\s+in|finish\s+(?:the|this)\s+sentence|
         continue\s+(?:the|this|my)\s+(?:story|text)|dear\s+(?:sir|madam|team|mr|mrs|ms|dr|all|hiring|friend)\b|sincerely|faithfully|
         best\s+regards|kind\s+regards|once\s+upon\s+a\s+time|(?:following|below)\s+(?:text|passage|paragraph|e-?mail|letter|sentence)|

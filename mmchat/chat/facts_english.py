@@ -31,6 +31,8 @@ from mmchat.chat.fact_words import (
     SPORTS,
     STANDINGS,
     THINGS,
+    TOOLS,
+    WORKPLACES,
 )
 
 _I_AM = r"(?:i'?m|im|i am|we're|we are)"
@@ -53,7 +55,7 @@ _DOING = (
 _NOT_HERE = re.compile(
     r"\b(?:this|that one|these|those|here|your|you|version|option|paragraph|answers?|repl(?:y|ies)|response|responses|"
     r"explanation|suggestion|suggestions|idea|ideas|above|below|ones?|sentence|wording|example|examples|way you|it|"
-    r"so far|please|instead|voice|to go|first one|story|poem|recipe|code|function|script|file|error|column|row|line \d+)\b",
+    r"so far|scenario|trees?|nodes?|dataset|exercise|thoughts|data|information|please|instead|voice|to go|first one|story|poem|recipe|code|function|script|file|error|column|row|line \d+)\b",
     re.IGNORECASE,
 )
 """What points at the conversation itself is no lasting taste."""
@@ -70,7 +72,7 @@ _BUILT = (
 _BAD_STATE = (
     r"(?!(?:currently|incorrect|unlocked|unknown|invalid|outdated|expired|blocked|still|now|always|old|new|no|out|off|up|down|getting|acting|running|not|n't|too|very|so|wrong|right|here|there|broken|working|fine|ready|done|the|that|this|it|what|how|"
     r"important|about|in|on|to|going|gone|full|late|because|being|just|simply|probably|maybe|pretty|quite|a bit|"
-    r"a mess|nobody|never|ruined|missing|lost|locked|stuck|slow|empty|dead|yours|his|hers|as|with|also|none|private|"
+    r"\d+ (?:digits|characters|letters|pages|words)|soon|a mess|nobody|never|ruined|missing|lost|locked|stuck|slow|empty|dead|yours|his|hers|as|with|also|none|private|"
     r"secret|taken|hidden|\.\.\.|…)\b)"
 )
 
@@ -78,7 +80,7 @@ _BAD_STATE = (
 def _lines(capital: str) -> Iterable[tuple[str, str]]:
     """Topic and pattern of every kind of fact; `capital` is a word that names somebody or some place."""
     place = rf"(?P<about>(?:the\s+)?{capital}(?:[\s,]+(?:{capital}|of|the|upon|and)){{0,3}})"
-    when = r"(?:\s+(?:now|again|today|last \w+|this \w+|in \d{4}|\w+ (?:months?|years?|weeks?) ago|recently|at the moment|for .+|since .+|with .+|and love it|as a .+|because .+|near .+|but .+))?"
+    when = r"(?:\s+(?:now|again|today|last \w+|this \w+|in \d{4}|\w+ (?:months?|years?|weeks?) ago|recently|at the moment|for .+|since .+|with .+|and .+|as a .+|because .+|near .+|but .+))?"
     named = rf"{capital}(?:\s+{capital}){{0,2}}"
     relative = rf"(?P<about>{_ADJECTIVES}{RELATIVES})(?:\s+{named})?"
     # Who and where from
@@ -94,20 +96,23 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
         r"i was born (?:on|in)\s+(?:\d|(?:january|february|march|april|may|june|july|august|september|october|november|december)\b|the \d).{0,30}",
     )
     yield "birthplace", rf"i (?:was )?(?:born|born and raised) in\s+{place}{when}"
-    yield "origin", rf"{_I_AM}\s+(?:originally )?from\s+(?!(?:IT|HR|QA|PR|AI|PC)\b){place}(?:\s+originally)?{when}"
     yield (
         "origin",
-        rf"(?:i|we) (?:originally )?come from\s+(?:{place}|a (?:family|village|town|small|big|large) .{{3,40}}){when}",
+        rf"{_I_AM}\s+(?:originally )?from\s+(?!(?:IT|HR|QA|PR|AI|PC)\b|(?:the )?{TOOLS}\b){place}(?:\s+originally)?{when}",
+    )
+    yield (
+        "origin",
+        rf"(?:i|we) (?:originally )?come from\s+(?!{TOOLS}\b)(?:{place}|a (?:family|village|town|small|big|large) .{{3,40}}){when}",
     )
     yield "origin", rf"i (?:grew up|was raised)\s+(?:in|on|near|with|between)\s+(?:{place}|an? .{{3,40}}){when}"
     yield "nationality", rf"{_I_AM}\s+(?:half[ -])?{NATIONS}(?:[ -]{NATIONS})?"
     yield (
         "home",
-        rf"(?:i|we)(?:'m| am|'re| are|'ve been| have been)?\s+{_ADVERB}(?:live|living|based|reside|settled)\s+(?:in|near|at|outside|just outside|close to|north of|south of|east of|west of|not far from)\s+{_ABSTRACT}(?:{place}|(?:an?|the|my own)\s+(?:[\w'-]+\s+){{0,3}}{_BUILT}\b.{{0,50}}|(?:[\w'-]+\s+){{0,2}}{capital}.{{0,40}}){when}",
+        rf"(?:i|we)(?:'m| am|'re| are|'ve been| have been|'ve| have)?\s+{_ADVERB}(?:lived|live|living|based|reside|settled)\s+(?:in|near|at|outside|just outside|close to|north of|south of|east of|west of|not far from)\s+{_ABSTRACT}(?:{place}|(?:an?|the|my own)\s+(?:[\w'-]+\s+){{0,3}}{_BUILT}\b.{{0,50}}|(?:[\w'-]+\s+){{0,2}}{capital}.{{0,40}}){when}",
     )
     yield (
         "home",
-        rf"(?:i|we)(?:'ve| have)?\s+(?:just |recently |finally )?(?:moved|relocated)\s+(?:back )?(?:to|into)\s+{place}{when}",
+        rf"(?:i|we)(?:'ve| have)?\s+(?:just |recently |finally )?(?:moved|relocated)\s+(?:back )?(?:to|into)\s+(?!{TOOLS}\b){place}{when}",
     )
     yield "home", rf"(?:i|we)(?:'m| am|'re| are) moving to\s+{place}\s+.*{ENGLISH_DATE}.{{0,20}}"
     yield "home", rf"(?:i|we) (?:no longer live\s+in\s+{place}|don't live\s+in\s+{place}\s+any ?more)"
@@ -116,14 +121,17 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
         rf"(?:i|we)\s+{_ADVERB}live\s+(?:alone|by myself|on my own|together|with\s+(?:my|our|two|three|a|an|four)\s+.{{3,40}}|on the \w+ floor.{{0,40}}|off[ -]grid)",
     )
     yield "household", r"(?:i|we) share (?:a|an|my|our) (?:flat|house|apartment|room)\s+with\s+.{3,40}"
-    yield "marriage", rf"{_I_AM}\s+{_ADVERB}(?:married|single|divorced|engaged|widowed|separated){_TAIL}"
+    yield (
+        "marriage",
+        rf"{_I_AM}\s+{_ADVERB}(?:married|single|divorced|engaged|widowed|separated)(?:\s+(?:to|with|for|since|and|now|again)\s+(?!my (?:job|work)).*|\s+now|\s+again)?",
+    )
     yield "standing:{about}", rf"{_I_AM}\s+{_ADVERB}(?P<about>{STANDINGS}){_TAIL}"
     # Work and study
     yield "work:role", rf"{_I_AM}\s+{_ADVERB}(?:an?|the)\s+{_ADJECTIVES}{JOBS}{_TAIL}"
     yield "work:role", r"i\s+(?:still |now |currently |also )?work as an?\s+.{3,50}"
     yield (
         "work:place",
-        rf"(?:i|we)\s+{_ADVERB}work\s+(?:part[ -]time |full[ -]time |nights |mostly |remotely |freelance )?(?:as an?|for an?|at an?|in an?|with (?:children|animals|people|wood|horses)|for the|at the|in the|in|for|at|on an?)\s+(?!(?:it|this|that|all|peace|moment|morning|evening|afternoon|same|background|best|day|night|weekend|groups|teams|pairs|me|you|school project|fun|free|hours|hour|minute|office today|past)\b).{{3,50}}",
+        rf"(?:i|we)\s+{_ADVERB}work\s+(?:part[ -]time |full[ -]time |nights |mostly |remotely |freelance )?(?:for|at|in|with)\s+(?!(?:it|this|that|all|me|you|my head|your)\b)(?=.*(?:\b{WORKPLACES}\b|{capital})).{{2,50}}",
     )
     yield (
         "work:how",
@@ -168,7 +176,7 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
     yield "diet", rf"{_I_AM}\s+{_ADVERB}(?:an? )?(?:strict |lifelong |mostly |lapsed )?{DIETS}{_TAIL}"
     yield (
         "diet:{about}",
-        r"(?:i|we)\s+(?:don't|do not|can't|cannot|can not|never|no longer|only|mustn't|must not|am not allowed to|stopped)\s+(?:eat|drink|eating|drinking|consume)\s+(?!(?:it|this|that|these|those|them|any|much|enough|anything|something|everything|when|while|from|before|after|all|too|here|there|out|more|until|or|what|so)\b)(?P<about>[\w'’-]+(?:\s+[\w'’-]+){0,4})",
+        r"(?:i|we)\s+(?:don't|do not|can't|cannot|can not|never|no longer|only|mustn't|must not|am not allowed to|stopped)\s+(?:eat|drink|eating|drinking|consume)\s+(?!(?:and|it|this|that|these|those|them|any|another|a bite|a thing|one more|my|your|the|much|enough|anything|something|everything|when|while|from|before|after|all|too|here|there|out|more|until|or|what|so)\b)(?P<about>[\w'’-]+(?:\s+[\w'’-]+){0,4})",
     )
     yield "diet", rf"{_I_AM} on an? (?:strict )?[\w-]+(?: [\w-]+)? diet(?:\s.{{0,30}})?"
     yield (
@@ -177,7 +185,7 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
     )
     yield (
         "smoking",
-        r"i\s+(?:don't|do not|never|no longer|used to|quit|gave up|stopped)\s+(?:smoke|smoking|vape|vaping)(?:\s+.{2,25})?",
+        r"i\s+(?:don't|do not|never|no longer|quit|gave up|stopped)\s+(?:smoke|smoking|vape|vaping)(?:\s+.{2,25})?",
     )
     yield "alcohol", r"i\s+(?:don't|do not|never|no longer)\s+drink(?:\s+(?:alcohol|coffee|any alcohol))?"
     yield (
@@ -190,13 +198,16 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
     )
     yield (
         "health:{about}",
-        r"i (?:use|wear|need)\s+(?:an?\s+)?(?P<about>wheelchair|hearing aids?|glasses|contact lenses|a? ?cane|crutches|walking frame|walking stick|prosthe\w+|a? ?CPAP\w*|reading glasses|white cane)\b.{0,20}",
+        r"i (?:use|wear|need)\s+(?:an?\s+)?(?P<about>wheelchair|hearing aids?|glasses|contact lenses|a? ?cane|crutches|walking frame|walking stick|prosthe\w+|a? ?CPAP\w*|reading glasses|white cane)(?:\s+(?:for|when|since|to|at|all|and|every)\b.{0,20})?",
     )
     yield (
         "medicine:{about}",
         rf"i(?:'m on| am on| take)\s+(?P<about>{MEDICINES}|(?:medication|pills|tablets) for .{{3,25}}).{{0,20}}",
     )
-    yield "measure:weight", r"i weigh\s+(?:about |around |roughly )?\d+.{0,20}"
+    yield (
+        "measure:weight",
+        r"i weigh\s+(?:about |around |roughly )?\d+(?:[.,]\d+)?\s*(?:kg|kilos?|kilograms?|pounds?|lbs?|stone|st)\b.{0,20}",
+    )
     yield (
         "measure:height",
         r"i(?:'m| am)\s+(?:about |around )?\d[\d.,']*\s*(?:m|cm|metres|meters|feet|foot|ft)?\b\s*(?:\d+\s*)?(?:inches )?tall",
@@ -221,7 +232,10 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
         "have:{about}",
         rf"{_I_HAVE}\s+(?:{_COUNT}|no)\s+{_ADJECTIVES}(?P<about>{THINGS}|{PETS})(?:\s+(?:named|called|with|in|at|near|by|from|on|behind)\b.{{1,50}})?",
     )
-    yield "have:{about}", rf"(?:i|we) (?:don't|do not) (?:have|own) (?:a|an|any) (?P<about>{THINGS}|{PETS}|{RELATIVES})"
+    yield (
+        "have:{about}",
+        rf"(?:i|we) (?:don't|do not) (?:have|own) (?:a|an|any) (?P<about>{THINGS}|{PETS}|{RELATIVES}|television|tv|computer|smartphone|freezer|oven|microwave|dishwasher|washing machine)",
+    )
     yield (
         "have:{about}",
         r"i(?:'m| am)\s+(?:the|an?)\s+(?P<about>mother|father|parent|mum|mom|dad|grandmother|grandfather|twin)(?:\s+(?:of|to)\s+.{2,40})?",
@@ -263,7 +277,7 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
     )
     yield (
         "mine:{about}",
-        rf"{_WHOSE} (?P<about>{which}{HELD})(?:'s| is| are|:)\s+(?:(?:called|named)\s+{_BAD_STATE}[\w'’-].{{0,40}}|an?\s+(?!bit|mess|little|lot|disaster|joke|problem)[\w'’-].{{0,40}}|{named}(?:\s.{{0,20}})?)",
+        rf"{_WHOSE} (?P<about>{which}{HELD})(?:'s| is| are|:)\s+(?!.*\bone\b)(?:(?:called|named)\s+{_BAD_STATE}[\w'’-].{{0,40}}|an?\s+(?!bit|mess|little|lot|disaster|joke|problem)[\w'’-].{{0,40}}|{named}(?:\s.{{0,20}})?)",
     )
     # Languages, skills, habits
     yield (
@@ -278,7 +292,10 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
         "plays:{about}",
         rf"(?:i|we)(?:'m| am)?\s+{_ADVERB}(?:can play|play|played|playing|learning|practise|practice|learn)\s+(?:the\s+)?(?P<about>{PLAYED})\b.{{0,40}}",
     )
-    yield "plays:{about}", rf"(?:i|we)\s+{_ADVERB}(?:do|run|practise|practice|go)\s+(?P<about>{SPORTS})\b.{{0,40}}"
+    yield (
+        "plays:{about}",
+        rf"(?:i|we)\s*{_ADVERB}(?:do|run|practise|practice|go|'m training for|am training for)\s+(?:an? )?(?P<about>{SPORTS}|marathon|half-marathon|triathlon)\b.{{0,40}}",
+    )
     yield (
         "sings",
         r"i sing\s+(?:in|with)\s+(?:a|an|the|my|our)\s+(?:[\w'-]+\s+){0,2}(?:choir|band|group|chorus|opera|musical)\b.{0,30}",
@@ -289,7 +306,7 @@ def _lines(capital: str) -> Iterable[tuple[str, str]]:
     )
     yield (
         "habit",
-        r"(?:i|we)\s+(?:go|get up|wake up|run|swim|meet|cycle|practise|practice|train|volunteer)\b.{0,40}\b(?:every|each|at five|at six|on)\s+(?:day|morning|evening|week|weekend|monday|tuesday|wednesday|thursday|friday|saturday|sunday|mondays|tuesdays|wednesdays|thursdays|fridays|saturdays|sundays).{0,30}",
+        r"(?:i|we)\s+(?:go|get up|wake up|run|swim|meet|cycle|practise|practice|train|volunteer)\b.{0,40}\b(?:every|each|at five|at six|on)\s+(?:day|morning|evening|week|weekend|(?<=every )(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)|(?<=each )(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)|mondays|tuesdays|wednesdays|thursdays|fridays|saturdays|sundays).{0,30}",
     )
     yield (
         "been",
@@ -349,6 +366,7 @@ def about(match: re.Match[str]) -> str:
 _SELF = re.compile(
     r"(?:i|im|i'm|i've|i'll|we|we're|we've|my|our|you can call me|call me|people call me)\b", re.IGNORECASE
 )
+_LASTING = ("taste", "work", "standing", "marriage", "plays", "have", "health")
 _OWN = re.compile(rf"{_WHOSE}\b", re.IGNORECASE)
 _GREETED = re.compile(
     r"(?:i'm|i am|it's|this is)\s+(?P<name>(?-i:[A-Z][a-zà-ž]+)(?:\s+(?-i:[A-Z][a-zà-ž]+))?)(?:\s+from\s+.{2,30})?",
@@ -381,7 +399,7 @@ def topic_of(clause: str, *, is_lower: bool = False, is_greeted: bool = False) -
         match = compiled(pattern, re.IGNORECASE).fullmatch(clause)
         if match is None:
             continue
-        if topic.startswith("taste") and _NOT_HERE.search(clause):
+        if topic.startswith(_LASTING) and _NOT_HERE.search(clause):
             return None
         if "{about}" in topic:
             return topic.format(about=plain_topic(about(match)))

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -199,6 +200,7 @@ class KnownFacts:
             fact
             for fact in self.all()
             if not fact.is_superseded and fact.id not in hidden and (not fact.turn or fact.turn not in hidden)
+            if not is_over(fact)
         ]
         if not facts:
             return ()
@@ -265,6 +267,13 @@ class KnownFacts:
                 scores[fact_id] += max(cosine, 0.0)  # among those of one kind, the nearest first
 
 
+SOON = timedelta(days=14)
+_SOON = re.compile(
+    r"\b(?:today|tonight|tomorrow|this (?:week|weekend)|next week|(?:on |this |next )?(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b"
+    r"|[今明后]天|大后天|今晚|明晚|这周|本周|下?个?(?:周|星期|礼拜)[一二三四五六日天末]|下周",
+    re.IGNORECASE,
+)
+"""Days that are named by where they lie from the day on which it was said."""
 READ_STEP = 500
 """Messages read between two words about it."""
 MAX_TOLD_CHARACTERS = 240
@@ -278,6 +287,14 @@ def own_words(turn: Turn) -> str:
     if any(attachment.kind != "audio" for attachment in turn.attachments):
         return ""
     return " ".join(attachment.heard.text for attachment in turn.attachments if attachment.heard)
+
+
+def is_over(fact: Fact, now: datetime | None = None) -> bool:
+    """Whether a plan for "next week" is so old that it says nothing any more; it stays in the list."""
+    if not fact.topic.startswith("plan") or not _SOON.search(fact.text):
+        return False
+    said = datetime.fromisoformat(fact.updated_at)
+    return (now or datetime.now(UTC)) - said > SOON
 
 
 def with_superseded(facts: Sequence[Fact]) -> tuple[Fact, ...]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from mmchat.chat.known import MAX_TOLD_CHARACTERS, KnownFacts, own_words
+from mmchat.chat.known import MAX_TOLD_CHARACTERS, KnownFacts, is_over, own_words
 from mmchat.chat.session import SessionSettings, UserInput
-from mmchat.domain import Attachment, FactsLearned, Heard, PromptReady, ReplyEnded, ReplyEvent, Turn
+from mmchat.domain import Attachment, Fact, FactsLearned, Heard, PromptReady, ReplyEnded, ReplyEvent, Turn
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedLanguageModel
 from mmchat.errors import EngineUnavailable, UsageError
 from mmchat.memory.facts import add_fact
@@ -211,6 +212,16 @@ def test_told_and_newest_decide_which_counts(make_bench: MakeBench) -> None:
         ("I live in Lyon", False),
         ("I live in Porto", True),
     ]
+
+
+def test_a_plan_for_next_week_is_over_in_a_month() -> None:
+    said = datetime(2026, 1, 1, tzinfo=UTC)
+    fact = Fact("f", "I'm going to Oslo next week", "told", said.isoformat(), said.isoformat(), "plan")
+    assert not is_over(fact, said + timedelta(days=13))
+    assert is_over(fact, said + timedelta(days=15))
+    assert is_over(replace(fact, text="我下周三要去北京"), said + timedelta(days=15))
+    assert not is_over(replace(fact, text="I'm going to Oslo on 14 June"), said + timedelta(days=15))
+    assert not is_over(replace(fact, topic="habit", text="I swim on Sunday"), said + timedelta(days=15))
 
 
 def _turn(bench: Bench) -> str:

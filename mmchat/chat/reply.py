@@ -130,7 +130,8 @@ class _Draft:
             try:
                 self._store.checkpoint_reply(self.turn_id, self.text)
             except MemoryStoreError as error:
-                log.warning("a reply was not checkpointed: %s", error.message)
+                if self._trouble is None:
+                    log.warning("a reply was not checkpointed: %s", error.message)
                 self._trouble = error
         return False
 

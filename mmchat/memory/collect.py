@@ -127,7 +127,7 @@ def _unused_files(store: MemoryStore) -> Iterator[Path]:
         for row in store.file.rows("SELECT file FROM blobs WHERE sha256 IN (SELECT sha256 FROM attachments)")
     }
     folder = store.blobs.folder
-    for path in sorted((*folder.glob("*.part"), *folder.glob(".*.part"), *folder.glob("??/*"))):
+    for path in sorted((*folder.glob("*.part"), *folder.glob("??/*"))):
         if path.is_file() and path.relative_to(folder).as_posix() not in used and _age_s(path) > YOUNG_S:
             yield path
 

@@ -209,6 +209,28 @@ def check_pictures() -> list[Finding]:
     return [Finding("pictures", "ok", f"{detail}; mmchat talk does it in the background")]
 
 
+def check_turns() -> list[Finding]:
+    """Whether turns wait to be embedded: until then only their words find them."""
+    from mmchat.memory.embedding_backlog import count_waiting
+    from mmchat.wiring import open_hub, open_store
+
+    if not paths.database_path().exists():
+        return []
+    hub = open_hub(kinds=("embed",))
+    (state,) = hub.states()
+    try:
+        with closing(open_store()) as store:
+            waiting = count_waiting(store.file, state.model)
+    except MemoryStoreError:  # what is wrong with it, the check of the database says
+        return []
+    if not waiting:
+        return [Finding("turns", "ok", "all are found by their meaning")]
+    detail = f"{waiting:,} {'is' if waiting == 1 else 'are'} found by words only, not by meaning with {state.model}"
+    if not hub.is_in_place("embed"):
+        return [Finding("turns", "warn", detail, f"Fetch it, then talk: mmchat models pull {state.model}")]
+    return [Finding("turns", "ok", f"{detail}; mmchat talk mends that in the background")]
+
+
 def check_permissions() -> list[Finding]:
     """Whether others on this machine could read the conversations."""
     if os.name != "posix":
@@ -264,6 +286,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_memory,
     check_disk,
     check_database,
+    check_turns,
     check_pictures,
     check_permissions,
 )

@@ -213,3 +213,19 @@ def test_pictures_that_wait_are_counted(run: Run, tmp_path: Path) -> None:
     (row,) = findings(run("doctor", "--json", "--no-listen"))["pictures"]
     assert row["status"] == "ok"
     assert row["detail"].startswith("2 wait to be looked at by eyes")
+
+
+def test_turns_that_wait_are_counted(run: Run) -> None:
+    from mmchat.wiring import open_recall, open_store
+
+    assert "turns" not in findings(run("doctor", "--json", "--no-listen"))
+    store = open_store()
+    session = store.create_session()
+    for text in ("a pear", "", "a plum"):
+        store.add_user_turn(session.id, text)
+    (row,) = findings(run("doctor", "--json", "--no-listen"))["turns"]
+    assert (row["status"], row["detail"][:27]) == ("ok", "2 are found by words only, ")
+    open_recall(store).backfill()
+    store.close()
+    (row,) = findings(run("doctor", "--json", "--no-listen"))["turns"]
+    assert row["detail"] == "all are found by their meaning"

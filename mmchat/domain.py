@@ -6,15 +6,24 @@ M mels, H W pixels, C channels, D embedding width. Times in `_s` are seconds, IS
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from mmchat.model_values import EngineSpec as EngineSpec
+from mmchat.model_values import LoadState as LoadState
+from mmchat.model_values import ModelKind as ModelKind
+from mmchat.model_values import ModelSummary as ModelSummary
+from mmchat.model_values import PullProgress as PullProgress
+from mmchat.window_values import SENTENCES as SENTENCES
+from mmchat.window_values import PartKind as PartKind
+from mmchat.window_values import Summary as Summary
+from mmchat.window_values import Window as Window
+from mmchat.window_values import WindowPart as WindowPart
 
 Role = Literal["system", "user", "assistant"]
 TurnStatus = Literal["complete", "streaming", "stopped", "failed"]
 AttachmentKind = Literal["image", "audio"]
-ModelKind = Literal["lm", "asr", "vision", "embed", "head"]
 FinishReason = Literal["stop", "length", "cancelled", "repetition"]
 Mark = Literal["good", "bad"]
 
@@ -182,75 +191,6 @@ class Usage:
     reply_tokens: int = 0
     first_token_s: float = 0.0
     tokens_per_s: float = 0.0
-
-
-PartKind = Literal["system", "summary", "pinned", "facts", "recalled", "kept", "senses", "newest"]
-
-
-@dataclass(frozen=True, slots=True)
-class WindowPart:
-    """One kind of thing in a prompt, and what it takes.
-
-    - system: the system text, and what the chat template itself takes.
-    - summary: what stands for older turns.
-    - pinned: pinned turns that stand before the kept ones.
-    - facts, recalled: notes told beside messages, the newest and those kept.
-    - kept: the run of turns before the newest message, in their own words.
-    - senses: pictures and sounds, told in words or given as pixels.
-    - newest: the message to be answered.
-    """
-
-    kind: PartKind
-    tokens: int
-    count: int = 0
-    """Turns, notes or files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the model was shown of the conversation."""
-
-    turns_in: int = 0
-    """Turns the model sees in their own words: kept, pinned, newest."""
-    turns_out: int = 0
-    tokens: int = 0
-    budget: int = 0
-    """The most tokens the prompt may take."""
-    first_turn_id: str | None = None
-    """The oldest turn of the kept run; None for an empty view."""
-    parts: tuple[WindowPart, ...] = ()
-    """What the prompt is made of, only what is there; their tokens sum up to `tokens`. Empty in accounts that were
-    stored before there were parts."""
-    room: int = 0
-    """The most tokens the reply may take; 0 where it was not counted."""
-    tokens_out: int = 0
-    """About what is out of view, reckoned from its characters; 0 where it was not."""
-    pins: tuple[str, ...] = ()
-    """Ids of the pinned turns that stand before the kept ones, oldest first."""
-    pins_out: int = 0
-    """Pinned turns for which there was no room."""
-    summary_id: str = ""
-    """The summary that was in force, shown or not; empty for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What stands in the model's view for the older turns of a conversation; those stay stored."""
-
-    id: str
-    session_id: str
-    last_turn_id: str
-    """The newest turn that it stands for."""
-    text: str
-    writer: str
-    """The language model's name, or `SENTENCES` for one put together from the user's own sentences."""
-    created_at: str
-    is_edited: bool = False
-    """The user changed its words."""
-
-
-SENTENCES = "sentences"
-"""The writer of a summary that no model wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,77 +368,3 @@ ReplyEvent = (
     | Notice
     | ReplyEnded
 )
-
-
-# --- models and their weights -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSummary:
-    """A line of `mmchat models list`."""
-
-    name: str
-    kind: ModelKind
-    engine: str
-    license: str
-    size_bytes: int
-    """Download size; 0 where nothing is downloaded."""
-    is_installed: bool
-    is_default: bool
-    source: str
-    description: str = ""
-    context_tokens: int = 0
-    languages: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PullProgress:
-    """Where a pull stands. Sent several times a second."""
-
-    model: str
-    stage: Literal["waiting", "downloading", "verifying", "unpacking", "preparing", "done"]
-    done_bytes: int = 0
-    total_bytes: int = 0
-    """0 while unknown."""
-    bytes_per_s: float = 0.0
-    left_s: float | None = None
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadState:
-    """Where one engine stands, for the status line and `doctor`."""
-
-    kind: ModelKind
-    model: str
-    engine: str
-    stage: Literal["idle", "pulling", "loading", "ready", "failed"]
-    detail: str = ""
-    """For people: "downloading 62%, 8 s left", or the failure's message and hint."""
-    fraction: float | None = None
-    context_tokens: int = 0
-    device: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """All that a loader in `engines/` needs to know; built by `wiring` from a `models.toml` entry."""
-
-    name: str
-    """The model's name in models.toml; kept with every stored result."""
-    engine: str
-    path: Path | None = None
-    """Folder of prepared weights for that engine; None for engines without weights."""
-    context_tokens: int = 0
-    """0: what the weights say."""
-    device: str = "auto"
-    """auto | cpu | cuda | mps."""
-    dtype: str = "auto"
-    """auto | float32 | bfloat16 | float16."""
-    threads: int = 0
-    """0: `device.usable_threads()`."""
-    adapter_path: Path | None = None
-    parallel: int = 1
-    """How many replies are drawn at once at most; engines that set memory aside for it do so when loaded."""
-    options: Mapping[str, object] = field(default_factory=dict)
-    """Engine-specific settings, e.g. `base_url`, `api_model`, `api_key_env` for `openai`."""

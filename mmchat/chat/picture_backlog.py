@@ -44,6 +44,8 @@ class PictureBacklog:
         cannot be decoded is passed over; it is tried again at the next start.
         """
         self._embed_tags(cancel)
+        if self._quiet.wait(cancel):
+            self._recall.pictures.prepare()
         model = self._model()
         if not model or not self._engines.is_in_place("vision"):
             return 0

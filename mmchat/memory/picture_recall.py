@@ -42,8 +42,9 @@ SEARCHED_FLOOR = 1.0
 """The same for one who looks through pictures: more is shown than is told."""
 RANK_CONSTANT = 60
 """Reciprocal rank fusion as Cormack, Clarke and Buettcher 2009."""
-DEPTH = 128
-"""How many pictures are looked at in each of the two spaces."""
+DEPTH = 64
+UNASKED_DEPTH = 16
+"""How many pictures are looked at in each of the two spaces. What reaches the higher floor is among the first."""
 NEWEST = 3
 """How many pictures "that photo" finds, where nothing says which."""
 ALIKE_FLOOR = 0.2
@@ -116,6 +117,12 @@ class PictureRecall:
             vectors = embedder.embed(list(sentences.values()))
             self._vectors(embedder.name).save(dict(zip(sentences, vectors, strict=True)))
 
+    def prepare(self) -> None:
+        """Measure beforehand what unrelated texts reach, so that the first question need not wait for it."""
+        if self._has_vectors():
+            for space in self._spaces(may_load=False):
+                self._spreads.of(space)
+
     # --- finding by a text ------------------------------------------------------------------------
 
     def find(
@@ -140,7 +147,8 @@ class PictureRecall:
         floor = ASKED_FLOOR if question.is_about_pictures else math.inf if question.is_glossed else UNASKED_FLOOR
         if must_bear and floor == math.inf:
             return ()
-        scores = self._scores(question.content, self._spaces(question.is_about_pictures), filters)
+        depth = UNASKED_DEPTH if must_bear and not question.is_about_pictures else DEPTH
+        scores = self._scores(question.content, self._spaces(question.is_about_pictures), filters, depth)
         if must_bear:
             scores = {number: score for number, score in scores.items() if score >= floor}
         rows = sorted(self._rows(filters, scores), key=lambda row: (-scores[row["picture"]], -row["number"]))
@@ -237,10 +245,10 @@ class PictureRecall:
             spaces.append(Space(self._vectors(texts.name), texts.name, texts.embed_texts, of_sentences))
         return spaces
 
-    def _scores(self, content: str, spaces: Sequence[Space], filters: Filters) -> dict[int, float]:
+    def _scores(self, content: str, spaces: Sequence[Space], filters: Filters, depth: int) -> dict[int, float]:
         """Mean score of each picture that is among the nearest of a space, by its number."""
         asked = [(space, vectors[0]) for space, vectors in zip(spaces, embedded([content], spaces), strict=True)]
-        near = [self._near(space.index, vector, filters) for space, vector in asked]
+        near = [self._near(space.index, vector, filters, depth) for space, vector in asked]
         candidates = sorted(set().union(*near))
         scores: dict[int, list[float]] = {number: [] for number in candidates}
         for (space, vector), known in zip(asked, near, strict=True):
@@ -249,12 +257,14 @@ class PictureRecall:
                 spread = self._spreads.of(space)
                 for number, cosine in cosines.items():
                     scores[number].append((cosine - spread.mean) / spread.deviation)
-        return {number: float(np.mean(each)) for number, each in scores.items()}
+        return {number: sum(each) / len(each) for number, each in scores.items() if each}
 
-    def _near(self, index: VectorIndex, vector: NDArray[np.float32], filters: Filters) -> dict[int, float]:
+    def _near(
+        self, index: VectorIndex, vector: NDArray[np.float32], filters: Filters, depth: int = DEPTH
+    ) -> dict[int, float]:
         near = index.nearest(
             vector,
-            limit=DEPTH,
+            limit=depth,
             session=self._session_number(filters.session_id),
             exclude_session=self._session_number(filters.exclude_session),
         )

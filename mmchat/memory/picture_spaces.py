@@ -122,6 +122,7 @@ class Spreads:
                     for vector in space.embed(UNRELATED)
                     for cosine in space.index.cosines_of(vector, owners).values()
                 ]
-                deviation = max(float(np.std(cosines)), _LEAST_SPREAD)
-                spread = self._known[space.name] = Spread(len(newest), float(np.mean(cosines)), deviation)
+                deviation = max(float(np.std(cosines)), _LEAST_SPREAD) if cosines else 1.0
+                mean = float(np.mean(cosines)) if cosines else 0.0
+                spread = self._known[space.name] = Spread(len(newest), mean, deviation)
         return spread

@@ -107,7 +107,9 @@ class EngineHub:
     def embedder(self) -> TextEmbedder | None:
         # Recall works on words alone until the vectors' model is in place: no reply waits for its download.
         slot = self._slots.get("embed")
-        return cast("TextEmbedder", slot.get()) if slot is not None and self._is_in_place(slot.state.model) else None
+        if slot is None or not (slot.state.stage == "ready" or self._is_in_place(slot.state.model)):
+            return None
+        return cast("TextEmbedder", slot.get())
 
     def picture_texts(self, may_load: bool) -> PictureTexts | None:
         """Texts in the space of the picture model, for recall; None where only loading it would give them.
@@ -116,7 +118,7 @@ class EngineHub:
         model itself is never loaded for it.
         """
         slot = self._slots.get("vision")
-        if slot is None or not self._is_in_place(slot.state.model):
+        if slot is None or not (slot.state.model in self._mapped or self._is_in_place(slot.state.model)):
             return None
         with self._mapping:
             embedder = self.embedder()

@@ -13,12 +13,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmchat.chat.facts import find_facts, is_exclusive, topic_of
 from mmchat.domain import Fact, Recalled, Turn
 from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
 from mmchat.memory import facts as rows
@@ -54,33 +53,30 @@ SURE = 0.5
 """What a message asks for by kind, beside what is like it in words and meaning. Measured with
 `benchmarks/fact_telling.py`, as the floors are."""
 
-_CUES: Mapping[str, re.Pattern[str]] = {
-    kind: re.compile(pattern, re.IGNORECASE)
-    for kind, pattern in {
-        "name": r"\bmy (?:full |first |last )?name\b|\bwho am i\b|\b(?:call|address|greet) me\b|\bsign(?:ed|ature)?\b|\bintroduc\w+ (?:me|myself)\b"
-        r"|我叫什么|我的?名字|我是谁|(?:称呼|怎么叫)我|署名|落款|自我介绍",
-        "home": r"\bwhere (?:do|did) (?:i|we) live\b|\bmy (?:city|town|area|neighbou?rhood|region|country|home town|address)\b|\bnear(?:by| me| us)\b|\baround here\b|\bin my area\b|\blocal\b|\bwhere i live\b"
-        r"|我住|我家在|我们家在|附近|本地|我(?:所在)?的?城市|周边",
-        "origin": r"\bwhere (?:am|was) i (?:from|born)\b|\bmy (?:home country|roots|origin)\b|\bwhere do i come from\b|我(?:是)?哪里人|我来自|我的?(?:老家|家乡)",
-        "birthplace": r"\bwhere (?:was|am) i (?:born|from)\b|我(?:在)?哪(?:里|儿)?出生",
-        "age": r"\bhow old am i\b|\bmy age\b|我(?:今年)?(?:多大|几岁)|我的?年龄",
-        "birthday": r"\bmy birthday\b|\bwhen was i born\b|\bhow old am i\b|我(?:的)?生日|我(?:什么时候|哪年|几月)(?:出生|生)",
-        "work": r"\bmy (?:job|work|career|profession|boss|colleagues?|cv|résumé|resume|office|commute|workplace)\b|\bwhat do i do\b|\bwhere do i work\b|\bfor a living\b|\bcover letter\b"
-        r"|我(?:的)?(?:工作|职业|同事|老板|事业)|我是做什么|我在哪(?:里|儿)?(?:工作|上班)|简历|求职",
-        "study": r"\bwhat (?:do|am|did) i stud(?:y|ying)\b|\bmy (?:studies|degree|course|major)\b|我(?:的)?(?:专业|学业)|我学(?:的)?(?:是)?什么",
-        "allergy": r"\b(?:cook\w*|recipes?|eat(?:ing)?|meals?|dinners?|lunch\w*|breakfasts?|snacks?|restaurants?|menus?|dish(?:es)?|bak(?:e|ing)|allerg\w+|food|dessert|ingredients?|medicines?|antibiotics?)\b"
-        r"|吃|菜|餐|饭|食谱|做点|点心|零食|过敏|食物|甜点|外卖|药",
-        "diet": r"\b(?:cook\w*|recipes?|eat(?:ing)?|meals?|dinners?|lunch\w*|breakfasts?|snacks?|restaurants?|menus?|dish(?:es)?|bak(?:e|ing)|diet|food|dessert|barbecue|drinks?|wine)\b"
-        r"|吃|菜|餐|饭|食谱|点心|零食|食物|甜点|外卖|喝",
-        "health": r"\b(?:my (?:health|condition|doctor|symptoms?)|exercises?|workout|fitness|sport|is it safe for me|medicines?|medication|pills?)\b|我的?(?:身体|健康|病)|锻炼|运动|健身|吃药|药",
-        "medicine": r"\b(?:my (?:medication|medicine|pills)|interact\w*|side effects?)\b|我吃的药|副作用|一起吃",
-        "speaks": r"\b(?:what|which) languages? do i\b|\bmy (?:mother tongue|native language)\b|我会(?:说|讲)?(?:什么|哪)|我的母语",
-        "plan": r"\bmy (?:plans?|trip|holiday|vacation|schedule|calendar|appointments?|week|weekend|agenda)\b|\bpack(?:ing)?\b|我的?(?:计划|行程|安排|旅行|日程)|行李|我什么时候",
-        "have": r"\bmy (?:pets?|kids|children|family|siblings)\b|\bdo i have\b|\bhow many \w+ do i have\b|我(?:有几|有多少|的?宠物|的?孩子|家里)|我有(?:什么|哪)",
-        "about": r"\bmy (?:family|relatives|parents|kids|children|pets?)\b|我的?(?:家人|家里人|亲戚|父母|宠物|孩子)",
-        "taste": r"\b(?:what|which) (?:\w+ ){0,3}do i (?:like|love|enjoy|hate|prefer)\b|\bmy (?:tastes?|hobb(?:y|ies)|interests|preferences)\b|\b(?:gift|present)s? for me\b"
-        r"|我(?:最)?喜欢(?:什么|哪|吃什么|做什么)|我的?(?:爱好|兴趣|口味)",
-    }.items()
+_CUES: Mapping[str, str] = {
+    "name": r"\bmy (?:full |first |last )?name\b|\bwho am i\b|\b(?:call|address|greet) me\b|\bsign(?:ed|ature)?\b|\bintroduc\w+ (?:me|myself)\b"
+    r"|我叫什么|我的?名字|我是谁|(?:称呼|怎么叫)我|署名|落款|自我介绍",
+    "home": r"\bwhere (?:do|did) (?:i|we) live\b|\bmy (?:city|town|area|neighbou?rhood|region|country|home town|address)\b|\bnear(?:by| me| us)\b|\baround here\b|\bin my area\b|\blocal\b|\bwhere i live\b"
+    r"|我住|我家在|我们家在|附近|本地|我(?:所在)?的?城市|周边",
+    "origin": r"\bwhere (?:am|was) i (?:from|born)\b|\bmy (?:home country|roots|origin)\b|\bwhere do i come from\b|我(?:是)?哪里人|我来自|我的?(?:老家|家乡)",
+    "birthplace": r"\bwhere (?:was|am) i (?:born|from)\b|我(?:在)?哪(?:里|儿)?出生",
+    "age": r"\bhow old am i\b|\bmy age\b|我(?:今年)?(?:多大|几岁)|我的?年龄",
+    "birthday": r"\bmy birthday\b|\bwhen was i born\b|\bhow old am i\b|我(?:的)?生日|我(?:什么时候|哪年|几月)(?:出生|生)",
+    "work": r"\bmy (?:job|work|career|profession|boss|colleagues?|cv|résumé|resume|office|commute|workplace)\b|\bwhat do i do\b|\bwhere do i work\b|\bfor a living\b|\bcover letter\b"
+    r"|我(?:的)?(?:工作|职业|同事|老板|事业)|我是做什么|我在哪(?:里|儿)?(?:工作|上班)|简历|求职",
+    "study": r"\bwhat (?:do|am|did) i stud(?:y|ying)\b|\bmy (?:studies|degree|course|major)\b|我(?:的)?(?:专业|学业)|我学(?:的)?(?:是)?什么",
+    "allergy": r"\b(?:cook\w*|recipes?|eat(?:ing)?|meals?|dinners?|lunch\w*|breakfasts?|snacks?|restaurants?|menus?|dish(?:es)?|bak(?:e|ing)|allerg\w+|food|dessert|ingredients?|medicines?|antibiotics?)\b"
+    r"|吃|菜|餐|饭|食谱|做点|点心|零食|过敏|食物|甜点|外卖|药",
+    "diet": r"\b(?:cook\w*|recipes?|eat(?:ing)?|meals?|dinners?|lunch\w*|breakfasts?|snacks?|restaurants?|menus?|dish(?:es)?|bak(?:e|ing)|diet|food|dessert|barbecue|drinks?|wine)\b"
+    r"|吃|菜|餐|饭|食谱|点心|零食|食物|甜点|外卖|喝",
+    "health": r"\b(?:my (?:health|condition|doctor|symptoms?)|exercises?|workout|fitness|sport|is it safe for me|medicines?|medication|pills?)\b|我的?(?:身体|健康|病)|锻炼|运动|健身|吃药|药",
+    "medicine": r"\b(?:my (?:medication|medicine|pills)|interact\w*|side effects?)\b|我吃的药|副作用|一起吃",
+    "speaks": r"\b(?:what|which) languages? do i\b|\bmy (?:mother tongue|native language)\b|我会(?:说|讲)?(?:什么|哪)|我的母语",
+    "plan": r"\bmy (?:plans?|trip|holiday|vacation|schedule|calendar|appointments?|week|weekend|agenda)\b|\bpack(?:ing)?\b|我的?(?:计划|行程|安排|旅行|日程)|行李|我什么时候",
+    "have": r"\bmy (?:pets?|kids|children|family|siblings)\b|\bdo i have\b|\bhow many \w+ do i have\b|我(?:有几|有多少|的?宠物|的?孩子|家里)|我有(?:什么|哪)",
+    "about": r"\bmy (?:family|relatives|parents|kids|children|pets?)\b|我的?(?:家人|家里人|亲戚|父母|宠物|孩子)",
+    "taste": r"\b(?:what|which) (?:\w+ ){0,3}do i (?:like|love|enjoy|hate|prefer)\b|\bmy (?:tastes?|hobb(?:y|ies)|interests|preferences)\b|\b(?:gift|present)s? for me\b"
+    r"|我(?:最)?喜欢(?:什么|哪|吃什么|做什么)|我的?(?:爱好|兴趣|口味)",
 }
 """What a message asks for → the kinds of facts that bear on it, whatever their words."""
 _OF_SELF = re.compile(
@@ -118,6 +114,8 @@ class KnownFacts:
 
     def learn(self, turn: Turn) -> tuple[Fact, ...]:
         """Keep what a message of the user's says of them; what it said before, or was forgotten, is not kept anew."""
+        from mmchat.chat.facts import find_facts  # the rules: not before the first reply is drawn
+
         learnt = [
             rows.add_fact(self._store, found.text, found.topic, turn_id=turn.id)
             for found in find_facts(own_words(turn))
@@ -130,6 +128,8 @@ class KnownFacts:
         Args:
             on_read: told now and then how many messages were read.
         """
+        from mmchat.chat.facts import find_facts
+
         found: dict[str, Fact] = {}
         for count, (turn_id, said_at, text) in enumerate(rows.user_texts(self._store)):
             if count % READ_STEP == 0:
@@ -155,6 +155,8 @@ class KnownFacts:
         Raises:
             UsageError: there are no words, or too many.
         """
+        from mmchat.chat.facts import topic_of
+
         text = " ".join(text.split())
         if not text:
             raise UsageError("There is nothing to remember.", hint="For example: /remember I'm allergic to peanuts")
@@ -170,6 +172,8 @@ class KnownFacts:
 
     def edit(self, fact_id: str, text: str) -> Fact:
         """Put other words in the place of a fact's. Raises UsageError."""
+        from mmchat.chat.facts import topic_of
+
         text = " ".join(text.split())
         if len(text) > MAX_TOLD_CHARACTERS:
             raise UsageError(f"A fact takes at most {MAX_TOLD_CHARACTERS} characters.", hint="Say it shorter.")
@@ -299,6 +303,8 @@ def is_over(fact: Fact, now: datetime | None = None) -> bool:
 
 def with_superseded(facts: Sequence[Fact]) -> tuple[Fact, ...]:
     """Facts, newest first, of which those are marked whose topic a newer one has."""
+    from mmchat.chat.facts import is_exclusive
+
     seen: set[str] = set()
     marked: list[Fact] = []
     for fact in facts:
@@ -336,12 +342,18 @@ def _holds(text: str, part: str) -> bool:
     return " ".join(part.split()).casefold() in " ".join(text.split()).casefold()
 
 
+@cache
+def _cues() -> Mapping[str, re.Pattern[str]]:
+    """Compiled with the first message that there are facts for; no start waits for it."""
+    return {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUES.items()}
+
+
 def _by_kind_and_words(query: str, facts: Sequence[Fact]) -> dict[str, float]:
     asked = _words(query)
     is_chinese = cjk_share(query) > CJK_LIMIT
     floor = CJK_COVERAGE_FLOOR if is_chinese else COVERAGE_FLOOR
     far_words = 1 if is_chinese or _OF_ME.search(query) else FAR_WORDS
-    wanted = {kind for kind, cue in _CUES.items() if cue.search(query)}
+    wanted = {kind for kind, cue in _cues().items() if cue.search(query)}
     scores: dict[str, float] = {}
     for fact in facts:
         shared = asked & _words(fact.text)

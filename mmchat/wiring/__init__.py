@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -198,6 +199,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
 
     settings = open_settings()
     hub = open_hub(options)
+    _remove_leftovers()
     temporary = None if options.should_log else _temporary_store()
     store = temporary.store if temporary else open_store()
     session_settings = SessionSettings(
@@ -219,6 +221,13 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         on_close=temporary.close if temporary else None,
         make_private=_temporary_store,
     )
+
+
+def _remove_leftovers() -> None:
+    """What programs that were killed left of private conversations goes at the next start; nothing waits for it."""
+    from mmchat.memory.temporary import remove_leftovers
+
+    threading.Thread(target=remove_leftovers, name="leftovers", daemon=True).start()
 
 
 def _temporary_store() -> TemporaryStore:

@@ -163,8 +163,9 @@ def test_what_a_killed_program_left_is_removed_at_the_next_start(
     assert killed.returncode == -signal.SIGKILL
     (left,) = tmp_path.glob(f"{PREFIX}*")
     assert (left / "mmchat.db").is_file()
-    alive = TemporaryStore()
+    assert remove_leftovers() == 1
     assert not left.exists()
+    alive = TemporaryStore()
     assert remove_leftovers() == 0, "one in use is spared, also by its own program"
     assert alive.folder.is_dir()
     alive.close()

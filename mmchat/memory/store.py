@@ -321,7 +321,7 @@ class MemoryStore:
             raise UsageError(f"No turn '{turn_id}'.", hint="It may have been deleted with its conversation.")
         turn = self._turns_from_rows(found, "t.id = ?", (turn_id,))[0]
         with self.file.read() as db:
-            return _placed(turn, tree.variant_places(db, turn.session_id))
+            return _placed(turn, {turn.id: tree.variant_place(db, turn.id)})
 
     # --- what the senses said, never redone for the same bytes and model ----------------------------
 

@@ -120,6 +120,17 @@ def variant_places(db: Database, session_id: str) -> Mapping[str, tuple[int, int
     return {row[0]: (row[1], row[2]) for row in found}
 
 
+def variant_place(db: Database, turn_id: str) -> tuple[int, int]:
+    """Which of its variants a turn is, counted from 1, and how many there are with it."""
+    found = db.execute(
+        "SELECT 1 + coalesce(sum(v.position < t.position), 0), 1 + count(v.id) FROM turns t LEFT JOIN turns v"
+        " ON v.session_id = t.session_id AND v.parent_id IS t.parent_id AND v.is_retired AND v.id <> t.id"
+        " WHERE t.id = ?",
+        [turn_id],
+    ).fetchone()
+    return int(found[0]), int(found[1])
+
+
 def path_to(db: Database, turn_id: str) -> list[str]:
     """Ids from the beginning of the conversation to a turn, in view or not."""
     return [row[0] for row in db.execute(_PATH_TO, [turn_id])][::-1]

@@ -45,6 +45,7 @@ def check_tree(store: MemoryStore, session: str, ever: dict[str, str]) -> None:
     positions = {row["id"]: row["position"] for row in rows}
     assert all(row["parent_id"] is None or positions[row["parent_id"]] < row["position"] for row in rows)
     shown = store.turns(session)
+    assert all(store.get_turn(turn.id) == turn for turn in shown)
     assert [turn.parent_id for turn in shown] == [None, *(turn.id for turn in shown)][: len(shown)]
     for turn in shown:
         known = branches.variants(store, turn.id)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -22,7 +25,7 @@ from mmchat.tui.commands import COMMANDS
 from mmchat.tui.drafts import Draft
 from mmchat.tui.keymap import DEFAULT_KEYS, STANDARD_KEYS, Keys
 from mmchat.tui.messages import Copied
-from mmchat.tui.screens.chat import ChatScreen
+from mmchat.tui.screens.chat import LAST_WORDS_S, ChatScreen
 from mmchat.tui.text import one_line
 from mmchat.tui.widgets.turns import ErrorView
 
@@ -59,6 +62,8 @@ LIGHT = Theme(
     dark=False,
 )
 DEFAULT_THEME = DARK.name
+_SIGNALLED = 128
+"""Added to a signal's number, it is the exit code of a program that the signal ended."""
 
 
 class MmchatApp(App[None]):
@@ -112,12 +117,29 @@ class MmchatApp(App[None]):
         """Keep the terminal's own title for the end."""
         self._write_terminal("\x1b[22;0t")
         self.set_keymap(dict(self.keys.chosen))
+        self._leave_on_signals()
         if self._draft_text:
             self._chat.composer.draft = Draft(self._draft_text).with_typed_files(Path.cwd())
         if self._unknown_theme:
             self.notify(
                 f"No theme is called '{self._unknown_theme}'. /theme lists them.", severity="warning", markup=False
             )
+
+    def _leave_on_signals(self) -> None:
+        """Told to end, the app leaves as by the key: the reply so far is stored."""
+        if self.is_headless or os.name != "posix":
+            return
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, None, _SIGNALLED + signal.SIGTERM)
+        # Not by the loop: without its terminal, Textual waits for ever to write its last words.
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=self._hang_up, daemon=True).start())
+
+    def _hang_up(self) -> None:
+        """The terminal is gone: store what there is, and end."""
+        self._chat.end_reply()
+        closing = threading.Thread(target=self.desk.close, daemon=True)
+        closing.start()
+        closing.join(LAST_WORDS_S)
+        os._exit(_SIGNALLED + signal.SIGHUP)
 
     def on_unmount(self) -> None:
         """Give the terminal its title back."""
@@ -209,7 +231,7 @@ class MmchatApp(App[None]):
         view = ErrorView(
             f"Something went wrong inside mmchat ({type(error).__name__}).",
             "Everything stored is kept.",
-            f"The details are in {log_crash(error)}",
+            details_of(error),
         )
         await self._chat.transcript.add(view)
         self._chat.transcript.scroll_to_end()
@@ -225,18 +247,30 @@ class MmchatApp(App[None]):
         if error is None:
             super()._fatal_error()
             return
-        path = log_crash(error)
         self._exit_renderables.append(
-            Text(f"mmchat had to stop: {type(error).__name__}. Everything stored is kept.\nThe details are in {path}")
+            Text(f"mmchat had to stop: {type(error).__name__}. Everything stored is kept.\n{details_of(error)}")
         )
         self._close_messages_no_wait()
 
 
-def log_crash(error: BaseException) -> Path:
-    """Append a traceback to the log, readable by the user alone, and return the log's path."""
-    path = private_dir(log_dir()) / "mmchat.log"
+def log_crash(error: BaseException) -> Path | None:
+    """Append a traceback to the log, readable by the user alone, and return the log's path.
+
+    None where it cannot be written, e.g. on a full disk: that must not bring down what the error spared.
+    """
+    path = log_dir() / "mmchat.log"
     lines = "".join(traceback.format_exception(error))
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8", errors="replace") as log:
-        log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {lines}\n")
+    try:
+        private_dir(log_dir())
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8", errors="replace") as log:
+            log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {lines}\n")
+    except OSError:
+        return None
     return path
+
+
+def details_of(error: BaseException) -> str:
+    """Where its traceback can be read, in a sentence."""
+    path = log_crash(error)
+    return f"The details are in {path}" if path else "The details could not be written: the log cannot be used."

@@ -13,6 +13,7 @@ from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore, NewAttachment
 from mmchat.wiring import open_hub, open_store
 from tests.cli.conftest import Run
+from tests.cli.test_ask import write_sound
 
 
 @pytest.fixture
@@ -122,6 +123,28 @@ def test_a_question_or_a_picture_is_needed_and_not_both(run: Run, store: MemoryS
     assert run("recall").code == 2
     assert run("recall", "x", "--image", str(colour(tmp_path, "red"))).code == 2
     assert run("recall", "--image", str(tmp_path / "gone.png")).code == 4
+
+
+# --- what was heard ---------------------------------------------------------------------------------
+
+
+def test_a_spoken_sentence_is_found_by_its_words(run: Run, scripted_home: Path, tmp_path: Path) -> None:
+    memo = write_sound(tmp_path / "memo.wav")
+    assert run("ask", "-a", str(memo)).code == 0  # nothing but speech
+    assert run("ask", "keep this", "-a", str(memo)).code == 0
+    found = json.loads(run("recall", "a fine day", "--json").out)
+    heard = [each for each in found if each["role"] == "user"]
+    assert {(each["attachment_name"], each["attachment_kind"]) for each in heard} == {("memo.wav", "audio")}
+    assert {each["text"] for each in heard} == {"what a fine day", "keep this"}
+
+
+def test_spoken_chinese_is_found_by_words_of_two_characters(run: Run, scripted_home: Path, tmp_path: Path) -> None:
+    models = scripted_home / "config" / "models.toml"
+    models.write_text(models.read_text().replace("what a fine day", "明天下午三点开会讨论预算"))
+    assert run("ask", "-a", str(write_sound(tmp_path / "memo.wav"))).code == 0
+    for words in ("预算", "开会", "明天几点开会？"):
+        (heard,) = [each for each in json.loads(run("recall", words, "--json").out) if each["role"] == "user"]
+        assert (heard["text"], heard["attachment_name"]) == ("明天下午三点开会讨论预算", "memo.wav")
 
 
 # --- in the plain mode of talk --------------------------------------------------------------------

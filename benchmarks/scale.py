@@ -19,12 +19,16 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.scale_measure import measure
 from benchmarks.scale_texts import Inventor, MadeTurn, Space
 from mmchat import paths
 from mmchat.memory.ids import new_id
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import indexed
+from mmchat.memory.turn_parts import parts_of
 from mmchat.moments import utc_text
 
 SEED = 11
@@ -102,6 +106,13 @@ class Maker:
             "INSERT INTO embeddings (owner_kind, owner, model, vector) VALUES ('turn', ?, ?, ?)",
             ((first + index, TURN_MODEL, vector.tobytes()) for index, vector in enumerate(vectors)),
         )
+        connection.executemany(
+            "INSERT INTO embeddings (owner_kind, owner, model, vector) VALUES ('turn', ?, ?, ?)",
+            (
+                (first + index, f"{TURN_MODEL}#parts", packed_parts(turn.text, vector.astype(np.float32)))
+                for index, (turn, vector) in enumerate(zip(turns, vectors, strict=True))
+            ),
+        )
         self._made += len(turns)
 
     def _write_pictures(self, connection: object, ids: list[str], turns: list[MadeTurn], topic: int) -> dict[int, str]:
@@ -138,6 +149,12 @@ class Maker:
             )
             senses[index] = f"{name}\n{', '.join(tags)}"
         return senses
+
+
+def packed_parts(text: str, vector: NDArray[np.float32]) -> bytes:
+    """As many bytes as the vectors of a turn's parts take; all of them are the turn's own vector."""
+    parts = parts_of(text, text, "", "")
+    return np.round(vector / np.abs(vector).max() * 127).astype(np.int8).tobytes() * len(parts.texts)
 
 
 def _count(store: MemoryStore, table: str) -> int:

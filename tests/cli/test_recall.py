@@ -142,7 +142,7 @@ def test_spoken_chinese_is_found_by_words_of_two_characters(run: Run, scripted_h
     models = scripted_home / "config" / "models.toml"
     models.write_text(models.read_text().replace("what a fine day", "明天下午三点开会讨论预算"))
     assert run("ask", "-a", str(write_sound(tmp_path / "memo.wav"))).code == 0
-    for words in ("预算", "开会", "明天几点开会？"):
+    for words in ("预算", "开会", "开会讨论什么？"):
         (heard,) = [each for each in json.loads(run("recall", words, "--json").out) if each["role"] == "user"]
         assert (heard["text"], heard["attachment_name"]) == ("明天下午三点开会讨论预算", "memo.wav")
 

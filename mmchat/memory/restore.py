@@ -161,7 +161,7 @@ def _exchange(fresh: Path, database_path: Path, blobs_dir: Path) -> Path | None:
         for source, target in moves:
             source.rename(target)
             done.append((source, target))
-    except OSError:
+    except (OSError, KeyboardInterrupt):
         for source, target in reversed(done):
             target.rename(source)
         raise

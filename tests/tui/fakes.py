@@ -38,6 +38,7 @@ from mmchat.domain import (
     Usage,
     UserTurnStored,
     Window,
+    WindowPart,
     WorkStarted,
 )
 from mmchat.errors import UsageError
@@ -187,7 +188,8 @@ def answer(
                 yield AttachmentRead(replace(attachment, seen=seen))
             else:
                 yield AttachmentRead(replace(attachment, heard=Heard("hello there", "en", 3.2)))
-        view = window or Window(len(session.stored), 0, 410, 7680, turn.id)
+        parts = (WindowPart("system", 30), WindowPart("kept", 368, 2), WindowPart("newest", 12, 1))
+        view = window or Window(len(session.stored), 0, 410, 7680, turn.id, parts=parts, room=512)
         yield PromptReady(view, tuple(recalled), (Message("user", turn.text),))
         text = ""
         was_cut = False

@@ -17,7 +17,7 @@ PATTERNS: dict[PartKind, tuple[str, str]] = {
     "kept": ("▒", "$primary"),
     "recalled": ("░", "$success"),
     "facts": ("▞", "$success"),
-    "senses": ("▤", "$accent"),
+    "senses": ("▌", "$accent"),
     "newest": ("█", "$primary"),
 }
 """Glyph and colour of each part, neighbours differing in both."""

@@ -3,7 +3,7 @@
 Asks every probe with every style of `mmchat.chat.wording`, greedily, each in a conversation of its
 own and again as the third turn of a short one, and counts the replies that use what they were told.
 
-    python benchmarks/wording.py [-m MODEL] [--json FILE]
+    python benchmarks/wording.py [-m MODEL] [--kinds fact] [--json FILE]
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from mmchat.domain import Attachment, Heard, Message, Recalled, Seen, Tag, TextD
 from mmchat.wiring import WiringOptions, open_hub, open_settings
 
 PROBES = Path(__file__).parent / "probes" / "wording.jsonl"
+FACTS = PROBES.with_name("fact_wording.jsonl")
+"""Facts about the user and questions that need them (`--kinds fact`)."""
 SMALL_TALK = {
     "en": (Message("user", "Good morning!"), Message("assistant", "Good morning! How can I help you today?")),
     "zh": (Message("user", "早上好！"), Message("assistant", "早上好！有什么可以帮您？")),
@@ -41,6 +43,8 @@ def turn_of(probe: dict) -> tuple[Turn, list[Recalled]]:
     recalled = []
     if probe["kind"] == "memory":
         recalled = [Recalled("s0", "t0", probe["role"], probe["said"], "2026-01-01T00:00:00Z", 1.0)]
+    if probe["kind"] == "fact":
+        recalled = [Recalled("", "", "user", said, "2026-01-01T00:00:00Z", 1.0, fact="f0") for said in probe["said"]]
     return turn, recalled
 
 
@@ -60,7 +64,7 @@ def main() -> None:
     system = open_settings().system
     penalty = habits.options.repetition_penalty if arguments.penalty is None else arguments.penalty
     options = replace(habits.options, max_new_tokens=48, temperature=0.0, seed=1, repetition_penalty=penalty)
-    probes = [json.loads(line) for line in PROBES.read_text("utf-8").splitlines()]
+    probes = [json.loads(line) for path in (PROBES, FACTS) for line in path.read_text("utf-8").splitlines()]
     probes = [probe for probe in probes if probe["kind"] in arguments.kinds]
     results: dict[str, dict[str, list[bool]]] = {}
     for style in arguments.styles:

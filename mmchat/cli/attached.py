@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mmchat.errors import MediaError, UsageError
@@ -22,8 +22,9 @@ def attached_files(names: list[str]) -> Iterator[tuple[Path, ...]]:
     """
     if names.count("-") > 1:
         raise UsageError("Only one attachment can come from stdin.")
-    with tempfile.TemporaryDirectory(prefix="mmchat-") as folder:
-        yield tuple(_file_from_stdin(Path(folder)) if name == "-" else _existing_file(name) for name in names)
+    with ExitStack() as cleanup:
+        piped = _file_from_stdin(cleanup) if "-" in names else None
+        yield tuple(piped if piped and name == "-" else _existing_file(name) for name in names)
 
 
 def _existing_file(name: str) -> Path:
@@ -37,7 +38,7 @@ def _existing_file(name: str) -> Path:
     return path
 
 
-def _file_from_stdin(folder: Path) -> Path:
+def _file_from_stdin(cleanup: ExitStack) -> Path:
     from mmchat.chat.media_kinds import media_suffix
 
     data = sys.stdin.buffer.read()
@@ -47,6 +48,13 @@ def _file_from_stdin(folder: Path) -> Path:
             f"The {len(data):,} bytes from stdin are neither a picture nor a sound that mmchat knows.",
             hint="Text is piped in without '-a -'.",
         )
-    path = folder / f"stdin.{suffix}"
-    path.write_bytes(data)
+    try:
+        folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="mmchat-"))
+        path = Path(folder) / f"stdin.{suffix}"
+        path.write_bytes(data)
+    except OSError as error:
+        raise MediaError(
+            f"What came from stdin could not be put into a temporary file: {error.strerror or error}.",
+            hint="Free some space, or choose another place with TMPDIR. Nothing was asked.",
+        ) from error
     return path

@@ -40,7 +40,7 @@ def add_care(app: typer.Typer) -> None:
 
 
 def recover(as_json: Json = False) -> None:
-    """Read what can be read of a damaged database into a new one, which takes its place."""
+    """Mend a damaged database. What can be read goes into a new one, which takes its place."""
     from mmchat.wiring import recover_store
 
     status = StatusLine()

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 def add_backup(app: typer.Typer) -> None:
     """Register both commands with those on conversations."""
-    app.command("backup")(backup)
-    app.command("restore-backup")(restore)
+    app.command("backup", epilog="\b\nExamples:\n  mmchat sessions backup\n  mmchat sessions backup /media/stick\n")(
+        backup
+    )
+    app.command(
+        "restore-backup",
+        epilog="\b\nExample:\n  mmchat sessions restore-backup mmchat-backup-2026-11-22-0530.zip\n",
+    )(restore)
 
 
 def backup(

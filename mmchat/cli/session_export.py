@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 def add_export(app: typer.Typer) -> None:
     """Register `export` with the commands on conversations."""
-    app.command("export")(export_sessions)
+    app.command(
+        "export",
+        epilog="\b\nExamples:\n"
+        "  mmchat sessions export last -o talk.html\n"
+        "  mmchat sessions export --all -o talks.zip\n"
+        "  mmchat sessions export --all -o talks.jsonl --with-files talks.files\n"
+        "  mmchat sessions export 01m803 -f md | less\n",
+    )(export_sessions)
 
 
 def export_sessions(

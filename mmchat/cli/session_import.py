@@ -22,7 +22,14 @@ _SHOWN_UNREADABLE = 10
 
 def add_import(app: typer.Typer) -> None:
     """Register `import` with the commands on conversations."""
-    app.command("import")(import_sessions)
+    app.command(
+        "import",
+        epilog="\b\nExamples:\n"
+        "  mmchat sessions import chatgpt-export.zip --dry-run\n"
+        "  mmchat sessions import chatgpt-export.zip --grown\n"
+        "  mmchat sessions import talks.zip\n"
+        '  mmchat sessions import "$(llm logs path)"\n',
+    )(import_sessions)
 
 
 def import_sessions(

@@ -245,7 +245,8 @@ def _kept_files(store: MemoryStore, conversation: NewConversation) -> Iterator[K
             for new in turn.files:
                 path = new.path
                 if path is None:
-                    path = Path(folder) / "file"
+                    # One of its own: `insert_attachment` copies it again where another program removed the blob.
+                    path = Path(folder) / f"{len(kept)}-{len(files)}"
                     path.write_bytes(new.read() if new.read is not None else b"")
                 attachment = NewAttachment(path, new.kind, new.media_type, new.name)
                 files.append((attachment, store.blobs.keep(path, new.media_type)))

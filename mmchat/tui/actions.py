@@ -128,6 +128,8 @@ class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, Expor
         self._chat.status.set(model=argument, engine="", device="", window=None, tokens_per_s=0.0)
         self._chat.watch_models()
         self._chat.activity.set_hint(f"The next reply comes from {one_line(argument)}.")
+        if self._chat.turn_count:
+            await self._chat.refresh_view()  # it may read more or less than the one before
 
     async def do_copy(self, argument: str) -> None:
         """Copy the last reply, or all of it."""

@@ -58,7 +58,7 @@ def bring_back(store: MemoryStore, session_id: str) -> str | None:
     with store.file.write() as db:
         wanted = tree.last_retired_after(db, session_id, tree.last_in_view(db, session_id))
         if wanted is not None:
-            tree.revive(db, wanted, is_whole=False)
+            tree.revive(db, wanted)
         return wanted
 
 

@@ -26,7 +26,7 @@ WITH RECURSIVE seen(id) AS (
     UNION ALL
     SELECT (
         SELECT t.id FROM turns t
-        WHERE t.parent_id = seen.id AND t.is_retired AND t.retired_order >= :since AND (t.role <> 'user' OR :is_whole)
+        WHERE t.parent_id = seen.id AND t.is_retired AND t.retired_order >= :since
         ORDER BY t.retired_order DESC, t.position DESC LIMIT 1
     ) FROM seen WHERE seen.id IS NOT NULL
 )
@@ -60,18 +60,12 @@ def retire(db: Database, turn_id: str) -> None:
     )
 
 
-def revive(db: Database, turn_id: str, *, is_whole: bool = True) -> None:
-    """Bring a retired turn back into view with what followed it when it was last there.
-
-    Args:
-        db: in a transaction.
-        turn_id: its parent must be in view.
-        is_whole: False for this exchange alone, up to the next message of the user.
-    """
+def revive(db: Database, turn_id: str) -> None:
+    """Bring a retired turn, whose parent must be in view, back with what followed it when it was last there."""
     since = db.execute("SELECT retired_order FROM turns WHERE id = ?", [turn_id]).fetchone()[0]
     db.execute(
         f"{_SEEN_WITH} UPDATE turns SET is_retired = 0 WHERE id IN (SELECT id FROM seen WHERE id IS NOT NULL)",
-        {"turn": turn_id, "since": since, "is_whole": is_whole},
+        {"turn": turn_id, "since": since},
     )
 
 

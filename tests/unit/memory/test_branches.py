@@ -192,6 +192,19 @@ def test_a_reply_to_a_message_that_left_the_view_leaves_with_it(store: MemorySto
     assert texts(store, session) == ["one", "too late"]
 
 
+def test_of_two_replies_that_left_the_view_together_the_newer_comes_back(
+    store: MemoryStore, other: MemoryStore
+) -> None:
+    session = store.create_session().id
+    say(store, session, "one")
+    asked = store.turns(session)[0]
+    edited = branches.add_edited_turn(store, asked.id, "uno")
+    answer(other, asked, "drawn anew meanwhile")
+    branches.show_variant(store, edited.id, asked.id)
+    assert texts(store, session) == ["one", "drawn anew meanwhile"]
+    assert store.turns(session)[1].variants == 2
+
+
 def test_two_programs_flipping_at_once_leave_one_path(store: MemoryStore, other: MemoryStore) -> None:
     session = store.create_session().id
     question = store.add_user_turn(session, "one")

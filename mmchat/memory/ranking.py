@@ -11,18 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-WORDS_WEIGHT = 0.3
-"""For the share of the question's information that a turn holds, and what the turns beside it hold."""
-SESSION_WEIGHT = 0.1
-"""For the best share of any turn in the conversation: it is about what was asked."""
-SPEAKER_WEIGHT = 0.2
-"""For the turns of the one whom the question names."""
-TIME_WEIGHT = 0.2
-"""For turns of the time that the question names."""
-ASKING_WEIGHT = -0.05
-"""For turns that end by asking: they seldom tell."""
-RANKED_WEIGHT = 0.3
-"""For the first of another ranking, e.g. that of pictures; the tenth has half of it."""
 _HALF_RANK = 10.0
 
 COSINE_FLOOR = 0.38
@@ -35,6 +23,27 @@ NEAR_FLOOR = 0.2
 LEAST_SHARE = 0.5
 """Where one turn surely bears on the question, so may others that are at least this near and have this share of the
 best score: asked for all that Anna paints, memory holds one turn that says so and five that only show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each thing counts beside a cosine."""
+
+    words: float = 0.3
+    """For the share of the question's information that a turn holds, and what the turns beside it hold."""
+    session: float = 0.1
+    """For the best share of any turn in the conversation: it is about what was asked."""
+    speaker: float = 0.2
+    """For the turns of the one whom the question names."""
+    time: float = 0.2
+    """For turns of the time that the question names."""
+    asking: float = -0.05
+    """For turns that end by asking: they seldom tell."""
+    ranked: float = 0.3
+    """For the first of another ranking, e.g. that of pictures; the eleventh has half of it."""
+
+
+WEIGHTS = Weights()
 
 
 @dataclass(slots=True)
@@ -108,21 +117,21 @@ def bearing_scores(
     }
 
 
-def score_all(candidates: Sequence[Candidate]) -> dict[int, float]:
+def score_all(candidates: Sequence[Candidate], weights: Weights = WEIGHTS) -> dict[int, float]:
     """Score of each, by its number."""
     session_best: dict[str, float] = {}
     for each in candidates:
         session_best[each.session] = max(session_best.get(each.session, 0.0), each.words)
-    return {each.number: _score(each, session_best) for each in candidates}
+    return {each.number: _score(each, session_best, weights) for each in candidates}
 
 
-def _score(each: Candidate, session_best: Mapping[str, float]) -> float:
+def _score(each: Candidate, session_best: Mapping[str, float], weights: Weights) -> float:
     return (
         each.nearness
-        + WORDS_WEIGHT * each.words
-        + SESSION_WEIGHT * session_best[each.session]
-        + SPEAKER_WEIGHT * each.is_asked_for
-        + TIME_WEIGHT * each.timeliness
-        + ASKING_WEIGHT * each.is_asking
-        + sum(weight * RANKED_WEIGHT / (1 + (rank - 1) / _HALF_RANK) for weight, rank in each.ranks)
+        + weights.words * each.words
+        + weights.session * session_best[each.session]
+        + weights.speaker * each.is_asked_for
+        + weights.time * each.timeliness
+        + weights.asking * each.is_asking
+        + sum(weight * weights.ranked / (1 + (rank - 1) / _HALF_RANK) for weight, rank in each.ranks)
     )

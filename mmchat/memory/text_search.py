@@ -120,7 +120,22 @@ def informative(query: str, *, without: frozenset[str] = frozenset()) -> tuple[s
                 found.append(_phrase(term))
         else:
             found += [_quoted(pair) for pair in _pairs(term, is_indexed=False) if not is_function_pair(pair)]
+            found += [_phrase(character) for character in _lone(term)]
     return tuple(dict.fromkeys(found))
+
+
+def _lone(run: str) -> list[str]:
+    """Characters of a run that stand between function words, as 汤 in 推荐的汤是什么: words by themselves."""
+    characters = f"的{run}的"
+    return [
+        character
+        for before, character, after in zip(characters, characters[1:], characters[2:], strict=False)
+        if character not in FUNCTION_CHARACTERS
+        and before in FUNCTION_CHARACTERS
+        and after in FUNCTION_CHARACTERS
+        and before + character not in _FUNCTION_PAIRS
+        and character + after not in _FUNCTION_PAIRS
+    ]
 
 
 def is_function_pair(pair: str) -> bool:

@@ -44,6 +44,7 @@ PREPARERS: dict[tuple[str, str], Preparer | None] = {
     ("open_clip", "open_clip"): None,
     ("dual-encoder", "open_clip"): Preparer("mmchat.weights.prepare_dual_encoder:assemble"),
     ("sentence-transformers", "ctranslate2"): Preparer("mmchat.weights.prepare_minilm:for_ctranslate2"),
+    ("e5-q4", "ctranslate2"): Preparer("mmchat.weights.prepare_e5:for_ctranslate2"),
     ("head", "fused"): None,
 }
 """(format, engine) → what makes the one fit the other; None: it fits as it is."""

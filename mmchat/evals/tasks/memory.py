@@ -102,7 +102,7 @@ class MemoryTask:
                 named = {turn_id: name for name, turn_id in stored.items()}
                 recall = Recall(store, lambda: embedder)
                 recall.backfill(cancel=cancel)
-                now = _asked_at(questions[0])
+                now = asked_at(_conversations(questions[0].rows)[0])
                 for sample in questions:
                     if cancel.is_set():
                         return
@@ -111,9 +111,8 @@ class MemoryTask:
                 store.close()
 
 
-def _asked_at(sample: MemorySample) -> datetime | None:
+def asked_at(row: MemoryRow) -> datetime | None:
     """When the questions are asked: after the last turn, as in a chat. None, the present, where no turn has a time."""
-    (row,) = _conversations(sample.rows)
     times = [datetime.fromisoformat(turn.created_at) for turn in row.turns if turn.created_at]
     return max((time if time.tzinfo else time.replace(tzinfo=UTC) for time in times), default=None)
 

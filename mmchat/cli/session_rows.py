@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmchat.cli.memory_rows import told_object
 from mmchat.cli.output import dim, has_colour, print_text
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.moments import local_minute
@@ -44,7 +45,8 @@ def turn_object(turn: Turn) -> dict[str, Any]:
     """A turn for JSON; what was recalled in the form of `recall --json`."""
     fields = asdict(turn)
     fields["attachments"] = [_attachment_object(each) for each in turn.attachments]
-    fields["recalled"] = [recalled_object(each) for each in turn.recalled]
+    fields["recalled"] = [recalled_object(each) for each in turn.recalled if not each.fact]
+    fields["facts"] = [told_object(each) for each in turn.recalled if each.fact]
     return fields
 
 

@@ -31,6 +31,8 @@ def test_ask_tells_what_it_learnt_and_what_it_was_told(pipe: Run) -> None:
     asked = json.loads(pipe("ask", "What can I cook?", "--json").out)
     assert [(each["id"], each["text"]) for each in asked["facts"]] == [(fact["id"], fact["text"])]
     assert asked["learnt"] == []
+    reply = json.loads(pipe("sessions", "show", "last", "--json").out)["turns"][-1]
+    assert ([each["id"] for each in reply["facts"]], reply["recalled"]) == ([fact["id"]], [])
     assert "peanuts" in asked["reply"], "the model was told"
 
 

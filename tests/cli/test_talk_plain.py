@@ -135,17 +135,21 @@ class Person:
         self.engines = FakeEngines()
         self._bench = Bench(folder, self.engines)
         self._monkeypatch, self._capsys = monkeypatch, capsys
+        self._desks: list[Desk] = []
 
     def types(self, *lines: str) -> str:
         """Start, type, press Ctrl+D; everything that was printed."""
         self._monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
         bench = self._bench
         desk = Desk(bench.store, bench.recall, self.engines, bench.settings, NotImplemented)
+        self._desks.append(desk)
         PlainChat(desk, desk.new_session(), is_interactive=True).run()
         captured = self._capsys.readouterr()
         return captured.out + captured.err
 
     def leaves(self) -> None:
+        for desk in reversed(self._desks):  # each waits for what it still does in the background
+            desk.close()
         self._bench.store.close()
 
     def turns(self) -> list[str]:

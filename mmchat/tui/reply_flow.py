@@ -55,6 +55,8 @@ class Run:
     replaced_view: ReplyView | None = None
     """The reply that a regeneration takes the place of."""
     stored: Turn | None = None
+    is_behind: bool = False
+    """Whether another window changed the conversation, so that the message follows something that is not shown."""
     prompt: PromptReady | None = None
     reply: Turn | None = None
     first_delta_at: float = 0.0
@@ -169,6 +171,8 @@ class ReplyFlow:
         match message.event:
             case UserTurnStored(turn):
                 run.stored = turn
+                shown = screen.transcript.last_turn_id(before=run.user_view)
+                run.is_behind = bool(shown and turn.parent_id) and turn.parent_id != shown
                 if run.user_view is not None:
                     run.user_view.store(turn)
                 screen.turn_stored(turn)
@@ -244,6 +248,9 @@ class ReplyFlow:
         if run.reply is None and run.replaced_view is not None:
             run.replaced_view.remove_class("-replaced")
         await self._go_on()
+        if run.is_behind and not self.is_busy:
+            self._screen.reload()
+            self._screen.activity.set_hint("Another window changed this conversation; it is shown as it is now.")
 
     async def failed(self, run_id: int, error: MmchatError) -> None:
         """The turn ended with an error: say what happened, what was kept, and the next step."""

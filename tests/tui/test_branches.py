@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmchat.engines.scripted import ScriptedLanguageModel
+from mmchat.memory import branches
 from mmchat.tui.screens.pick import PickTurnScreen
 
 from .conftest import Stage, StageMaker
@@ -155,6 +156,19 @@ async def test_a_copy_is_made_here_or_at_a_turn(real: RealDesk, stage: StageMake
         await s.send("/fork")
         await s.until(lambda: s.chat.session.info and s.chat.session.info.id not in (fork.id, original), "a copy")
         assert [turn.text for turn in real.store.turns(original)] == ["first", "one", "second", "two"]
+
+
+async def test_what_another_window_did_is_shown_after_the_next_reply(real: RealDesk, stage: StageMaker) -> None:
+    async with stage(real) as s:
+        await s.say("first")
+        await s.say("second")
+        assert "Another window" not in s.chat.activity.words
+        session = s.chat.session.info
+        assert session is not None
+        branches.take_back(real.store, session.id)
+        await s.send("third")
+        await s.until(lambda: "Another window changed" in s.chat.activity.words, "it is told")
+        await sees(s, "first", "one", "third ‹ 2/2 ›", "three")
 
 
 async def test_nothing_branches_while_a_reply_streams(real: RealDesk, stage: StageMaker) -> None:

@@ -157,6 +157,11 @@ class Transcript(Vertical):
         views = self._turn_views()
         return views[-1] if views and isinstance(views[-1], ReplyView) else None
 
+    def last_turn_id(self, *, before: Widget | None = None) -> str:
+        """Id of the last turn that is shown, leaving out a widget; empty where there is none, or it is not stored."""
+        views = [view for view in self._turn_views() if view is not before]
+        return views[-1].turn_id if views else ""
+
     def show_rating(self, reply: Turn) -> None:
         """Show what the user thinks of a reply now."""
         self._turns = tuple(reply if turn.id == reply.id else turn for turn in self._turns)

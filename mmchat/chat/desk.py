@@ -187,7 +187,8 @@ class Desk:
         self._quiet.finish(LAST_WORK_S)
         self._closing.set()
         self.engines.close()
-        self.leave_private()
+        if self._private is not None:
+            self._private.close()
         self._store.close()
         if self._on_close is not None:
             self._on_close()

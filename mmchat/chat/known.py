@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmchat.domain import Fact, Recalled, Turn
-from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
+from mmchat.errors import MmchatError, UsageError
 from mmchat.memory import facts as rows
 from mmchat.memory.facts import ForgottenFact
 from mmchat.memory.text_search import STOP_WORDS, cjk_share, is_cjk, is_function_pair, terms
@@ -247,10 +247,10 @@ class KnownFacts:
             rows.save_vectors(self._store, embedder.name, {f.id: v for f, v in zip(facts, vectors, strict=True)})
 
     def index_quietly(self) -> None:
-        """As `index`; where the embedder is missing, facts are found by words until the next time."""
+        """As `index`; where it fails, facts are found by words until the next time."""
         try:
             self.index()
-        except (EngineUnavailable, WeightsError, DeviceError):
+        except MmchatError:
             log.warning("facts not embedded", exc_info=True)
 
     def _add_vectors(self, scores: dict[str, float], query: str, facts: Sequence[Fact]) -> None:

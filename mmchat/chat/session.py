@@ -270,7 +270,8 @@ class ChatSession:
                 yield from self._learn(question)
             yield event
         turn_ids = (question.id, *([reply.id] if reply is not None and reply.text else []))
-        self._quiet.afterwards(lambda: self._index(*turn_ids))
+        if not self.is_private:  # nothing of it will be looked for
+            self._quiet.afterwards(lambda: self._index(*turn_ids))
 
     def _read_attachments(self, turn: Turn, cancel: Event) -> Generator[ReplyEvent, None, Turn]:
         attachments = []

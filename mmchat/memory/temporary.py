@@ -43,6 +43,10 @@ class TemporaryStore:
         self._owner.own_token()
         self.store = MemoryStore(self.folder / "mmchat.db", self.folder / "blobs")
 
+    def discard(self) -> None:
+        """Remove all that was in it, while others may still hold it open: what they write goes nowhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)  # the rest, where files in use cannot be removed, in `close`
+
     def close(self) -> None:
         """Close the store and remove all that was in it; a second call is harmless."""
         self.store.close()

@@ -30,7 +30,7 @@ DATABASE = "mmchat.db"
 BLOBS = "blobs"
 _FORMAT = 1
 _CHUNK_BYTES = 1 << 20
-_ATTEMPTS = 3
+_ATTEMPTS = 10
 """A conversation that is deleted for good while its files are copied makes a backup begin anew."""
 _STEPS_BETWEEN_LOOKS = 200_000
 
@@ -171,7 +171,7 @@ def _write_zip(store: MemoryStore, snapshot: Path, part: Path, cancel: Event, sa
             try:
                 hashes[name] = _put(archive, name, store.blobs.path(blob.file), cancel, zipfile.ZIP_STORED)
             except FileNotFoundError:
-                if not store.file.rows("SELECT 1 FROM blobs WHERE sha256 = ?", (blob.sha256,)):
+                if not _is_known(store, blob):
                     raise _Vanished from None
                 problems.append(f"the kept file {store.blobs.path(blob.file)} is missing")
                 continue
@@ -189,6 +189,13 @@ def _write_zip(store: MemoryStore, snapshot: Path, part: Path, cancel: Event, sa
         }
         archive.writestr(BACKUP_MANIFEST, json.dumps(manifest, indent=1), zipfile.ZIP_DEFLATED)
     return BackupReport(part, created_at, sessions, turns, len(hashes) - 1, 0, tuple(problems))
+
+
+def _is_known(store: MemoryStore, blob: _Blob) -> bool:
+    """Whether the store still has a file that is gone."""
+    # Asked under the write lock: whoever deletes a file removes it before others see its row go.
+    with store.file.write() as db:
+        return db.execute("SELECT 1 FROM blobs WHERE sha256 = ?", [blob.sha256]).fetchone() is not None
 
 
 def _put(archive: zipfile.ZipFile, name: str, source: Path, cancel: Event, packing: int) -> str:

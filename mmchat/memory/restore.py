@@ -18,6 +18,7 @@ from mmchat.errors import MemoryStoreError
 from mmchat.memory.backup import BLOBS, DATABASE, database_problems, manifest_of, read_manifest
 from mmchat.memory.ids import new_id
 from mmchat.memory.migrations import known_names
+from mmchat.memory.sole_use import sole_use
 from mmchat.paths import private_dir, sync_dir
 
 _CHUNK_BYTES = 1 << 20
@@ -67,23 +68,6 @@ def stored_conversations(database_path: Path) -> int | None:
         return None
 
 
-def is_in_use(database_path: Path) -> bool:
-    """Whether any program has the database open.
-
-    SQLite lets a file leave the WAL mode only when nobody else has it open, in this or in any other process.
-    """
-    if not database_path.exists():
-        return False
-    try:
-        with contextlib.closing(sqlite3.connect(database_path, timeout=0.5)) as connection:
-            mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    except sqlite3.DatabaseError:
-        return False  # damaged: nothing is at work on it, and it is only moved aside
-    return bool(mode == "wal")
-
-
 def restore_backup(
     path: Path, database_path: Path, blobs_dir: Path, *, say: Callable[[str], None] = lambda text: None
 ) -> Path | None:
@@ -102,13 +86,11 @@ def restore_backup(
     try:
         say("Unpacking and checking the backup")
         _unpack(path, fresh)
-        if is_in_use(database_path):
-            raise MemoryStoreError(
-                f"{database_path} is in use by another mmchat.",
-                hint="Close every `mmchat talk` (and other programs that have the file open), then try again.",
-            )
         say("Moving")
-        return _exchange(fresh, database_path, blobs_dir)
+        # A file that is missing must not be made, only to be moved aside.
+        guard = sole_use(database_path) if database_path.exists() else contextlib.nullcontext()
+        with guard:
+            return _exchange(fresh, database_path, blobs_dir)
     except OSError as error:
         raise MemoryStoreError(
             f"The backup could not be brought back: {error.strerror or error}.",

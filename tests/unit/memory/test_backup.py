@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import pytest
 
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory.backup import BackupCancelled, write_backup
-from mmchat.memory.restore import is_in_use, look_into_backup, restore_backup, stored_conversations
+from mmchat.memory.restore import look_into_backup, restore_backup, stored_conversations
 from mmchat.memory.store import MemoryStore, NewAttachment
 
 
@@ -147,6 +148,32 @@ def test_files_that_were_lost_before_are_named_and_the_rest_is_kept(store: Memor
     back.close()
 
 
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA journal_mode=WAL")
+print(connection.execute("SELECT count(*) FROM turns").fetchone()[0], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def another_program(path: Path) -> Iterator[None]:
+    """One that has the database open and does nothing."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline().strip()
+        yield
+    finally:
+        holder.stdin.close()
+        assert holder.wait(60) == 0
+        holder.stdout.close()
+
+
 # --- the way back -------------------------------------------------------------------------------
 
 
@@ -169,12 +196,13 @@ def test_what_is_there_is_moved_aside(store: MemoryStore, data: Path, tmp_path: 
 def test_nothing_is_moved_while_another_has_the_store_open(store: MemoryStore, data: Path, tmp_path: Path) -> None:
     backup = tmp_path / "b.zip"
     write_backup(store, backup)
-    assert is_in_use(data / "mmchat.db")
-    with pytest.raises(MemoryStoreError, match="is in use by another mmchat"):
-        restore_backup(backup, data / "mmchat.db", data / "blobs")
-    assert store.check_integrity() == []
     store.close()
-    assert not is_in_use(data / "mmchat.db")
+    with another_program(data / "mmchat.db"):
+        before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.suffix != ".db-shm"}
+        with pytest.raises(MemoryStoreError, match="is open in another program"):
+            restore_backup(backup, data / "mmchat.db", data / "blobs")
+        assert {path: path.read_bytes() for path in before} == before
+    assert restore_backup(backup, data / "mmchat.db", data / "blobs") is not None
 
 
 def spoil(backup: Path, target: Path, change: dict[str, bytes | None]) -> Path:

@@ -246,15 +246,28 @@ class _Rebuilding:
         """Files whose row is lost are found by their hash; what was seen and heard in lost files is kept too."""
         used = "SELECT DISTINCT sha256 FROM attachments WHERE sha256 NOT IN (SELECT sha256 FROM blobs)"
         for (sha256,) in self._db.execute(used).fetchall():
-            path = next(iter((self._blobs.folder / sha256[:2]).glob(f"{sha256}*")), None)
-            file = f"{sha256[:2]}/{path.name if path else sha256}"
-            media_type = (mimetypes.guess_type(path.name)[0] if path else None) or "application/octet-stream"
+            file = f"{sha256[:2]}/{sha256}"
+            media_type = mimetypes.guess_type(self._file_of(sha256) or file)[0] or "application/octet-stream"
             self._db.execute(
-                "INSERT INTO blobs (sha256, size_bytes, media_type, file, created_at) VALUES (?, ?, ?, ?, ?)",
-                [sha256, path.stat().st_size if path else 0, media_type, file, now_text()],
+                "INSERT INTO blobs (sha256, size_bytes, media_type, file, created_at) VALUES (?, 0, ?, ?, ?)",
+                [sha256, media_type, file, now_text()],
             )
-        for (file,) in self._db.execute("SELECT file FROM blobs").fetchall():
-            self._done.missing_files += not self._blobs.path(file).is_file()
+        for sha256, file, size_bytes in self._db.execute("SELECT sha256, file, size_bytes FROM blobs").fetchall():
+            if not self._blobs.problems(file, size_bytes):
+                continue
+            found = self._file_of(sha256)
+            if found:
+                size_bytes = self._blobs.path(found).stat().st_size
+                update = "UPDATE blobs SET file = ?, size_bytes = ? WHERE sha256 = ?"
+                self._db.execute(update, [found, size_bytes, sha256])
+            self._done.missing_files += not found
+
+    def _file_of(self, sha256: str) -> str:
+        """The kept file with these bytes, by its name; empty where there is none."""
+        for path in (self._blobs.folder / sha256[:2]).glob("*"):
+            if path.name.partition(".")[0] == sha256:
+                return f"{path.parent.name}/{path.name}"
+        return ""
 
     def _lose(self, table: str, count: int) -> None:
         self._done.lost_rows[table] = self._done.lost_rows.get(table, 0) + count

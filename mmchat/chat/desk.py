@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BACKGROUND_AFTER_S = 3.0
 PROMPTS_AT_HAND = 500
 LAST_WORK_S = 3.0
 """How long leaving waits at most for the last exchange to become findable by meaning; mostly it takes 0.1 s."""
@@ -132,6 +133,10 @@ class Desk:
         return self._taken_in
 
     def _backfill(self) -> None:
+        # The first seconds belong to the screen and to the language model.
+        if self._closing.wait(BACKGROUND_AFTER_S):
+            return
+
         def on_progress(done: int, total: int) -> None:
             self._taken_in = (done, total)
 

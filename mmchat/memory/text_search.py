@@ -125,16 +125,11 @@ def informative(query: str, *, without: frozenset[str] = frozenset()) -> tuple[s
 
 
 def _lone(run: str) -> list[str]:
-    """Characters of a run that stand between function words, as 汤 in 推荐的汤是什么: words by themselves."""
-    characters = f"的{run}的"
+    """Characters of a run that are words by themselves, as 汤 in 推荐的汤是什么: after 的, before a function word."""
     return [
         character
-        for before, character, after in zip(characters, characters[1:], characters[2:], strict=False)
-        if character not in FUNCTION_CHARACTERS
-        and before in FUNCTION_CHARACTERS
-        and after in FUNCTION_CHARACTERS
-        and before + character not in _FUNCTION_PAIRS
-        and character + after not in _FUNCTION_PAIRS
+        for before, character, after in zip(run, run[1:], f"{run[2:]}的", strict=False)
+        if before == "的" and character not in FUNCTION_CHARACTERS and after in FUNCTION_CHARACTERS
     ]
 
 

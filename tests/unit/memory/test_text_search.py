@@ -35,6 +35,7 @@ def test_a_question_keeps_its_subject() -> None:
     assert informative("我们去成都吗？") == ('"去成"', '"成都"')
     assert informative("Did Ann buy it?", without=frozenset({"ann"})) == ('"buy"',)
     assert informative("who are you?") == ()
+    assert '"汤" *' in informative("你推荐的汤是什么？")
 
 
 @given(query=ANY_TEXT)

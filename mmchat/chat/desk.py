@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from itertools import islice
 from dataclasses import replace
+from itertools import islice
 from threading import Event
 from typing import TYPE_CHECKING
 

@@ -108,8 +108,8 @@ def write_backup(
             _check(part, cancel)
             _publish(part, target)
         finally:
-            snapshot.unlink(missing_ok=True)
-            part.unlink(missing_ok=True)
+            for litter in (snapshot, snapshot.with_name(f"{snapshot.name}-journal"), part):
+                litter.unlink(missing_ok=True)
     return BackupReport(target, report.created_at, report.conversations, report.turns, report.files,
                         target.stat().st_size, report.problems)  # fmt: skip
 
@@ -126,7 +126,7 @@ def _snapshot(store: MemoryStore, path: Path, cancel: Event) -> None:
     # VACUUM INTO takes an empty file that is there, which keeps it readable by the user alone.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        with store.file.read() as db, _interruptible(db.conn, cancel):
+        with store.file.read() as db, _interruptible(db.conn, cancel), _full_there(path):
             db.conn.execute("VACUUM INTO ?", [str(path)])
     except MemoryStoreError:
         _stop_if(cancel)
@@ -293,6 +293,20 @@ def _interruptible(connection: sqlite3.Connection, cancel: Event) -> Iterator[No
         yield
     finally:
         connection.set_progress_handler(None, 0)
+
+
+@contextlib.contextmanager
+def _full_there(path: Path) -> Iterator[None]:
+    """Say where there is no room: SQLite only says that there is none, and it is the copy that is written."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            raise MemoryStoreError(
+                f"There is no room for the backup in {path.parent}.",
+                hint="It takes the size of the database and of the kept files. Nothing was left behind.",
+            ) from error
+        raise
 
 
 @contextlib.contextmanager

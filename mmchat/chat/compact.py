@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from mmchat.chat.sentences import Embed, choose, sentences_of
 from mmchat.chat.window import SessionWindow, reply_options, start_after
 from mmchat.domain import SENTENCES, GenerationDone, Message, Session, Summary, Turn
@@ -21,6 +23,8 @@ from mmchat.memory import summaries as rows
 from mmchat.script import is_mostly_chinese
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mmchat.chat.ports import Engines
     from mmchat.chat.session import SessionSettings
     from mmchat.engines.base import LanguageModel
@@ -41,6 +45,7 @@ PIECE_SHARE = 0.8
 """Or this share of what it can read beside the order to sum up, where that is less."""
 FEWEST_TOKENS = 48
 """A summary is given so much of a short context, if system text and pins leave it."""
+EMBED_AT_ONCE = 32
 LEAST_TOKENS = 10
 """A shorter one says nothing."""
 
@@ -134,8 +139,8 @@ class Compaction:
         limit = self._limit(model)
         if writer == "sentences":
             yield SummaryProgressed(0, 0, "choosing among your sentences")
-            text = self._chosen(model, old, limit)
-            if not text:
+            text = self._chosen(model, old, limit, cancel)
+            if not text and not cancel.is_set():
                 raise UsageError(
                     "Nothing you said in the older turns tells of anything that could be kept.",
                     hint="/compact model lets the model write.",
@@ -213,22 +218,40 @@ class Compaction:
 
     # --- the user's own sentences -----------------------------------------------------------------
 
-    def _chosen(self, model: LanguageModel, old: Sequence[Turn], limit: int) -> str:
-        def fits(texts: Sequence[str]) -> bool:
-            return _own_tokens(model, _listed(texts)) <= limit
-
+    def _chosen(self, model: LanguageModel, old: Sequence[Turn], limit: int, cancel: Event) -> str:
         found = sentences_of(old)
-        texts = [sentence.text for sentence in found]
-        needs_choice = bool(texts) and not fits(texts)
-        return _listed(choose(found, fits, self._embed() if needs_choice else None))
+        lines = [_listed([sentence.text]) for sentence in found]
+        whole = "\n".join(lines)
+        # All counted at once: one by one they would take seconds.
+        tokens_a_character = _own_tokens(model, whole) / max(1, len(whole))
+        sizes = [(len(line) + 1) * tokens_a_character for line in lines]
+        room: float = limit
+        while True:
+            text = _listed(choose(found, sizes, room, self._embed(cancel) if sum(sizes) > room else None))
+            if not text or cancel.is_set() or (excess := _own_tokens(model, text) - limit) <= 0:
+                return text
+            room -= max(1, excess)
 
-    def _embed(self) -> Embed | None:
+    def _embed(self, cancel: Event) -> Embed | None:
         try:
             embedder = self._engines.embedder()
         except (EngineUnavailable, WeightsError, DeviceError):
             log.warning("sentences are compared by their words", exc_info=True)
             return None
-        return None if embedder is None else embedder.embed
+        if embedder is None:
+            return None
+        known = embedder  # for the type checker: it stays what it is
+
+        def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+            """In small batches, so that a cancel is heeded; what is left then is near nothing."""
+            vectors = np.zeros((len(texts), known.embedding_dim), dtype=np.float32)
+            for at in range(0, len(texts), EMBED_AT_ONCE):
+                if cancel.is_set():
+                    break
+                vectors[at : at + EMBED_AT_ONCE] = known.embed(texts[at : at + EMBED_AT_ONCE])
+            return vectors
+
+        return embed
 
     # --- the model's own words --------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmchat.chat.compact import SummaryDraft, SummaryGrew, Writer
-from mmchat.chat.sentences import Sentence, choose, sentences_of
+from mmchat.chat.sentences import MAX_SENTENCES, Sentence, choose, sentences_of
 from mmchat.chat.session import ChatSession, SessionSettings, UserInput
 from mmchat.domain import SENTENCES, PromptReady, Turn
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedLanguageModel
@@ -243,9 +243,12 @@ def test_only_what_tells_something_is_chosen_from() -> None:
         user("我住在成都。你好"),
     ]
     assert [sentence.text for sentence in sentences_of(turns)] == ["I play the cello.", "我住在成都。"]
-    assert [sentence.text for sentence in sentences_of([user("I am Ada."), user("I sing."), user("i am ada")])] == [
-        "I sing.",
-        "i am ada",
+    assert [
+        sentence.text
+        for sentence in sentences_of([user("I am called Ada."), user("I sing in a choir."), user("i am called ada")])
+    ] == [
+        "I sing in a choir.",
+        "i am called ada",
     ]
 
 
@@ -258,12 +261,18 @@ def test_only_what_tells_something_is_chosen_from() -> None:
 )
 def test_a_choice_fits_keeps_the_order_and_fills_the_room(texts: list[str], room: int, has_vectors: bool) -> None:
     sentences = [Sentence(f"{text} {number}", 1.0) for number, text in enumerate(texts)]
-
-    def fits(chosen: object) -> bool:
-        return sum(map(len, chosen)) <= room  # type: ignore[call-overload]
-
-    chosen = choose(sentences, fits, ScriptedEmbedder().embed if has_vectors else None)
+    sizes = [len(sentence.text) for sentence in sentences]
+    chosen = choose(sentences, sizes, room, ScriptedEmbedder().embed if has_vectors else None)
     said = [sentence.text for sentence in sentences]
-    assert fits(chosen)
+    left = room - sum(map(len, chosen))
+    assert left >= 0
     assert chosen == [text for text in said if text in chosen]
-    assert all(not fits([*chosen, text]) for text in said if text not in chosen)
+    assert all(len(text) > left for text in said if text not in chosen)
+
+
+def test_of_very_many_sentences_those_that_weigh_most_are_compared() -> None:
+    light = [Sentence(f"It rained on day {number}", 1.0) for number in range(MAX_SENTENCES)]
+    heavy = [Sentence("I am allergic to peanuts", 4.0), Sentence("I live in Lisbon", 4.0)]
+    chosen = choose([*heavy, *light], [1.0] * (len(light) + 2), 3, None)
+    assert chosen[:2] == ["I am allergic to peanuts", "I live in Lisbon"]
+    assert len(chosen) == 3

@@ -156,7 +156,7 @@ class ChatSession:
         """
         if not user_input.text.strip() and not user_input.files:
             raise UsageError("There is nothing to send.", hint="Type a message or attach a file.")
-        text = user_input.text.strip()
+        text, was_deleted = user_input.text.strip(), self.branches.is_in_trash()
         if instead_of:
             turn = self.branches.add_edited(instead_of, text, user_input.files)
         else:
@@ -165,6 +165,8 @@ class ChatSession:
                 self._session = self._store.create_session()
             turn = self._store.add_user_turn(self._session.id, text, new_attachments)
         yield UserTurnStored(turn)
+        if was_deleted:
+            yield Notice("This conversation was in the trash. It is listed again, for you went on with it.")
         yield from self._answer(turn, cancel)
 
     def regenerate(self, cancel: Event) -> Iterator[ReplyEvent]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mmchat.chat.senses import examine
 from mmchat.domain import Session, Turn
 from mmchat.errors import UsageError
-from mmchat.memory import branches
+from mmchat.memory import branches, trash
 
 if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore, NewAttachment
@@ -116,6 +116,11 @@ class Branches:
                 new = replace(new, name=kept[path].name, media_type=kept[path].media_type)
             attachments.append(new)
         return branches.add_edited_turn(self._store, turn_id, text, attachments)
+
+    def is_in_trash(self) -> bool:
+        """Whether the conversation was deleted meanwhile; speaking in it brings it back."""
+        session = self._session()
+        return session is not None and trash.is_in_trash(self._store, session.id)
 
     def before(self, turn: Turn) -> tuple[Turn, ...]:
         """What stands before a turn, oldest first, also when it has left the view meanwhile."""

@@ -29,6 +29,11 @@ def move_to_trash(store: MemoryStore, session_id: str) -> Session:
     return store.get_session(session.id)
 
 
+def is_in_trash(store: MemoryStore, session_id: str) -> bool:
+    """Whether a conversation was deleted, perhaps by another program; False for one that is gone for good."""
+    return bool(store.file.rows("SELECT 1 FROM sessions WHERE id = ? AND deleted_at IS NOT NULL", (session_id,)))
+
+
 def restore(store: MemoryStore, session_id: str) -> Session:
     """Bring a conversation back from the trash, as it was.
 

@@ -30,6 +30,7 @@ from mmchat.domain import (
 )
 from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.errors import DeviceError, MediaError, UsageError
+from mmchat.memory import trash
 from tests.fakes import Bench, FakeEngines
 
 T = TypeVar("T")
@@ -97,6 +98,44 @@ def test_nothing_is_stored_by_looking_around_or_by_sending_nothing(make_bench: M
         list(session.reply(UserInput("  \n"), Event()))
     assert session.info is None
     assert bench.store.list_sessions() == ()
+
+
+def test_going_on_with_a_conversation_that_was_deleted_meanwhile_brings_it_back(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    session = bench.session()
+    list(session.reply(UserInput("one"), Event()))
+    assert session.info is not None
+    trash.move_to_trash(bench.store, session.info.id)
+    notices = of_type(session.reply(UserInput("two"), Event()), Notice)
+    assert "It is listed again" in notices[0].text
+    assert [each.id for each in bench.store.list_sessions()] == [session.info.id]
+    assert of_type(session.reply(UserInput("three"), Event()), Notice) == []
+
+
+def test_an_edited_message_is_answered_by_what_stands_before_it(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    session = bench.session()
+    for text in ("one", "two", "three"):
+        list(session.reply(UserInput(text), Event()))
+    second = session.turns()[2]
+    list(session.reply(UserInput("zwei"), Event(), second.id))
+    assert [message.text for message in bench.engines.lm.calls[-1]][-3:] == ["one", "You said: one", "zwei"]
+    assert [turn.text for turn in session.turns()] == ["one", "You said: one", "zwei", "You said: zwei"]
+    session.branches.step(session.turns()[2].id, -1)
+    assert [turn.text for turn in session.turns()][2:] == ["two", "You said: two", "three", "You said: three"]
+
+
+def test_what_another_program_is_answering_is_not_drawn_anew(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    session = bench.session()
+    list(session.reply(UserInput("one"), Event()))
+    (asked, _) = session.turns()
+    reply = bench.store.start_reply(asked.session_id, parent_id=asked.id, model="m", engine="e", text="grow")
+    with pytest.raises(UsageError, match="being written in another window"):
+        list(session.regenerate(Event()))
+    bench.store.finish_reply(reply.id, "grown", status="complete")
+    list(session.regenerate(Event()))
+    assert session.turns()[1].variants == 3
 
 
 def test_a_stopped_reply_keeps_its_text(make_bench: MakeBench) -> None:

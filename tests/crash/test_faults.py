@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def test_programs_killed_while_they_write_lose_nothing(tmp_path: Path) -> None:
-    row = fault_runs.kills(tmp_path, 4)
+    row = fault_runs.kills(tmp_path, 2)
     assert (row.lost, row.flaws) == ([], [])
     assert row.turns > 0
 

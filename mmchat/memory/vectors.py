@@ -136,16 +136,16 @@ class VectorIndex:
 
     def cosines_of(self, query: NDArray[np.float32], owners: Sequence[int]) -> dict[int, float]:
         """Exact cosines of those of `owners` that have a vector, e.g. of turns that were found by words."""
-        found = self._file.rows(
-            "SELECT owner, vector FROM embeddings WHERE owner_kind = ? AND model = ?"
-            " AND owner IN (SELECT value FROM json_each(?))",
-            (self._owner_kind, self._model, json.dumps(list(owners))),
-        )
-        found = [row for row in found if len(row["vector"]) == query.shape[0] * _STORED.itemsize]
+        with self._file.read() as db:
+            found = db.execute(
+                "SELECT owner, vector FROM embeddings WHERE owner_kind = ? AND model = ?"
+                " AND owner IN (SELECT value FROM json_each(?)) AND length(vector) = ?",
+                [self._owner_kind, self._model, json.dumps(list(owners)), query.shape[0] * _STORED.itemsize],
+            ).fetchall()
         if not found:
             return {}
-        cosines = _matrix([row["vector"] for row in found], query.shape[0]) @ query
-        return {row["owner"]: float(cosine) for row, cosine in zip(found, cosines, strict=True)}
+        cosines = _matrix([vector for _, vector in found], query.shape[0]) @ query
+        return dict(zip([owner for owner, _ in found], cosines.tolist(), strict=True))
 
     def pack(self, cancel: Event | None = None) -> None:
         """Store the codes of what came since, so that the next program need not read these vectors. May be slow."""

@@ -241,7 +241,7 @@ def _kept_files(store: MemoryStore, conversation: NewConversation) -> Iterator[K
     with tempfile.TemporaryDirectory(prefix="mmchat-import-") as folder:
         kept: Kept = []
         for turn in conversation.turns:
-            files = []
+            files: list[tuple[NewAttachment, Blob]] = []
             for new in turn.files:
                 path = new.path
                 if path is None:

@@ -110,7 +110,7 @@ def everything(store: MemoryStore, session_id: str) -> object:
     return replace(found.session, id=""), [plain(each) for each in found.turns]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(conversation=conversations())
 def test_an_export_that_is_imported_is_the_same_conversation(
     stores: tuple[MemoryStore, MemoryStore], tmp_path: Path, conversation: NewConversation
@@ -128,7 +128,7 @@ def test_an_export_that_is_imported_is_the_same_conversation(
     assert read.source == (storable(conversation.source) or f"mmchat:{session.id}")
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pair=st.lists(conversations(), min_size=2, max_size=2))
 def test_exported_markdown_is_read_back(
     stores: tuple[MemoryStore, MemoryStore], tmp_path: Path, pair: list[NewConversation]

@@ -19,6 +19,11 @@ CJK_COVERAGE_FLOOR = 0.33
 """A turn surely bears on a question when it, or a sentence of it, is this near or holds this share of the question's
 information. Lower for Chinese, where pairs across word borders take up part of a question's information.
 Measured with `benchmarks/recall_probe.py`."""
+SEEN_FLOOR = 0.5
+"""The same for a picture that came without a word: a few tags are near to half of all questions. Pictures have a
+ranking of their own (`memory.picture_recall`)."""
+EXPECTED = 0.1
+"""Less is enough of the one and the time that the question names: it is put to memory."""
 NEAR_FLOOR = 0.2
 LEAST_SHARE = 0.5
 """Where one turn surely bears on the question, so may others that are at least this near and have this share of the
@@ -30,7 +35,7 @@ class Weights:
     """What each thing counts beside a cosine."""
 
     words: float = 0.3
-    """For the share of the question's information that a turn holds, and what the turns beside it hold."""
+    """For the share of the question's information that a turn holds."""
     session: float = 0.1
     """For the best share of any turn in the conversation: it is about what was asked."""
     speaker: float = 0.2
@@ -52,9 +57,7 @@ class Candidate:
 
     number: int
     words: float = 0.0
-    """Share of the question's information, with what neighbours add."""
-    coverage: float = 0.0
-    """Share of the question's information in the turn itself, or in the question that it answers."""
+    """Share of the question's information in the turn itself, or a little less than that in what it answers."""
     cosine: float | None = None
     """Of its own vector; None where it has none yet."""
     around: float | None = None
@@ -67,17 +70,17 @@ class Candidate:
     timeliness: float = 0.0
     """1 for a turn of the time that the question names, less for one soon after it."""
     is_asking: bool = False
+    is_seen_alone: bool = False
+    """Nothing was said or heard in the turn: it is a picture, and its text is tags."""
     ranks: list[tuple[float, int]] = field(default_factory=list)
     """Weight and rank (from 1) in each further ranking that found it to bear on the question."""
 
     @property
     def nearness(self) -> float:
-        """Mean of the cosines; a turn without parts, or of one sentence, is its own part."""
-        own = self.cosine
-        if own is None:
+        """Half what the turn says, half what it is about; a turn without parts is its own."""
+        if self.cosine is None:
             return 0.0
-        around = own if self.around is None else self.around
-        return (own + around + self.nearest) / 3
+        return (self.nearest + (self.cosine if self.around is None else self.around)) / 2
 
     @property
     def nearest(self) -> float:
@@ -104,7 +107,7 @@ def bearing_scores(
         for each in candidates
         if each.ranks
         or each.coverage >= floor
-        or each.nearest >= COSINE_FLOOR
+        or each.nearest >= (SEEN_FLOOR if each.is_seen_alone else COSINE_FLOOR)
         or (is_time_all and each.timeliness == 1)
     }
     if not sure or only_sure:
@@ -113,7 +116,8 @@ def bearing_scores(
     return {
         each.number: scores[each.number]
         for each in candidates
-        if each.number in sure or (each.nearest >= NEAR_FLOOR and scores[each.number] >= least)
+        if each.number in sure
+        or (not each.is_seen_alone and each.nearest >= NEAR_FLOOR and scores[each.number] >= least)
     }
 
 

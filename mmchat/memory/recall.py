@@ -238,7 +238,7 @@ class Recall:
     def _by_words(self, question: Question, filters: Filters, speakers: frozenset[str]) -> dict[int, Candidate]:
         with self._store.file.read() as db:
             hits = find_by_words(db, question.text, filters, limit=DEPTH, names=speakers)
-        return {hit.number: Candidate(hit.number, words=hit.score, coverage=hit.coverage) for hit in hits}
+        return {hit.number: Candidate(hit.number, words=hit.share) for hit in hits}
 
     def _add_timely(
         self,
@@ -254,7 +254,7 @@ class Recall:
             hits = find_by_words(db, question.timeless, within, limit=DEPTH, names=speakers)
             for hit in hits:
                 known = candidates.setdefault(hit.number, Candidate(hit.number))
-                known.words, known.coverage = max(known.words, hit.score), max(known.coverage, hit.coverage)
+                known.words = max(known.words, hit.share)
             if not hits:
                 where, parameters = where_of(within)
                 newest = f"SELECT t.number FROM turns t WHERE {where} ORDER BY t.created_at DESC LIMIT ?"
@@ -296,9 +296,19 @@ class Recall:
         found = self._rows_of(candidates)
         for number in candidates.keys() - {row["number"] for row in found}:
             del candidates[number]
+        wordless = json.dumps([row["id"] for row in found if not row["text"].strip()])
+        seen_alone = {
+            row["turn_id"]
+            for row in self._store.file.rows(
+                "SELECT turn_id FROM attachments WHERE turn_id IN (SELECT value FROM json_each(?))"
+                " GROUP BY turn_id HAVING min(kind) = 'image'",  # 'audio' comes before it
+                (wordless,),
+            )
+        }
         for row in found:
             each = candidates[row["number"]]
             each.session = row["session_id"]
+            each.is_seen_alone = row["id"] in seen_alone
             each.is_asked_for = question.is_for(row["role"], row["speaker"])
             each.is_asking = row["text"].rstrip().endswith(("?", "？"))
             if question.span is not None:

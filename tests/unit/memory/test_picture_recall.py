@@ -12,6 +12,7 @@ from PIL import Image
 from mmchat.domain import Seen, Tag, Turn
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedImageReader
 from mmchat.memory.picture_recall import NEWEST, PictureRecall
+from mmchat.memory.ranking import Candidate, bearing_scores
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore, NewAttachment
 from mmchat.memory.trash import move_to_trash
@@ -173,3 +174,12 @@ def test_scores_are_deviations_from_what_unrelated_texts_reach(album: Album) -> 
     noise = [hit.score for hit in album.recall.pictures.find("my landlord wrote about the rent")]
     assert all(abs(score) < 4 for score in noise)
     assert np.isfinite(noise).all()
+
+
+def test_tags_alone_bear_on_less_than_words_do() -> None:
+    said, seen = (Candidate(number, cosine=0.44, is_seen_alone=number == 2) for number in (1, 2))
+    assert set(bearing_scores([said, seen], is_chinese=False)) == {1}
+    seen.cosine = 0.55
+    assert set(bearing_scores([said, seen], is_chinese=False)) == {1, 2}
+    seen.cosine, seen.ranks = 0.1, [(1.0, 1)]
+    assert set(bearing_scores([said, seen], is_chinese=False)) == {1, 2}

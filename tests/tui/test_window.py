@@ -104,7 +104,7 @@ async def test_a_summary_is_written_changed_used_and_undone(real: RealDesk, stag
         await s.until(lambda: _kinds(s) >= {"summary", "kept"}, "the bar shows it")
         await s.send("/context")
         await s.until(lambda: "word for word" in screen_text(s), "it was counted")
-        assert "in the place of older turns, out of your own sentences, edited by you" in screen_text(s)
+        assert "for older turns, out of your own sentences, edited by you" in screen_text(s)
         assert "Earlier I told you:\nAda has a cat." in screen_text(s)
         await back(s)
         await s.send("/compact edit")

@@ -69,7 +69,7 @@ def what_it_is(part: WindowPart, writer: str = "") -> str:
         case "system":
             return "the system text, and what the chat template takes"
         case "summary":
-            return "in the place of older turns" + (f", {writer}" if writer else "")
+            return "for older turns" + (f", {writer}" if writer else "")
         case "pinned":
             return (
                 f"{plural(part.count, 'turn')} that never drop out" if part.count > 1 else "1 turn that never drops out"

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from mmchat.chat.branches import Branches, to_answer_anew
 from mmchat.chat.compact import Compaction
 from mmchat.chat.export import SessionExport
-from mmchat.chat.export import SessionExport
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.notices import prompt_notices
 from mmchat.chat.quiet import Quiet
@@ -113,7 +112,6 @@ class ChatSession:
         self.window = SessionWindow(store, engines, settings, lambda: self._session)
         """Pins, the summary, and what the model sees."""
         self.compaction = Compaction(store, engines, settings, self.window, lambda: self._session)
-        self.export = SessionExport(store, lambda: self._session)
         self.export = SessionExport(store, lambda: self._session)
 
     @property

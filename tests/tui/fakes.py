@@ -264,7 +264,7 @@ class FakeLibrary:
         return tuple(info for info in fitting if (info.deleted_at is not None) == is_trash)
 
     def search(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
-        hits = []
+        hits = [SearchHit(info, None, info.title, ()) for info in self.list(query)]
         for info in self.list():
             for turn in self.desk.stored[info.id]:
                 at = turn.text.lower().find(query.lower())

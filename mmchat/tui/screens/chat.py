@@ -143,10 +143,10 @@ class ChatScreen(ChatBox):
         self._run_open(lambda: self.desk.open_session(session_id), at_turn)
 
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
-    def _run_open(self, get: Callable[[], ChatSession], at_turn: str = "") -> None:
+    def _run_open(self, get: Callable[[], ChatSession], at_turn: str = "", is_whole: bool = False) -> None:
         try:
             session = get()
-            is_long = session.info is not None and session.info.turn_count > LONG_TURNS
+            is_long = session.info is not None and session.info.turn_count > LONG_TURNS and not is_whole
             if is_long and not at_turn:
                 self.post_message(SessionOpened(session, session.turns(newest=LONG_TURNS)))
             turns = session.turns()
@@ -237,7 +237,7 @@ class ChatScreen(ChatBox):
 
     def reload(self, at_turn: str = "") -> None:
         """Show this conversation as it is stored now: other turns of it came into view."""
-        self._run_open(lambda: self.session, at_turn)
+        self._run_open(lambda: self.session, at_turn, is_whole=True)
 
     async def start_new(self) -> None:
         """An empty conversation."""

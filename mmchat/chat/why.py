@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
 
 
+NOTHING_KNOWN = "Nothing is known of what this reply was drawn from: it was imported, or broke off."
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One thing that the model was shown."""

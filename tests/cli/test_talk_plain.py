@@ -152,6 +152,13 @@ class Person:
             desk.close()
         self._bench.store.close()
 
+    def add(self, said: str, replied: str) -> str:
+        """An imported conversation."""
+        session = self._bench.store.create_session(title="Imported")
+        self._bench.store.add_turn(session.id, role="user", text=said)
+        self._bench.store.add_turn(session.id, role="assistant", text=replied)
+        return session.id
+
     def turns(self) -> list[str]:
         return [
             turn.text for session in self._bench.store.list_sessions() for turn in self._bench.store.turns(session.id)
@@ -238,6 +245,12 @@ def test_the_window_is_shown_pinned_compacted_and_explained(person: Person) -> N
     assert "No message is pinned." in told
     assert "'99' is no message here." in told
     assert "/compact sideways: there is no such thing." in told
+
+
+def test_why_of_an_imported_reply_says_that_nothing_is_known(person: Person) -> None:
+    assert "Nothing is known of what this reply was drawn from" not in person.types("hello", "/why")
+    session = person.add("What is new?", "Nothing much.")
+    assert "Nothing is known of what this reply was drawn from" in person.types(f"/open {session}", "/why")
 
 
 def test_an_exchange_is_taken_back_and_brought_back_and_a_copy_made(person: Person) -> None:

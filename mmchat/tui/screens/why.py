@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from mmchat.chat.why import Source, Why
+from mmchat.chat.why import NOTHING_KNOWN, Source, Why
 from mmchat.moments import local_minute
 from mmchat.tui.screens.context import written_by
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural, usage_line, window_line
@@ -76,6 +76,8 @@ class WhyScreen(ModalScreen[GoTo | None]):
         lines.append(Content(elide(f"“{one_line(reply.text)}”", self._width)))
         if window is not None and window.budget:
             lines += [bar(window, self._width), Content(window_line(window))]
+        if window is None and not reply.recalled:
+            lines.append(Content.styled(NOTHING_KNOWN, MUTED))
         if reply.usage is not None:
             lines.append(Content.styled(usage_line(reply.usage), MUTED))
         if reply.model:

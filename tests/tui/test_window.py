@@ -169,6 +169,7 @@ async def test_why_lists_the_sources_and_goes_to_one(real: RealDesk, stage: Stag
         assert [line.split()[1] for line in listed] == ["in", "asked"]
         assert "and 5 more turns" in listed[0]
         assert "“Gladly.”" in screen_text(s)
+        assert "tok/s" in screen_text(s), "what it cost"
         await s.pilot.press("enter")
         await s.until(lambda: s.app.screen is s.chat, "the conversation is in front")
         await s.until(lambda: any(view.has_class("-found") for view in s.users()), "the first turn in view is marked")

@@ -106,11 +106,7 @@ def _with(weights: Weights, *, has_parts: bool, is_plain: bool = False) -> Calla
 
 
 def _by_words(asked: Asked) -> dict[int, float]:
-    """Shares of the question's words in the turn alone."""
-    return {number: each.coverage for number, each in asked.plain.candidates.items()}
-
-
-def _by_words_beside(asked: Asked) -> dict[int, float]:
+    """Shares of the question's information."""
     return {number: each.words for number, each in asked.plain.candidates.items()}
 
 
@@ -121,7 +117,7 @@ def _by_vectors(asked: Asked) -> dict[int, float]:
 def _by_ranks(asked: Asked) -> dict[int, float]:
     """Reciprocal rank fusion of words and vectors (Cormack, Clarke and Buettcher 2009)."""
     scores = dict.fromkeys(asked.plain.candidates, 0.0)
-    for ranking in (_by_words_beside(asked), _by_vectors(asked)):
+    for ranking in (_by_words(asked), _by_vectors(asked)):
         for rank, number in enumerate(_order(ranking), start=1):
             scores[number] += 1 / (60 + rank)
     return scores
@@ -138,7 +134,6 @@ ASKING = replace(SESSION, asking=Weights().asking)
 TIME = replace(ASKING, time=Weights().time)
 STEPS = (
     Step("words: idf-weighted share of the question, stemmed, no stop words", _by_words),
-    Step("  + the turns beside it", _by_words_beside),
     Step("vectors alone", _by_vectors),
     Step("words and vectors by reciprocal rank", _by_ranks),
     Step("words and vectors by a sum of scores", _with(WORDS, has_parts=False, is_plain=True)),

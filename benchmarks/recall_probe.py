@@ -54,7 +54,7 @@ def main() -> None:
 
 def _show(recall: Recall, query: str, verdict: str, count: int) -> None:
     candidates = recall.look_up(query, Filters()).candidates.values()
-    coverage = max((each.coverage for each in candidates), default=0.0)
+    coverage = max((each.words for each in candidates), default=0.0)
     cosine = max((each.nearest for each in candidates), default=-1.0)
     print(f"coverage {coverage:.2f}  cosine {cosine:.2f}  {count}  {verdict:8}  {query}")
 

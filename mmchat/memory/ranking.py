@@ -76,6 +76,11 @@ class Candidate:
     """Weight and rank (from 1) in each further ranking that found it to bear on the question."""
 
     @property
+    def is_expected(self) -> bool:
+        """The question names who said it, or when."""
+        return self.is_asked_for or self.timeliness == 1
+
+    @property
     def nearness(self) -> float:
         """Half what the turn says, half what it is about; a turn without parts is its own."""
         if self.cosine is None:
@@ -106,8 +111,8 @@ def bearing_scores(
         each.number
         for each in candidates
         if each.ranks
-        or each.coverage >= floor
-        or each.nearest >= (SEEN_FLOOR if each.is_seen_alone else COSINE_FLOOR)
+        or each.words >= floor
+        or each.nearest >= (SEEN_FLOOR if each.is_seen_alone else COSINE_FLOOR - EXPECTED * each.is_expected)
         or (is_time_all and each.timeliness == 1)
     }
     if not sure or only_sure:

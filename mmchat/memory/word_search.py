@@ -1,4 +1,4 @@
-"""Turns found by their words: which share of a query's information each holds, and the turns beside it.
+"""Turns found by their words: which share of a query's information each holds.
 
 A word tells the more the fewer turns hold it (BM25's own weight); how often a turn repeats it says little in talk, so
 that is not counted, and the index need only be asked which turns hold a word. That is quick however many there are:
@@ -24,25 +24,20 @@ MAX_TERMS = 24
 READ_TURNS = 40_000
 """How many entries of the index are read for a query, over all its terms."""
 LEAST_READ = 2_000
-_BEFORE, _AFTER = 0.3, 0.2
 # An answer bears on what its question bears on.
 _ANSWER_SHARE = 0.8
 _NEIGHBOURS_OF = 50
 # A pair of Chinese characters that stands nowhere is more often an accident of pairing than a word.
 _UNKNOWN_PAIR_WEIGHT = 0.5
-_USUAL_CHARACTERS = 200.0
-_SATURATION, _LENGTH_SHARE = 1.2, 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class WordHit:
-    """A turn that holds some of the query's words, or stands beside one that does."""
+    """A turn that holds some of the query's words, or answers one that does."""
 
     number: int
-    score: float
-    """The share of the query's information, less in a long turn, with what neighbours add: for ranking."""
-    coverage: float
-    """The share of the query's information in this turn, or a little less than that in the turn before it."""
+    share: float
+    """Of the query's information in this turn, or a little less than that in the question it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +63,13 @@ class _Term:
 def find_by_words(
     db: Database, query: str, filters: Filters, *, limit: int, names: frozenset[str] = frozenset()
 ) -> list[WordHit]:
-    """Best first. A turn beside a good hit inherits part of its score: the answer follows the question.
+    """Best first, the newer of equals. An answer bears on what its question bears on.
 
     Args:
         db: this thread's connection.
         query: in the user's words.
         filters: which turns may be found.
-        limit: how many turns with words of their own; their neighbours come on top.
+        limit: how many turns with words of their own; those that answer them come on top.
         names: case-folded names of speakers, left out unless nothing else is asked for.
     """
     expressions = informative(query, without=names) or informative(query)
@@ -86,42 +81,30 @@ def find_by_words(
     where, parameters = where_of(filters)
     order = np.lexsort((-numbers, -shares))[: 2 * limit]
     share_of = dict(zip(numbers[order].tolist(), shares[order].tolist(), strict=True))
-    found = db.execute(
-        f"SELECT t.number, length(t.text) FROM json_each(?) w JOIN turns t ON t.number = w.value WHERE {where}",
+    live = db.execute(
+        f"SELECT t.number FROM json_each(?) w JOIN turns t ON t.number = w.value WHERE {where}",
         [json.dumps(list(share_of)), *parameters],
     ).fetchall()
-    scores = {number: share_of[number] * _length_factor(length) for number, length in found}
-    ranked = sorted(scores, key=lambda number: (-scores[number], -number))[:limit]
-    scores = {number: scores[number] for number in ranked}
-    coverages = {number: share_of[number] for number in ranked}
-    own = dict(scores)
-    for number, beside, is_before, is_answer in neighbours(db, ranked[:_NEIGHBOURS_OF], where, parameters):
-        scores[number] = scores.get(number, 0.0) + own[beside] * (_AFTER if is_before else _BEFORE)
-        if is_answer:
-            coverages[number] = max(coverages.get(number, 0.0), coverages[beside] * _ANSWER_SHARE)
-    hits = [WordHit(number, score, coverages.get(number, 0.0)) for number, score in scores.items()]
-    return sorted(hits, key=lambda hit: (-hit.score, -hit.number))
+    ranked = sorted((number for (number,) in live), key=lambda number: (-share_of[number], -number))[:limit]
+    found = {number: share_of[number] for number in ranked}
+    for number, question in _answers(db, ranked[:_NEIGHBOURS_OF], where, parameters):
+        found[number] = max(found.get(number, 0.0), share_of[question] * _ANSWER_SHARE)
+    hits = [WordHit(number, share) for number, share in found.items()]
+    return sorted(hits, key=lambda hit: (-hit.share, -hit.number))
 
 
-def neighbours(
-    db: Database, numbers: Sequence[int], where: str, parameters: Sequence[object]
-) -> list[tuple[int, int, bool, bool]]:
-    """The turns beside others in their conversations.
-
-    Returns:
-        number, that of the turn it stands beside, whether it stands before that one, whether it answers that one.
-    """
-    found: list[tuple[int, int, bool, bool]] = []
-    for is_before, compared, order in ((False, ">", ""), (True, "<", "DESC")):
-        rows = db.execute(
-            "SELECT t.number, o.number, t.role <> o.role FROM json_each(?) w JOIN turns o ON o.number = w.value"
+def _answers(db: Database, numbers: Sequence[int], where: str, parameters: Sequence[object]) -> list[tuple[int, int]]:
+    """Turns that come next after others, said by somebody else: number, and that of the turn before."""
+    return [
+        (number, question)
+        for number, question in db.execute(
+            "SELECT t.number, o.number FROM json_each(?) w JOIN turns o ON o.number = w.value"
             " JOIN turns t ON t.number = (SELECT b.number FROM turns b WHERE b.session_id = o.session_id"
-            f" AND b.position {compared} o.position AND NOT b.is_retired ORDER BY b.position {order} LIMIT 1)"
-            f" WHERE {where}",
+            " AND b.position > o.position AND NOT b.is_retired ORDER BY b.position LIMIT 1)"
+            f" WHERE t.role <> o.role AND {where}",
             [json.dumps(list(numbers)), *parameters],
         )
-        found += [(number, beside, is_before, bool(other) and not is_before) for number, beside, other in rows]
-    return found
+    ]
 
 
 def where_of(filters: Filters) -> tuple[str, list[object]]:
@@ -196,12 +179,6 @@ def _shares(terms: Sequence[_Term], best: float) -> tuple[NDArray[np.int64], NDA
     weights = np.concatenate([np.full(len(term.numbers), term.weight) for term in terms])
     unique, places = np.unique(numbers, return_inverse=True)
     return unique, np.bincount(places, weights, minlength=len(unique)) / best
-
-
-def _length_factor(characters: int) -> float:
-    """BM25's for a word that stands once, with the length of a usual turn of a chat for the average."""
-    relative = 1 - _LENGTH_SHARE + _LENGTH_SHARE * characters / _USUAL_CHARACTERS
-    return min(1.0, (_SATURATION + 1) / (1 + _SATURATION * relative))
 
 
 def _unknown_weight(term: str) -> float:

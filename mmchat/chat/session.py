@@ -321,6 +321,7 @@ class ChatSession:
                 k=RECALL_DEPTH,
                 exclude_turns=hidden,
                 use_vectors=use_vectors,
+                only_sure=True,  # few and short: what only may bear on it misleads a small model
                 use_pictures=not has_pictures,  # "this picture" is the one that came with the message
             )
         # A reply that went round in circles would lead the next one there.

@@ -24,7 +24,7 @@ SEEN_FLOOR = 0.5
 ranking of their own (`memory.picture_recall`)."""
 EXPECTED = 0.1
 """Less is enough of the one and the time that the question names: it is put to memory."""
-NEAR_FLOOR = 0.2
+NEAR_FLOOR = 0.1
 LEAST_SHARE = 0.5
 """Where one turn surely bears on the question, so may others that are at least this near and have this share of the
 best score: asked for all that Anna paints, memory holds one turn that says so and five that only show it."""

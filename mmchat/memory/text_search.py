@@ -125,11 +125,11 @@ def informative(query: str, *, without: frozenset[str] = frozenset()) -> tuple[s
 
 
 def _lone(run: str) -> list[str]:
-    """Characters of a run that are words by themselves, as 汤 in 推荐的汤是什么: after 的, before a function word."""
+    """Characters of a run that are words by themselves, as 汤 in 推荐的汤是什么: after 的, and before 是 or the end."""
     return [
         character
-        for before, character, after in zip(run, run[1:], f"{run[2:]}的", strict=False)
-        if before == "的" and character not in FUNCTION_CHARACTERS and after in FUNCTION_CHARACTERS
+        for before, character, after in zip(run, run[1:], f"{run[2:]}是", strict=False)
+        if before == "的" and character not in FUNCTION_CHARACTERS and after in "是吗呢吧"
     ]
 
 

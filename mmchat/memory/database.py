@@ -22,6 +22,8 @@ from mmchat.paths import private_dir, sync_dir
 
 BUSY_TIMEOUT_S = 30.0
 """SQLite's waiting is not fair: with many writers on a slow disk one of them waited for more than 5 s."""
+CLOSING_TIMEOUT_S = 5.0
+"""How long closing waits for a thread that reads."""
 
 Row = dict[str, Any]
 
@@ -41,7 +43,7 @@ class DatabaseFile:
         self._busy_timeout_s = busy_timeout_s
         self._migrations = migrations
         self._local = threading.local()
-        self._connections: list[tuple[threading.Thread, Database]] = []
+        self._connections: list[tuple[threading.Thread, Database, threading.RLock]] = []
         self._lock = threading.Lock()
         self._turn = threading.RLock()
         self._is_closed = False
@@ -71,8 +73,8 @@ class DatabaseFile:
         Raises:
             MemoryStoreError: what SQLite complained of, in plain words.
         """
-        with self._translated():
-            yield self._connection()
+        with self._in_use() as db, self._translated():
+            yield db
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Database]:
@@ -86,8 +88,7 @@ class DatabaseFile:
         if self.is_read_only:
             raise read_only(self.path)
         # The threads of one program take turns here, in order; only one of them contends with other programs.
-        with self._turn, self._translated():
-            db = self._connection()
+        with self._turn, self._in_use() as db, self._translated():
             db.conn.execute("BEGIN IMMEDIATE")
             try:
                 self._check_place()
@@ -122,12 +123,20 @@ class DatabaseFile:
         return [*copies(self.path), *damaged_copies(self.path)]
 
     def close(self) -> None:
-        """Close the connections of all threads; a second call is harmless."""
+        """Close the connections of all threads; a second call is harmless.
+
+        A connection that is closed while another thread reads from it takes the whole program down, so what is
+        being read is waited for, and in the end left to that thread.
+        """
         with self._lock:
             self._is_closed = True
             connections, self._connections = self._connections, []
-        for _, db in connections:
-            db.close()
+        for _, db, in_use in connections:
+            if in_use.acquire(timeout=CLOSING_TIMEOUT_S):
+                try:
+                    db.close()
+                finally:
+                    in_use.release()
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -243,12 +252,21 @@ class DatabaseFile:
             raise
         with self._lock:
             # Threads come and go; a dead one's connection would otherwise stay open until the end.
-            for thread, old in self._connections:
+            for thread, old, _ in self._connections:
                 if not thread.is_alive():
                     old.close()
             self._connections = [entry for entry in self._connections if entry[0].is_alive()]
-            self._connections.append((threading.current_thread(), db))
+            self._local.in_use = threading.RLock()
+            self._connections.append((threading.current_thread(), db, self._local.in_use))
         return db
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[Database]:
+        """This thread's connection, which nobody closes meanwhile."""
+        with self._translated():
+            db = self._connection()
+        with self._local.in_use:
+            yield db
 
     def _enter_wal(self, connection: sqlite3.Connection) -> None:
         # SQLite does not wait for this switch by itself when another process makes it too.

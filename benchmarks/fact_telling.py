@@ -40,7 +40,8 @@ def measure(facts: known.KnownFacts, probes: dict, *, use_vectors: bool, should_
     asked, others = len(probes["asked"]), len(probes["unrelated"])
     each_ms = 1000 * (time.perf_counter() - began) / (asked + others)
     return (
-        f"asked {asked}: told a fact that bears on it {met / asked:4.0%}, of the facts told {right / max(told, 1):4.0%} bear on it;"
+        f"asked {asked}: told a fact that bears on it {met / asked:4.0%}, "
+        f"of the facts told {right / max(told, 1):4.0%} bear on it;"
         f" others {others}: told nothing {quiet / others:4.0%}; {each_ms:.1f} ms"
     )
 

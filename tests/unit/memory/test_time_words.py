@@ -55,7 +55,16 @@ def test_times_are_counted_from_now(question: str, start: str, end: str) -> None
 
 @pytest.mark.parametrize(
     "question",
-    ["", "may I march home?", "what is my name?", "30 February 2023", "the second week", "我叫什么？", "月亮", "999 years"],
+    [
+        "",
+        "may I march home?",
+        "what is my name?",
+        "30 February 2023",
+        "the second week",
+        "我叫什么？",
+        "月亮",
+        "999 years",
+    ],
 )
 def test_other_words_are_no_times(question: str) -> None:
     assert time_in(question, NOW) == (None, question)
@@ -67,7 +76,8 @@ def test_the_question_is_left_without_its_time() -> None:
 
 
 _WORDS = st.sampled_from(
-    ["last", "week", "3", "days", "ago", "in", "May", "2023", "31", "before", "July", "上", "周", "三", "天前", "月", "9999"]
+    ["last", "week", "3", "days", "ago", "in", "May", "2023", "31", "before", "July", "上", "周", "三", "天前"]
+    + ["月", "9999"]
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from mmchat.memory.text_search import cjk_share, informative, terms
+from mmchat.memory.text_search import cjk_share, informative, is_cjk, terms
 from mmchat.memory.time_words import TimeSpan, time_in
 
 CJK_LIMIT = 0.3
@@ -65,7 +65,9 @@ def read_question(text: str, now: datetime, speakers: frozenset[str] = frozenset
         speakers: case-folded words of the names of all who speak in memory.
     """
     asked = text.casefold()
-    names = speakers.intersection(terms(text))
+    words = terms(text)
+    # Chinese has no spaces: a name is part of a run.
+    names = frozenset(name for name in speakers if name in words or (is_cjk(name) and name in text))
     span, timeless = time_in(text, now)
     return Question(
         text,

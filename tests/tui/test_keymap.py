@@ -53,7 +53,7 @@ def test_what_cannot_be_a_key_is_refused_in_words(keymap: Mapping[str, str], wor
 
 def test_everything_wrong_is_said_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        chosen_keys({"recall": "f5", "voice": "x", "new": "f8"})
+        chosen_keys({"recall": "f5", "voice": "x", "new": "f11"})
     assert len(caught.value.message.splitlines()) == 2
 
 
@@ -68,7 +68,7 @@ def test_every_key_of_the_input_box_is_known_as_taken() -> None:
 
 
 async def test_chosen_keys_work_and_the_old_ones_do_not(desk: FakeDesk, stage: StageMaker) -> None:
-    keys = chosen_keys({"help": "f5", "sessions": "ctrl+g", "palette": "f9"})
+    keys = chosen_keys({"help": "f5", "sessions": "ctrl+g", "palette": "f12"})
     async with stage(desk, keys=keys) as s:
         await s.pilot.press("f1", "ctrl+s", "ctrl+p")
         assert s.app.screen is s.chat
@@ -76,7 +76,7 @@ async def test_chosen_keys_work_and_the_old_ones_do_not(desk: FakeDesk, stage: S
         await s.until(lambda: isinstance(s.app.screen, HelpScreen), "the help")
         await s.pilot.press("escape", "ctrl+g")
         await s.until(lambda: isinstance(s.app.screen, SessionsScreen), "the conversations")
-        await s.pilot.press("escape", "f9")
+        await s.pilot.press("escape", "f12")
         await s.until(lambda: type(s.app.screen).__name__ == "CommandPalette", "the palette")
         await s.pilot.press("escape")
 
@@ -98,15 +98,15 @@ async def test_another_key_quits(desk: FakeDesk, stage: StageMaker) -> None:
 
 
 async def test_the_app_names_the_keys_in_force(desk: FakeDesk, stage: StageMaker) -> None:
-    keys = chosen_keys({"help": "f5", "voice": "f8", "palette": "f9", "regen": "alt+r"})
+    keys = chosen_keys({"help": "f5", "voice": "f11", "palette": "f12", "regen": "alt+r"})
     async with stage(desk, keys=keys, size=(120, 40)) as s:
-        assert "press F8 and speak" in s.text_of(".welcome")
-        assert "F9 palette" in s.text_of("#status")
+        assert "press F11 and speak" in s.text_of(".welcome")
+        assert "F12 palette" in s.text_of("#status")
         assert "F5 help" in s.text_of("#status")
         await s.pilot.press("f5")
         await s.until(lambda: isinstance(s.app.screen, HelpScreen), "the help")
         shown = "\n".join(str(each.render()) for each in s.app.screen.query("Static"))
-        for line in ("F9", "F8", "Alt+R", "Ctrl+N"):
+        for line in ("F12", "F11", "Alt+R", "Ctrl+N"):
             assert line in shown
         assert "Ctrl+T" not in shown
         assert "Ctrl+R" not in shown

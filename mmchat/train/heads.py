@@ -36,15 +36,15 @@ from mmchat.train.base import (
     TrainStepped,
     TrainValidated,
 )
+from mmchat.train.curves import curves, require_logger
 from mmchat.train.features import FeatureCache, feature_key
 from mmchat.train.head_fit import DENSE_RATE, Fitted, HeadData, HeadScore, HeadStep, fit_head
 from mmchat.train.head_rows import LabelData, notes_on, require_fusion, split
-from mmchat.train.record import WEIGHTS, require_same, write_settings
+from mmchat.train.record import FEATURES, WEIGHTS, require_same, write_settings
 
 DEFAULTS: dict[str, float] = {"epochs": 60.0, "batch_size": 64, "dropout": 0.2, "patience": 5}
 HIDDEN = 256
 VIEWS = 5
-FEATURES = "features"
 _ENGINES: dict[Encoder, str] = {"embed": "ctranslate2", "vision": "open_clip"}
 _TEXT_CHUNK, _IMAGE_CHUNK = 512, 32
 _PROBED_TEXTS, _PROBED_IMAGES = 32, 2
@@ -68,6 +68,7 @@ class LabelTrainer:
         """Check, count and measure; see `train.base.Trainer`."""
         settings = settings.suited(**DEFAULTS)
         settings = replace(settings, method="last-layers", learning_rate=settings.learning_rate or DENSE_RATE)
+        require_logger(settings.log_to)
         data = split(files, settings)
         require_fusion(data, settings)
         per_epoch = -(-len(data.train) // settings.batch_size)
@@ -119,7 +120,10 @@ class LabelTrainer:
         data = split(files, settings)
         encoders = _open_encoders(data, base)
         found = _head_data(data, settings, encoders, folder, cancel, on_event)
-        best = _fit_best(data, found, settings, encoders, on_event, cancel) if found is not None else None
+        best: tuple[HeadShape, Fitted] | None = None
+        if found is not None:
+            with curves(settings.log_to, settings.name, folder, on_event) as tell:
+                best = _fit_best(data, found, settings, encoders, tell, cancel)
         if best is not None:
             shape, fitted = best
             names: dict[Encoder, dict[str, str]] = {

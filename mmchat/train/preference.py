@@ -25,7 +25,8 @@ from mmchat.train.base import (
     TrainValidated,
 )
 from mmchat.train.bases import TextBase, load_weights
-from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
+from mmchat.train.curves import require_logger
+from mmchat.train.loop import LoopPlan, plan_for, run_loop, training_arguments
 from mmchat.train.methods import METHODS as METHOD_DETAILS
 from mmchat.train.methods import apply_method, count_parameters, require_method
 from mmchat.train.order import Batching

@@ -19,8 +19,9 @@ from mmchat.rows.values import DialogueRow, RowFile
 from mmchat.train.adalora import AdaLoraSteps
 from mmchat.train.base import METHODS, BaseModel, OnEvent, Preparation, TrainResult, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
+from mmchat.train.curves import require_logger
 from mmchat.train.estimate import Probe, probe
-from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
+from mmchat.train.loop import LoopPlan, plan_for, run_loop, training_arguments
 from mmchat.train.methods import METHODS as METHOD_DETAILS
 from mmchat.train.methods import apply_method, count_parameters, require_method
 from mmchat.train.order import Batching, spread

@@ -54,7 +54,7 @@ def main(rows: Path, base: Path, steps: int, batch_size: int) -> None:
                 SFTConfig, plan, plan.batching, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None
             )
             trainers[name] = kind(
-                model=apply_method(load_weights(text, "lora", "bfloat16"), "lora", settings, steps),
+                model=apply_method(load_weights(text, "lora", "bfloat16"), "lora", settings, steps, opening=()),
                 args=arguments,
                 data_collator=Collator(text.pad_id),
                 train_dataset=dataset_of(examples),

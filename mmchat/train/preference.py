@@ -143,7 +143,7 @@ def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: Preferenc
             hint="Give a smaller --max-length or a smaller base.",
         )
     use_threads(plan.device)
-    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps)
+    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps, opening=text.opening)
     is_adapter = METHOD_DETAILS[method].is_adapter
     if text.tokenizer.pad_token is None:
         text.tokenizer.pad_token = text.tokenizer.eos_token  # behind the rows; masked

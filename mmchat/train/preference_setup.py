@@ -162,7 +162,7 @@ def measured(text: TextBase, settings: TrainSettings, data: PreferenceData, devi
     with quiet():
         transformers.set_seed(settings.seed)
         model = load_weights(text, method_of(settings), precision)
-        model = apply_method(model, method_of(settings), settings, settings.max_steps)
+        model = apply_method(model, method_of(settings), settings, settings.max_steps, opening=text.opening)
     ordered = sorted(data.train, key=lambda each: each.tokens)
     middle = len(ordered) // 2
     rows = [

@@ -225,6 +225,7 @@ def _measured(text: TextBase, settings: TrainSettings, data: _Data, device: str)
             cast(Any, settings.method),
             settings,
             settings.max_steps,
+            opening=text.opening,
         )
     ordered = sorted(data.train.examples, key=lambda each: each.tokens)
     middle = len(ordered) // 2
@@ -273,7 +274,7 @@ def use_threads(device: str) -> None:
 def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: _Data) -> DialogueSft:
     settings, method = plan.settings, cast(Any, plan.settings.method)
     use_threads(plan.device)
-    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps)
+    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps, opening=text.opening)
     arguments = training_arguments(
         SFTConfig,
         plan,

@@ -152,7 +152,7 @@ def _with_defaults(settings: TrainSettings) -> TrainSettings:
 
 def _with_steps(settings: TrainSettings, rows: int) -> TrainSettings:
     batch_size = min(settings.batch_size, rows)
-    steps = settings.max_steps or max(1, math.ceil(settings.epochs * rows / batch_size))
+    steps = settings.steps_for(rows, batch_size)
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     return replace(
         settings, batch_size=batch_size, micro_batch=batch_size, max_steps=steps, evaluate_every=min(every, steps)

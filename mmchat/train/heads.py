@@ -71,8 +71,8 @@ class LabelTrainer:
         require_logger(settings.log_to)
         data = split(files, settings)
         require_fusion(data, settings)
-        per_epoch = -(-len(data.train) // settings.batch_size)
-        steps = settings.max_steps or round(settings.epochs * per_epoch)
+        # The last batch of an epoch may be small; it is a step all the same.
+        steps = settings.steps_for(-(-len(data.train) // settings.batch_size), 1)
         encoders = _open_encoders(data, base)
         seconds = _measured(data, settings, encoders)
         columns = len(Grams.fit([row.text for row in data.train]).buckets) if data.has_text else 0

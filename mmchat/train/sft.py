@@ -152,7 +152,7 @@ def _with_steps(settings: TrainSettings, examples: int) -> TrainSettings:
             f"A share of {settings.replay_share} of general rows leaves none of your own.", hint="Give 0.1 or so."
         )
     examples = round(examples / (1 - settings.replay_share))
-    steps = settings.max_steps or max(1, math.ceil(settings.epochs * examples / settings.batch_size))
+    steps = settings.steps_for(examples)
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     return replace(settings, max_steps=steps, evaluate_every=every)
 

@@ -174,7 +174,7 @@ def _with_method(settings: TrainSettings) -> TrainSettings:
 
 def _with_steps(settings: TrainSettings, examples: int) -> TrainSettings:
     spread(settings.batch_size, 1, process_count())  # complains where the processes cannot share a batch
-    steps = settings.max_steps or max(1, math.ceil(settings.epochs * examples / settings.batch_size))
+    steps = settings.steps_for(examples)
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     return replace(settings, max_steps=steps, evaluate_every=every)
 

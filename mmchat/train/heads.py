@@ -190,18 +190,33 @@ def _head_data(
     for name, rows in (("train", data.train), ("held-out", data.held_out)):
         arrays: dict[Encoder, NDArray[np.float32]] = {}
         for kind, encoder in encoders.items():
-            compute, chunk = _computing(kind, encoder, rows, _views(settings))
-            found = cache.rows(f"{kind}-{name}", _key(kind, encoder, rows, settings), len(rows), compute, cancel,
+            once, places = _distinct(kind, rows)
+            compute, chunk = _computing(kind, encoder, once, _views(settings))
+            found = cache.rows(f"{kind}-{name}", _key(kind, encoder, once, settings), len(once), compute, cancel,
                                chunk=chunk)  # fmt: skip
             if found is None:
                 return None
-            arrays[kind] = np.array(found)
+            arrays[kind] = np.array(found)[places]
         text = torch.from_numpy(arrays["embed"]) if "embed" in arrays else None
         image = torch.from_numpy(arrays["vision"]) if "vision" in arrays else None
         parts.append(Features(text, image, None if grams is None else grams([row.text for row in rows])))
     numbers = {label: index for index, label in enumerate(data.labels)}
     wanted = [torch.tensor([numbers[row.label] for row in rows]) for rows in (data.train, data.held_out)]
     return _Found(HeadData(parts[0], wanted[0], parts[1], wanted[1]), grams)
+
+
+def _distinct(kind: Encoder, rows: Sequence[LabelRow]) -> tuple[list[LabelRow], list[int]]:
+    """A row for each text or picture, and which of them each row has: a picture may be asked about many times."""
+    first: dict[str | Path | None, int] = {}
+    once: list[LabelRow] = []
+    places = []
+    for row in rows:
+        key = row.text if kind == "embed" else row.image_path
+        if key not in first:
+            first[key] = len(once)
+            once.append(row)
+        places.append(first[key])
+    return once, places
 
 
 def _views(settings: TrainSettings) -> int:
@@ -238,7 +253,7 @@ def _measured(data: LabelData, settings: TrainSettings, encoders: dict[Encoder, 
         compute(range(1))  # the first is slow
         started = time.perf_counter()
         compute(range(count))
-        seconds += (time.perf_counter() - started) / count * len(rows)
+        seconds += (time.perf_counter() - started) / count * len(_distinct(kind, rows)[0])
     return seconds
 
 

@@ -43,11 +43,11 @@ METHODS: dict[MethodName, Method] = {
     "rslora": Method(1e-4),  # its scale is alpha / √rank, for the default rank four times LoRA's
     "full": Method(2e-5, is_adapter=False),
     "last-layers": Method(5e-5, is_adapter=False),
-    "bitfit": Method(1e-3),
+    "bitfit": Method(1e-2),
     "prefix": Method(3e-2),
     "prompt": Method(3e-2),
     "ia3": Method(5e-3),
-    "adalora": Method(1e-3),
+    "adalora": Method(5e-3),
     "qlora": Method(2e-4),
 }
 

@@ -15,9 +15,10 @@ from mmchat.config.models_file import load_models_file
 from mmchat.domain import EngineSpec
 from mmchat.engines.registry import load_engine
 from mmchat.rows.reader import read_rows
+from mmchat.rows.values import LabelRow, Place
 from mmchat.train.base import BaseModel, TrainEvent, TrainNotice, TrainResult, TrainSettings, TrainStepped
 from mmchat.train.curves import LOGS
-from mmchat.train.heads import LabelTrainer
+from mmchat.train.heads import LabelTrainer, _distinct
 from mmchat.train.record import FEATURES, WEIGHTS
 from mmchat.weights.store import WeightsStore
 from mmchat.wiring.finetune import REQUEST_NAME, folder_state
@@ -81,6 +82,14 @@ def test_labels_are_learnt_and_the_curves_written(rows: Path, base: BaseModel, t
     (found,) = head.classify(["When does my umbrella arrive?"], [])
     head.close()
     assert head.labels[found.argmax()] == "parcel"
+
+
+def test_a_picture_is_looked_at_once_however_often_it_is_asked_about(tmp_path: Path) -> None:
+    rows = [
+        LabelRow(Place(tmp_path, line), text, tmp_path / f"{line % 2}.png", "x") for line, text in enumerate("abcd")
+    ]
+    assert _distinct("vision", rows) == (rows[:2], [0, 1, 0, 1])
+    assert _distinct("embed", rows) == (rows, [0, 1, 2, 3])
 
 
 def test_a_cancelled_training_is_gone_on_with(rows: Path, base: BaseModel, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ WORDS: dict[MethodName, MethodWords] = {
     "dora": MethodWords("LoRA, with the length of each weight learnt apart", "a little better at low ranks", 2e-4),
     "rslora": MethodWords("LoRA, scaled for high ranks", "with --rank 64 and more", 1e-4),
     "full": MethodWords("every weight", "many rows, much memory; forgets most", 2e-5),
-    "last-layers": MethodWords("the last layers whole", "a cheap kind of full", 5e-5),
+    "last-layers": MethodWords("the last layers whole", "a cheap kind of full", 2e-4),
     "bitfit": MethodWords("biases of the value projections", "very few numbers", 1e-2),
     "prefix": MethodWords("virtual tokens before every layer", "the weights stay as they are", 3e-2),
     "prompt": MethodWords("virtual tokens before the prompt", "the fewest numbers; learns least", 3e-2),

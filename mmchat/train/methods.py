@@ -42,7 +42,7 @@ METHODS: dict[MethodName, Method] = {
     "dora": Method(2e-4),
     "rslora": Method(1e-4),  # its scale is alpha / √rank, for the default rank four times LoRA's
     "full": Method(2e-5, is_adapter=False),
-    "last-layers": Method(5e-5, is_adapter=False),
+    "last-layers": Method(2e-4, is_adapter=False),
     "bitfit": Method(1e-2),
     "prefix": Method(3e-2),
     "prompt": Method(3e-2),

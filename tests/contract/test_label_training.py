@@ -85,9 +85,8 @@ def test_labels_are_learnt_and_the_curves_written(rows: Path, base: BaseModel, t
 
 
 def test_a_picture_is_looked_at_once_however_often_it_is_asked_about(tmp_path: Path) -> None:
-    rows = [
-        LabelRow(Place(tmp_path, line), text, tmp_path / f"{line % 2}.png", "x") for line, text in enumerate("abcd")
-    ]
+    paths = [tmp_path / f"{line % 2}.png" for line in range(4)]
+    rows = [LabelRow(Place(tmp_path, line), "x", "abcd"[line], path) for line, path in enumerate(paths)]
     assert _distinct("vision", rows) == (rows[:2], [0, 1, 0, 1])
     assert _distinct("embed", rows) == (rows, [0, 1, 2, 3])
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import transformers
@@ -54,7 +54,7 @@ def main(rows: Path, base: Path, steps: int, batch_size: int) -> None:
                 SFTConfig, plan, plan.batching, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None
             )
             trainers[name] = kind(
-                model=apply_method(load_weights(text, "lora", "bfloat16"), "lora", settings, steps),
+                model=apply_method(load_weights(text, "lora", "bfloat16"), "lora", settings, steps, opening=()),
                 args=arguments,
                 data_collator=Collator(text.pad_id),
                 train_dataset=dataset_of(examples),
@@ -67,24 +67,36 @@ def main(rows: Path, base: Path, steps: int, batch_size: int) -> None:
         _compare(trainers, [examples[row] for row in order], batch_size, Collator(text.pad_id))
 
 
+class Clock(NamedTuple):
+    """What a step took."""
+
+    seconds: float
+    processor_s: float
+    loss: float
+
+
+def timed_step(trainer: Any, chosen: list[Any], collator: Collator) -> Clock:
+    """A step of the optimiser on encoded rows."""
+    batch = collator([{"input_ids": each.ids, "labels": each.labels} for each in chosen])
+    supervised = sum(each.supervised for each in chosen)
+    wall, processor = time.perf_counter(), time.process_time()
+    loss = trainer.training_step(trainer.model, batch, torch.tensor(supervised))
+    torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), 1.0)
+    trainer.optimizer.step()
+    trainer.optimizer.zero_grad()
+    return Clock(time.perf_counter() - wall, time.process_time() - processor, float(loss))
+
+
 def _compare(trainers: dict[str, Any], rows: list[Any], batch_size: int, collator: Collator) -> None:
-    clock: dict[str, list[tuple[float, float, float]]] = {name: [] for name in trainers}
+    clocks: dict[str, list[Clock]] = {name: [] for name in trainers}
     for start in range(0, len(rows), batch_size):
-        chosen = rows[start : start + batch_size]
         for name, trainer in trainers.items():
-            batch = collator([{"input_ids": each.ids, "labels": each.labels} for each in chosen])
-            supervised = sum(each.supervised for each in chosen)
-            wall, processor = time.perf_counter(), time.process_time()
-            loss = trainer.training_step(trainer.model, batch, torch.tensor(supervised))
-            torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), 1.0)
-            trainer.optimizer.step()
-            trainer.optimizer.zero_grad()
-            clock[name].append((time.perf_counter() - wall, time.process_time() - processor, float(loss)))
-    for name, steps in clock.items():
+            clocks[name].append(timed_step(trainer, rows[start : start + batch_size], collator))
+    for name, steps in clocks.items():
         print(
-            f"{name}: median step {median(step[0] for step in steps):.2f} s, "
-            f"{median(step[1] for step in steps):.2f} s of processor time; "
-            f"losses {' '.join(f'{step[2]:.4f}' for step in steps)}"
+            f"{name}: median step {median(step.seconds for step in steps):.2f} s, "
+            f"{median(step.processor_s for step in steps):.2f} s of processor time; "
+            f"losses {' '.join(f'{step.loss:.4f}' for step in steps)}"
         )
 
 

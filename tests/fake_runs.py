@@ -86,7 +86,7 @@ def fake_run(models: tuple[str, ...] = ("base", "mine"), *, chinese: str = "ховц
             if len(models) == 2
             else ()
         ),
-        warnings=("base: 12 of 480 replies were cut at 64 tokens; --max-tokens allows more.",),
+        warnings=("base: 12 of 480 replies were cut at 64 tokens; `mmchat eval --max-tokens` allows more.",),
         elapsed_s=151.3,
     )
 

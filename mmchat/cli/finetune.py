@@ -37,7 +37,8 @@ def finetune(  # its parameters are the command line; they are read from the con
     max_steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many steps.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows for each step; 16.")] = None,
     micro_batch: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Rows at once; chosen by memory. Changes no result.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Rows at once; by memory. Changes no result but KTO's."),
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--lr", metavar="X", min=1e-9, help="Learning rate; each method has its own.")

@@ -23,12 +23,12 @@ WORDS: dict[MethodName, MethodWords] = {
     "dora": MethodWords("LoRA, with the length of each weight learnt apart", "a little better at low ranks", 2e-4),
     "rslora": MethodWords("LoRA, scaled for high ranks", "with --rank 64 and more", 1e-4),
     "full": MethodWords("every weight", "many rows, much memory; forgets most", 2e-5),
-    "last-layers": MethodWords("the last layers whole", "a cheap kind of full", 5e-5),
-    "bitfit": MethodWords("biases of the value projections", "very few numbers", 1e-3),
-    "prefix": MethodWords("virtual tokens before every layer", "the weights stay as they are", 1e-2),
+    "last-layers": MethodWords("the last layers whole", "a cheap kind of full", 2e-4),
+    "bitfit": MethodWords("biases of the value projections", "very few numbers", 1e-2),
+    "prefix": MethodWords("virtual tokens before every layer", "the weights stay as they are", 3e-2),
     "prompt": MethodWords("virtual tokens before the prompt", "the fewest numbers; learns least", 3e-2),
     "ia3": MethodWords("a factor for keys, values and inner activations", "few rows", 5e-3),
-    "adalora": MethodWords("LoRA that moves ranks to where they help", "a tight budget of ranks", 1e-3),
+    "adalora": MethodWords("LoRA that moves ranks to where they help", "a tight budget of ranks", 5e-3),
     "qlora": MethodWords("LoRA over a base in 4 bits", "a large base on a small NVIDIA GPU", 2e-4),
 }
 

@@ -97,6 +97,7 @@ class Lines(Silence):
         self._unit = unit
         self._step: TrainStepped | None = None
         self._phase = ""
+        self._quarter = ("", 0)
 
     def phase(self, text: str) -> None:
         if text != self._phase:
@@ -111,8 +112,20 @@ class Lines(Silence):
         else:
             warn(validation_line(event, self._step, self._unit))
 
+    def progress(self, progress: Progress) -> None:
+        quarter = (progress.text, 4 * progress.done // progress.total if progress.total else 0)
+        if progress.done and quarter != self._quarter:
+            self._quarter = quarter
+            warn(plain_line(progress_words(progress)))
+
     def say(self, text: str) -> None:
         warn(plain_line(text))
+
+
+def progress_words(progress: Progress) -> str:
+    """Of the comparison, such as "talks · dialogue · mine: 12/30, 20 s left"."""
+    left = f", {duration(progress.left_s)} left" if progress.left_s is not None and progress.done else ""
+    return f"{progress.detail or progress.text}: {progress.done}/{progress.total}{left}"
 
 
 def validation_line(validated: TrainValidated, step: TrainStepped | None, unit: str) -> str:
@@ -185,8 +198,7 @@ class Screen:
                 self._validations.append((event.step, event.loss))
 
     def progress(self, progress: Progress) -> None:
-        left = f", {duration(progress.left_s)} left" if progress.left_s is not None and progress.done else ""
-        self._detail = f"{progress.detail or progress.text}: {progress.done}/{progress.total}{left}"
+        self._detail = progress_words(progress)
         self._fraction = progress.done / progress.total if progress.total else None
 
     def state(self, state: LoadState) -> None:

@@ -111,7 +111,11 @@ class FusedHead:
         if shape.text_width:
             text = torch.from_numpy(_embedder(self._encoders).embed(texts))
         if shape.image_width:
-            image = torch.from_numpy(embed_views(_reader(self._encoders), images, shape.views))
+            # The same picture may be asked about several times.
+            once = {id(each): each for each in images}
+            found = torch.from_numpy(embed_views(_reader(self._encoders), list(once.values()), shape.views))
+            places = {key: place for place, key in enumerate(once)}
+            image = found[[places[id(each)] for each in images]]
         return Features(text, image, None if self._grams is None else self._grams(texts))
 
 

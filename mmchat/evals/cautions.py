@@ -64,7 +64,7 @@ def _reply_cautions(replies: Sequence[ReplyOutcome], noun: str, run: Run) -> Ite
     if cut:
         yield (
             f"{cut} of {total} {noun} ({cut / total:.0%}) {'was' if cut == 1 else 'were'} cut at {most} "
-            f"token{'' if most == 1 else 's'}; --max-tokens allows more."
+            f"token{'' if most == 1 else 's'}; `mmchat eval --max-tokens` allows more."
         )
     if repeated:
         words = (

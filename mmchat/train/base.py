@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from math import ceil
 from pathlib import Path
 from threading import Event
 from typing import Literal, Protocol
@@ -93,6 +94,15 @@ class TrainSettings:
         own = {each.name: each.default for each in fields(self)}
         free = {key: to for key, to in values.items() if key not in self.chosen and getattr(self, key) == own[key]}
         return replace(self, **free)  # type: ignore[arg-type]
+
+    def steps_for(self, rows: int, batch_size: int = 0) -> int:
+        """Of the optimiser, for so many training rows; at least one.
+
+        Args:
+            rows: that are trained on.
+            batch_size: of a task that takes fewer than were asked for; 0: those that were.
+        """
+        return self.max_steps or max(1, ceil(self.epochs * rows / (batch_size or self.batch_size)))
 
 
 # --- what a dry run shows -----------------------------------------------------------------------

@@ -19,6 +19,8 @@ from mmchat.train.base import BaseModel, MethodName
 from mmchat.train.methods import METHODS
 from mmchat.train.quiet import quiet
 
+_OPENING = "This is a conversation between a user and a helpful assistant, who reads carefully and answers well."
+
 
 @dataclass(frozen=True, slots=True)
 class TextBase:
@@ -39,6 +41,11 @@ class TextBase:
         """A token to fill rows up with; never read."""
         ids = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
         return int(next(each for each in ids if each is not None))
+
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """The tokens of a sentence that suits any conversation."""
+        return tuple(self.tokenizer(_OPENING)["input_ids"])
 
 
 def open_base(base: BaseModel) -> TextBase:

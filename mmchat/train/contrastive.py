@@ -25,10 +25,11 @@ from mmchat.rows.values import CaptionRow, RowFile
 from mmchat.train.base import BaseModel, MethodName, OnEvent, Preparation, Span, TrainNotice, TrainResult, TrainSettings
 from mmchat.train.bases import precision_of
 from mmchat.train.contrastive_trainer import ContrastiveTrainer, Draw, PictureCollator, Pictures, symmetric_loss
+from mmchat.train.curves import require_logger
 from mmchat.train.features import FeatureCache, feature_key
-from mmchat.train.loop import LoopPlan, last_checkpoint, require_logger, run_loop, training_arguments
+from mmchat.train.loop import LoopPlan, last_checkpoint, run_loop, training_arguments
 from mmchat.train.order import Batching, row_order
-from mmchat.train.record import WEIGHTS, require_same, write_settings
+from mmchat.train.record import FEATURES, WEIGHTS, require_same, write_settings
 from mmchat.train.splits import split_rows
 from mmchat.train.towers import CaptionMethod, Towers, embed_pictures, open_towers, save_towers
 
@@ -42,7 +43,6 @@ DEFAULTS: dict[str, float] = {
     "patience": 4,
 }
 """Found on a held-out part of 1,500 photos with five captions each."""
-FEATURES = "features"
 _CHUNK = 32
 _PROBED_ROWS = 8
 _MIN_ROWS = 10
@@ -152,7 +152,7 @@ def _with_defaults(settings: TrainSettings) -> TrainSettings:
 
 def _with_steps(settings: TrainSettings, rows: int) -> TrainSettings:
     batch_size = min(settings.batch_size, rows)
-    steps = settings.max_steps or max(1, math.ceil(settings.epochs * rows / batch_size))
+    steps = settings.steps_for(rows, batch_size)
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     return replace(
         settings, batch_size=batch_size, micro_batch=batch_size, max_steps=steps, evaluate_every=min(every, steps)

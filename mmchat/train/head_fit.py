@@ -104,7 +104,7 @@ def _descend(
 ) -> Fitted | None:
     rows, batch_size = len(data.train), min(settings.batch_size, len(data.train))
     per_epoch = math.ceil(rows / batch_size)
-    steps = settings.max_steps or math.ceil(settings.epochs * per_epoch)
+    steps = settings.steps_for(per_epoch, 1)
     every = settings.evaluate_every or per_epoch
     optimizer = _optimizer(network, settings)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _warm_cosine(steps, settings.warmup_share))

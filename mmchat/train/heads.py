@@ -36,15 +36,15 @@ from mmchat.train.base import (
     TrainStepped,
     TrainValidated,
 )
+from mmchat.train.curves import curves, require_logger
 from mmchat.train.features import FeatureCache, feature_key
 from mmchat.train.head_fit import DENSE_RATE, Fitted, HeadData, HeadScore, HeadStep, fit_head
 from mmchat.train.head_rows import LabelData, notes_on, require_fusion, split
-from mmchat.train.record import WEIGHTS, require_same, write_settings
+from mmchat.train.record import FEATURES, WEIGHTS, require_same, write_settings
 
 DEFAULTS: dict[str, float] = {"epochs": 60.0, "batch_size": 64, "dropout": 0.2, "patience": 5}
 HIDDEN = 256
 VIEWS = 5
-FEATURES = "features"
 _ENGINES: dict[Encoder, str] = {"embed": "ctranslate2", "vision": "open_clip"}
 _TEXT_CHUNK, _IMAGE_CHUNK = 512, 32
 _PROBED_TEXTS, _PROBED_IMAGES = 32, 2
@@ -68,10 +68,11 @@ class LabelTrainer:
         """Check, count and measure; see `train.base.Trainer`."""
         settings = settings.suited(**DEFAULTS)
         settings = replace(settings, method="last-layers", learning_rate=settings.learning_rate or DENSE_RATE)
+        require_logger(settings.log_to)
         data = split(files, settings)
         require_fusion(data, settings)
-        per_epoch = -(-len(data.train) // settings.batch_size)
-        steps = settings.max_steps or round(settings.epochs * per_epoch)
+        # The last batch of an epoch may be small; it is a step all the same.
+        steps = settings.steps_for(-(-len(data.train) // settings.batch_size), 1)
         encoders = _open_encoders(data, base)
         seconds = _measured(data, settings, encoders)
         columns = len(Grams.fit([row.text for row in data.train]).buckets) if data.has_text else 0
@@ -119,7 +120,10 @@ class LabelTrainer:
         data = split(files, settings)
         encoders = _open_encoders(data, base)
         found = _head_data(data, settings, encoders, folder, cancel, on_event)
-        best = _fit_best(data, found, settings, encoders, on_event, cancel) if found is not None else None
+        best: tuple[HeadShape, Fitted] | None = None
+        if found is not None:
+            with curves(settings.log_to, settings.name, folder, on_event) as tell:
+                best = _fit_best(data, found, settings, encoders, tell, cancel)
         if best is not None:
             shape, fitted = best
             names: dict[Encoder, dict[str, str]] = {
@@ -186,18 +190,33 @@ def _head_data(
     for name, rows in (("train", data.train), ("held-out", data.held_out)):
         arrays: dict[Encoder, NDArray[np.float32]] = {}
         for kind, encoder in encoders.items():
-            compute, chunk = _computing(kind, encoder, rows, _views(settings))
-            found = cache.rows(f"{kind}-{name}", _key(kind, encoder, rows, settings), len(rows), compute, cancel,
+            once, places = _distinct(kind, rows)
+            compute, chunk = _computing(kind, encoder, once, _views(settings))
+            found = cache.rows(f"{kind}-{name}", _key(kind, encoder, once, settings), len(once), compute, cancel,
                                chunk=chunk)  # fmt: skip
             if found is None:
                 return None
-            arrays[kind] = np.array(found)
+            arrays[kind] = np.array(found)[places]
         text = torch.from_numpy(arrays["embed"]) if "embed" in arrays else None
         image = torch.from_numpy(arrays["vision"]) if "vision" in arrays else None
         parts.append(Features(text, image, None if grams is None else grams([row.text for row in rows])))
     numbers = {label: index for index, label in enumerate(data.labels)}
     wanted = [torch.tensor([numbers[row.label] for row in rows]) for rows in (data.train, data.held_out)]
     return _Found(HeadData(parts[0], wanted[0], parts[1], wanted[1]), grams)
+
+
+def _distinct(kind: Encoder, rows: Sequence[LabelRow]) -> tuple[list[LabelRow], list[int]]:
+    """A row for each text or picture, and which of them each row has: a picture may be asked about many times."""
+    first: dict[str | Path | None, int] = {}
+    once: list[LabelRow] = []
+    places = []
+    for row in rows:
+        key = row.text if kind == "embed" else row.image_path
+        if key not in first:
+            first[key] = len(once)
+            once.append(row)
+        places.append(first[key])
+    return once, places
 
 
 def _views(settings: TrainSettings) -> int:
@@ -234,7 +253,7 @@ def _measured(data: LabelData, settings: TrainSettings, encoders: dict[Encoder, 
         compute(range(1))  # the first is slow
         started = time.perf_counter()
         compute(range(count))
-        seconds += (time.perf_counter() - started) / count * len(rows)
+        seconds += (time.perf_counter() - started) / count * len(_distinct(kind, rows)[0])
     return seconds
 
 

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from threading import Event
@@ -27,15 +26,15 @@ from mmchat.engines.torch_memory import first_line, is_out_of_memory
 from mmchat.errors import DeviceError, UsageError
 from mmchat.train.base import OnEvent, Preparation, TrainNotice, TrainResult, TrainSettings
 from mmchat.train.bases import precision_of
+from mmchat.train.curves import LOGS, require_logger
 from mmchat.train.order import Batching, row_order, spread
 from mmchat.train.processes import process_count
 from mmchat.train.progress import ProgressEvents, validation_losses
 from mmchat.train.quiet import quiet
+from mmchat.train.record import CHECKPOINTS
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS = "checkpoints"
-LOGS = "logs"
 _STATE = "trainer_state.json"
 
 Arguments = TypeVar("Arguments", bound=transformers.TrainingArguments)
@@ -326,15 +325,6 @@ def log_callbacks(plan: LoopPlan) -> list[transformers.TrainerCallback]:
     from transformers.integrations.integration_utils import TrackioCallback, WandbCallback
 
     return [TrackioCallback() if log_to == "trackio" else WandbCallback()]
-
-
-def require_logger(log_to: str) -> None:
-    """Raise UsageError where curves are to go to a library that is not installed."""
-    if log_to in ("trackio", "wandb") and find_spec(log_to) is None:
-        raise UsageError(
-            f"The curves cannot go to {log_to}: it is not installed.",
-            hint=f"pip install {log_to}, or leave them with tensorboard.",
-        )
 
 
 def _outcome(trainer: Any, plan: LoopPlan, events: ProgressEvents) -> LoopOutcome:

@@ -25,7 +25,8 @@ from mmchat.train.base import (
     TrainValidated,
 )
 from mmchat.train.bases import TextBase, load_weights
-from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
+from mmchat.train.curves import require_logger
+from mmchat.train.loop import LoopPlan, plan_for, run_loop, training_arguments
 from mmchat.train.methods import METHODS as METHOD_DETAILS
 from mmchat.train.methods import apply_method, count_parameters, require_method
 from mmchat.train.order import Batching
@@ -142,7 +143,7 @@ def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: Preferenc
             hint="Give a smaller --max-length or a smaller base.",
         )
     use_threads(plan.device)
-    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps)
+    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps, opening=text.opening)
     is_adapter = METHOD_DETAILS[method].is_adapter
     if text.tokenizer.pad_token is None:
         text.tokenizer.pad_token = text.tokenizer.eos_token  # behind the rows; masked

@@ -106,7 +106,7 @@ def with_method(settings: TrainSettings, text: TextBase) -> TrainSettings:
 def with_steps(settings: TrainSettings, data: PreferenceData) -> TrainSettings:
     """How many steps, how fast, and how often to validate."""
     spread(settings.batch_size, 1, process_count())  # complains where the processes cannot share a batch
-    steps = settings.max_steps or max(1, math.ceil(settings.epochs * len(data.train) / settings.batch_size))
+    steps = settings.steps_for(len(data.train))
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     factor = _DISLIKED_ONLY_FACTOR if data.loss == "disliked only" else 1.0
     rate = settings.learning_rate or LEARNING_RATES[method_of(settings)] * factor
@@ -162,7 +162,7 @@ def measured(text: TextBase, settings: TrainSettings, data: PreferenceData, devi
     with quiet():
         transformers.set_seed(settings.seed)
         model = load_weights(text, method_of(settings), precision)
-        model = apply_method(model, method_of(settings), settings, settings.max_steps)
+        model = apply_method(model, method_of(settings), settings, settings.max_steps, opening=text.opening)
     ordered = sorted(data.train, key=lambda each: each.tokens)
     middle = len(ordered) // 2
     rows = [

@@ -18,6 +18,9 @@ from mmchat.train.base import BaseModel, Preparation
 SETTINGS = "settings.json"
 ADAPTER = "adapter"
 WEIGHTS = "weights"
+CHECKPOINTS = "checkpoints"
+FEATURES = "features"
+"""Kept vectors of frozen encoders."""
 _PACKAGES = ("mmchat", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _FREE_SETTINGS = frozenset({"micro_batch", "log_to"})
 """Settings that may differ between the parts of a training, since the losses are the same."""

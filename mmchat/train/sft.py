@@ -19,8 +19,9 @@ from mmchat.rows.values import DialogueRow, RowFile
 from mmchat.train.adalora import AdaLoraSteps
 from mmchat.train.base import METHODS, BaseModel, OnEvent, Preparation, TrainResult, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
+from mmchat.train.curves import require_logger
 from mmchat.train.estimate import Probe, probe
-from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
+from mmchat.train.loop import LoopPlan, plan_for, run_loop, training_arguments
 from mmchat.train.methods import METHODS as METHOD_DETAILS
 from mmchat.train.methods import apply_method, count_parameters, require_method
 from mmchat.train.order import Batching, spread
@@ -151,7 +152,7 @@ def _with_steps(settings: TrainSettings, examples: int) -> TrainSettings:
             f"A share of {settings.replay_share} of general rows leaves none of your own.", hint="Give 0.1 or so."
         )
     examples = round(examples / (1 - settings.replay_share))
-    steps = settings.max_steps or max(1, math.ceil(settings.epochs * examples / settings.batch_size))
+    steps = settings.steps_for(examples)
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     return replace(settings, max_steps=steps, evaluate_every=every)
 
@@ -224,6 +225,7 @@ def _measured(text: TextBase, settings: TrainSettings, data: _Data, device: str)
             cast(Any, settings.method),
             settings,
             settings.max_steps,
+            opening=text.opening,
         )
     ordered = sorted(data.train.examples, key=lambda each: each.tokens)
     middle = len(ordered) // 2
@@ -272,7 +274,7 @@ def use_threads(device: str) -> None:
 def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: _Data) -> DialogueSft:
     settings, method = plan.settings, cast(Any, plan.settings.method)
     use_threads(plan.device)
-    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps)
+    model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps, opening=text.opening)
     arguments = training_arguments(
         SFTConfig,
         plan,

@@ -21,7 +21,8 @@ from mmchat.errors import DataError, UsageError
 from mmchat.rows.values import RowFile, SpeechRow
 from mmchat.train.base import BaseModel, MethodName, OnEvent, Preparation, Span, TrainResult, TrainSettings
 from mmchat.train.bases import precision_of
-from mmchat.train.loop import LoopPlan, plan_for, require_logger, run_loop, training_arguments
+from mmchat.train.curves import require_logger
+from mmchat.train.loop import LoopPlan, plan_for, run_loop, training_arguments
 from mmchat.train.methods import count_parameters
 from mmchat.train.order import Batching, spread
 from mmchat.train.processes import is_main_process, process_count, smallest
@@ -173,7 +174,7 @@ def _with_method(settings: TrainSettings) -> TrainSettings:
 
 def _with_steps(settings: TrainSettings, examples: int) -> TrainSettings:
     spread(settings.batch_size, 1, process_count())  # complains where the processes cannot share a batch
-    steps = settings.max_steps or max(1, math.ceil(settings.epochs * examples / settings.batch_size))
+    steps = settings.steps_for(examples)
     every = settings.evaluate_every or max(1, math.ceil(steps / _VALIDATIONS))
     return replace(settings, max_steps=steps, evaluate_every=every)
 

@@ -29,6 +29,7 @@ from mmchat.train.base import (
     TrainSettings,
     TrainValidated,
 )
+from mmchat.train.record import CHECKPOINTS, FEATURES
 from mmchat.train.registry import load_trainer
 from mmchat.train.results import (
     WEIGHTS,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 REQUEST_NAME = "request.json"
 RESULT_NAME = "result.json"
-CHECKPOINTS = "checkpoints"
 BEFORE_AFTER_NAME = "before_after.json"
 
 
@@ -285,7 +285,8 @@ class Finetune:
             raise _unwritable(self.folder, error) from error
         user_models.register(origin.name, self._entry_fields(origin))
         _save(self.folder / RESULT_NAME, result)
-        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # complete: nothing goes on from them
+        for name in (CHECKPOINTS, FEATURES):
+            shutil.rmtree(self.folder / name, ignore_errors=True)  # complete: nothing goes on from them
 
     def _entry_fields(self, origin: Origin) -> dict[str, Any]:
         if self.preparation.task != "label":
@@ -378,9 +379,9 @@ def folder_state(folder: Path) -> str:
     """Whether a finetune left something: "none", "interrupted" or "complete"."""
     if (folder / RESULT_NAME).is_file():
         return "complete"
-    # One that ended before its first checkpoint left nothing to go on from.
-    has_checkpoint = any((folder / CHECKPOINTS).glob("checkpoint-*"))
-    return "interrupted" if (folder / REQUEST_NAME).is_file() and has_checkpoint else "none"
+    # One that ended before its first checkpoint, or before the first vectors were kept, left nothing to go on from.
+    has_work = any((folder / CHECKPOINTS).glob("checkpoint-*")) or any((folder / FEATURES).glob("*.npy"))
+    return "interrupted" if (folder / REQUEST_NAME).is_file() and has_work else "none"
 
 
 def interrupted_names() -> tuple[str, ...]:

@@ -308,8 +308,34 @@ def test_a_pipe_gets_rows_and_a_line_for_each_validation(run: Run, tuning_home: 
         "step 4/4, epoch 0.73",
     ]
     assert "step 2/4" in validations[1]
+    compared = [line.partition(":")[0] for line in done.err.splitlines() if line.startswith("talks · ")]
+    assert {line.rpartition(" · ")[2] for line in compared} == {"tiny", "tiny-talks"}  # somebody reads the log
     assert done.err.rstrip().endswith("Use it: mmchat talk -m tiny-talks")
     assert "\x1b" not in done.err + done.out
+
+
+@pytest.mark.slow
+def test_a_long_training_asks_first(tuning_home: Path, rows: Path) -> None:
+    ours, theirs = os.openpty()  # somebody is there to ask
+    args = ["finetune", str(rows), *SMALL, "--max-steps", "9000000", "--name", "long"]
+    try:
+        os.write(ours, b"n\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "mmchat", *args],
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "This will take about " in done.stderr
+    assert done.stderr.endswith(" Begin? [y/N] Nothing was trained.\n")
+    assert not (tuning_home / "data" / "models").exists()
 
 
 @pytest.mark.slow

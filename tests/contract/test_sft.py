@@ -30,6 +30,9 @@ from mmchat.train.base import (
     TrainStepped,
     TrainValidated,
 )
+from mmchat.train.bases import load_weights, open_base
+from mmchat.train.methods import apply_method
+from mmchat.train.quiet import quiet
 from mmchat.train.sft import DialogueTrainer
 from tests.contract import tiny_models
 
@@ -109,6 +112,19 @@ def test_every_method_lowers_the_validation_loss(method: MethodName, llama: Path
     assert 0 < result.trainable_parameters <= result.all_parameters
     assert (tmp_path / ("weights" if method in ("full", "last-layers") else "adapter")).is_dir()
     assert all(event.tokens_per_s > 0 and event.memory_bytes > 0 for event in log.of(TrainStepped))
+
+
+@torch.no_grad()
+def test_a_prefix_begins_as_a_sentence_that_was_said(llama: Path) -> None:
+    text = open_base(base_at(llama))
+    model = load_weights(text, "prefix", "float32").eval()
+    said, asked = [list(range(5, 25)), [7, 3, 9, 30, 2]]
+    expected = model(input_ids=torch.tensor([said + asked])).logits[0, -len(asked) :]
+    with quiet():
+        adapted = apply_method(model, "prefix", TrainSettings((), "tiny", "t"), 1, opening=said).eval()
+        found = adapted(input_ids=torch.tensor([asked])).logits[0]
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, atol=1e-5)  # float32, another order of sums
 
 
 @pytest.mark.parametrize("method", ["lora", "prefix", "prompt"])

@@ -198,8 +198,9 @@ def _classified(samples: Sequence[LabelSample], classifier: Classifier) -> NDArr
     from mmchat.engines.image_io import open_image
 
     texts = [sample.text for sample in samples if sample.text.strip()] if classifier.needs_text else []
-    paths = [sample.image_path for sample in samples] if classifier.needs_image else []
-    images = [open_image(path) for path in paths if path is not None]
+    paths = [sample.image_path for sample in samples if sample.image_path] if classifier.needs_image else []
+    opened = {path: open_image(path) for path in dict.fromkeys(paths)}  # one may be asked about several times
+    images = [opened[path] for path in paths]
     for is_needed, found, what in ((classifier.needs_text, texts, "text"), (classifier.needs_image, images, "picture")):
         if is_needed and len(found) < len(samples):
             raise UsageError(

@@ -30,7 +30,7 @@ def cautions(*replies: tuple[str, str], max_new_tokens: int = 1) -> list[str]:
             1,
             [
                 "1 of 5 replies is empty; it is scored as such.",
-                "1 of 5 replies (20%) was cut at 1 token; --max-tokens allows more.",
+                "1 of 5 replies (20%) was cut at 1 token; `mmchat eval --max-tokens` allows more.",
                 "1 of 5 replies was ended because it repeated itself.",
             ],
         ),
@@ -39,7 +39,7 @@ def cautions(*replies: tuple[str, str], max_new_tokens: int = 1) -> list[str]:
             64,
             [
                 "2 of 8 replies are empty; they are scored as such.",
-                "2 of 8 replies (25%) were cut at 64 tokens; --max-tokens allows more.",
+                "2 of 8 replies (25%) were cut at 64 tokens; `mmchat eval --max-tokens` allows more.",
                 "2 of 8 replies were ended because they repeated themselves.",
             ],
         ),

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from mmchat.tui.screens.list_dialog import ListDialog
 from mmchat.tui.suggest import complete_path
 from mmchat.tui.text import MUTED, clean
 from mmchat.tui.widgets.completions import Completion
@@ -78,15 +79,13 @@ class AskScreen(ModalScreen[str]):
         self.dismiss(event.value)
 
 
-class AttachScreen(ModalScreen[str]):
+class AttachScreen(ListDialog[str]):
     """A path, with completion; empty when given up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "give_up", "Cancel"),
         Binding("ctrl+c", "give_up", "Cancel", priority=True),
         Binding("tab", "complete", "Complete", priority=True),
-        Binding("down", "move(1)", "Next", priority=True),
-        Binding("up", "move(-1)", "Previous", priority=True),
     ]
 
     def compose(self) -> ComposeResult:
@@ -124,14 +123,6 @@ class AttachScreen(ModalScreen[str]):
             entry = self.query_one(Input)
             entry.value = self._found[at].insert
             entry.cursor_position = len(entry.value)
-
-    def action_move(self, step: int) -> None:
-        """Move the highlight."""
-        paths = self.query_one(OptionList)
-        if step > 0:
-            paths.action_cursor_down()
-        else:
-            paths.action_cursor_up()
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

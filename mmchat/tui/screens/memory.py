@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
@@ -21,6 +20,7 @@ from mmchat.domain import Fact
 from mmchat.errors import MmchatError
 from mmchat.moments import local_day
 from mmchat.tui.messages import FactsListed, WorkFailed
+from mmchat.tui.screens.list_dialog import ListDialog
 from mmchat.tui.text import MUTED, clean, elide, one_line
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Place:
     turn: str
 
 
-class MemoryScreen(ModalScreen[Place | None]):
+class MemoryScreen(ListDialog[Place | None]):
     """A list that narrows as one types."""
 
     app: MmchatApp
@@ -49,8 +49,6 @@ class MemoryScreen(ModalScreen[Place | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
         Binding("ctrl+c", "close", "Close", priority=True),
-        Binding("down", "move(1)", "Next", priority=True),
-        Binding("up", "move(-1)", "Previous", priority=True),
         Binding("ctrl+r", "edit", "Edit", priority=True),
         Binding("ctrl+d", "forget", "Forget", priority=True),
         Binding("ctrl+z", "undo", "Undo", priority=True),
@@ -151,14 +149,6 @@ class MemoryScreen(ModalScreen[Place | None]):
     def action_close(self) -> None:
         """Back to the conversation."""
         self.dismiss(None)
-
-    def action_move(self, step: int) -> None:
-        """Move the highlight."""
-        options = self.query_one(OptionList)
-        if step > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     @work(exit_on_error=False)
     async def action_edit(self) -> None:

@@ -10,25 +10,23 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from mmchat.domain import Turn
+from mmchat.tui.screens.list_dialog import ListDialog
 from mmchat.tui.text import MUTED, clean, elide, one_line
 
 MAX_SHOWN = 300
 """Typing narrows a longer conversation."""
 
 
-class PickTurnScreen(ModalScreen[str]):
+class PickTurnScreen(ListDialog[str]):
     """The turns of a conversation, the newest highlighted; gives the id of the chosen one, empty when given up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "give_up", "Cancel"),
         Binding("ctrl+c", "give_up", "Cancel", priority=True),
-        Binding("down", "move(1)", "Next", priority=True),
-        Binding("up", "move(-1)", "Previous", priority=True),
     ]
 
     def __init__(self, question: str, turns: Sequence[Turn], verb: str) -> None:
@@ -73,14 +71,6 @@ class PickTurnScreen(ModalScreen[str]):
     def action_give_up(self) -> None:
         """Close without an answer."""
         self.dismiss("")
-
-    def action_move(self, step: int) -> None:
-        """Move the highlight."""
-        options = self.query_one(OptionList)
-        if step > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -22,6 +21,7 @@ from mmchat.chat.finder import Found
 from mmchat.errors import MmchatError
 from mmchat.moments import local_day
 from mmchat.tui.messages import WorkFailed
+from mmchat.tui.screens.list_dialog import ListDialog
 from mmchat.tui.text import MUTED, elide, elide_middle, one_line, plural
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class FileOpened(Message):
     name: str
 
 
-class RecallScreen(ModalScreen[GoToTurn | None]):
+class RecallScreen(ListDialog[GoToTurn | None]):
     """Turns that bear on a question, or on a picture; Enter goes to one, Ctrl+O opens its file."""
 
     app: MmchatApp
@@ -66,8 +66,6 @@ class RecallScreen(ModalScreen[GoToTurn | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
         Binding("ctrl+c", "close", "Close", priority=True),
-        Binding("down", "move(1)", "Next", priority=True),
-        Binding("up", "move(-1)", "Previous", priority=True),
         Binding("ctrl+o", "open_file", "Open the file", priority=True),
         Binding("ctrl+l", "switch", "Pictures only", priority=True),
     ]
@@ -215,14 +213,6 @@ class RecallScreen(ModalScreen[GoToTurn | None]):
     def action_close(self) -> None:
         """Close; nothing changes."""
         self.dismiss(None)
-
-    def action_move(self, step: int) -> None:
-        """Move the highlight."""
-        options = self.query_one(OptionList)
-        if step > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     def _show_title(self) -> None:
         if self._picture is not None:

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -22,6 +21,7 @@ from mmchat.chat.library import KEPT_DAYS, Shelf, in_words_and_tags
 from mmchat.domain import Session
 from mmchat.errors import MmchatError
 from mmchat.tui.messages import PreviewReady, SessionsListed, WorkFailed
+from mmchat.tui.screens.list_dialog import ListDialog
 from mmchat.tui.screens.session_lines import Found, found_line, preview_lines, shelf_title
 from mmchat.tui.text import clean, elide, one_line
 
@@ -69,7 +69,7 @@ class _Undo:
     """The id of a conversation that was deleted."""
 
 
-class SessionsScreen(ModalScreen[Choice | None]):
+class SessionsScreen(ListDialog[Choice | None]):
     """A list that narrows as one types, and a look into what is highlighted."""
 
     app: MmchatApp
@@ -77,8 +77,6 @@ class SessionsScreen(ModalScreen[Choice | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
         Binding("ctrl+c", "close", "Close", priority=True),
-        Binding("down", "move(1)", "Next", priority=True),
-        Binding("up", "move(-1)", "Previous", priority=True),
         Binding("pagedown", "page(1)", "Next page", priority=True),
         Binding("pageup", "page(-1)", "Previous page", priority=True),
         Binding("ctrl+r", "rename", "Rename", priority=True),
@@ -236,14 +234,6 @@ class SessionsScreen(ModalScreen[Choice | None]):
         self.query_one("#sessions-title", Static).update(shelf_title(self._shelf))
 
     # --- moving ---------------------------------------------------------------------------------
-
-    def action_move(self, step: int) -> None:
-        """Move the highlight."""
-        options = self.query_one(OptionList)
-        if step > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     def action_page(self, step: int) -> None:
         """Move by a page."""

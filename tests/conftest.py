@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,13 +99,11 @@ MAY_SKIP = ("gpu",)
 _skipped: list[str] = []
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    is_expected = hasattr(report, "wasxfail") or any(item.get_closest_marker(mark) for mark in MAY_SKIP)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # Not `makereport`: with several processes that one runs in the others, and this one is told here.
+    is_expected = hasattr(report, "wasxfail") or any(mark in report.keywords for mark in MAY_SKIP)
     if report.skipped and not is_expected:
         _skipped.append(report.nodeid)
-    return report
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:

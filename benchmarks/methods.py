@@ -73,6 +73,7 @@ def _trainer(text: TextBase, plan: LoopPlan, method: MethodName, examples: list[
         train_dataset=dataset_of(examples),
         processing_class=text.tokenizer,
     )
+    trainer.current_gradient_accumulation_steps = 1  # set by `train`, read where a base takes no count of tokens
     trainer.create_optimizer_and_scheduler(plan.steps)
     trainer.model, trainer.optimizer = trainer.accelerator.prepare(trainer.model, trainer.optimizer)
     return trainer

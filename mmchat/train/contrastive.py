@@ -38,11 +38,11 @@ DEFAULTS: dict[str, float] = {
     "epochs": 24.0,
     "batch_size": 256,
     "weight_decay": 0.1,
-    "dropout": 0.3,
-    "last_layers": 2,
+    "dropout": 0.5,
+    "last_layers": 0,
     "patience": 4,
 }
-"""Found on a held-out part of 1,500 photos with five captions each."""
+"""Found on 250 photos held out of 1,500 with five captions each, on features of the whole text tower frozen."""
 _CHUNK = 32
 _PROBED_ROWS = 8
 _MIN_ROWS = 10
@@ -185,9 +185,10 @@ def _split(files: Sequence[RowFile], settings: TrainSettings) -> _Data:
 def _notes(settings: TrainSettings) -> list[str]:
     if settings.method == "full":
         return ["Both towers are trained on the pixels of every picture in every epoch: this takes long without a GPU."]
+    layers = f"last map and {settings.last_layers} layers learn." if settings.last_layers else "last map learns."
     return [
         "The image tower is frozen below its last linear map: each picture is seen twice (once mirrored), and its "
-        f"features are kept. Of the text tower the last {settings.last_layers} layers learn."
+        f"features are kept. Of the text tower the {layers}"
     ]
 
 
@@ -314,6 +315,7 @@ def _trainer(
     towers = _open(plan, base, learnt)
     text_rate = 1.0
     if learnt.features is not None:
+        towers.soften()
         text_rate = towers.settle_text([captions[0] for captions in learnt.captions[:64]])
     trainer = ContrastiveTrainer(
         model=towers,

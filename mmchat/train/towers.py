@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ _SOFT = 0.1
 """Added to the deviation of each feature: those that hardly move are not blown up."""
 MAX_SCALE = 100.0
 """Of the logits; CLIP's own bound (Radford et al. 2021, section 2.5)."""
+SOFTENING = 0.4
+"""Of the base's scale of the logits, while only the last layers learn. Held there: left to learn, the scale grows and
+the maps learn their few pictures by heart, which costs more than any other setting brings."""
 
 CaptionMethod = Literal["last-layers", "full"]
 
@@ -143,7 +147,7 @@ class Towers(nn.Module):
         network = self._network
         for parameter in self.model.parameters():
             parameter.requires_grad_(method == "full")
-        network.logit_scale.requires_grad_(True)
+        network.logit_scale.requires_grad_(method == "full")
         if method == "full":
             return
         if not can_cache(network):
@@ -158,6 +162,11 @@ class Towers(nn.Module):
             plain.requires_grad_(True)
         if not isinstance(network.visual, TimmModel):
             network.visual.proj.requires_grad_(True)
+
+    def soften(self) -> None:
+        """Lower the scale of the logits (`SOFTENING`): a soft choice among the pictures is learnt by heart less."""
+        with torch.no_grad():
+            self._network.logit_scale.add_(math.log(SOFTENING))
 
     def settle_text(self, captions: list[str]) -> float:
         """Bring a Hugging Face text tower's last map to the size of fresh random weights.
@@ -177,10 +186,12 @@ class Towers(nn.Module):
         return 1.0 / max(float(seen[0].float().std()), 1e-3)
 
     def set_mode(self, *, is_training: bool) -> None:
-        """Dropout on or off; statistics of batch normalisation stay those of the base."""
+        """Dropout on or off where something learns; statistics of batch normalisation stay those of the base."""
         self.train(is_training)
         for module in self.model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            own = list(module.parameters())
+            is_frozen = bool(own) and not any(each.requires_grad for each in own)
+            if is_frozen or isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
 

@@ -21,7 +21,7 @@ from mmchat.rows.values import RowFile
 from mmchat.train.base import BaseModel, MethodName, TrainEvent, TrainSettings, TrainStepped
 from mmchat.train.contrastive import CaptionTrainer
 from mmchat.train.contrastive_trainer import recall, symmetric_loss
-from mmchat.train.towers import Projection, carry_classifier
+from mmchat.train.towers import SOFTENING, Projection, carry_classifier, open_towers, text_layers
 from tests.contract.test_vision import write_tiny_clip
 
 
@@ -62,6 +62,20 @@ def test_tags_survive_a_new_map_exactly() -> None:
     after = (features @ new[0].T + new[1]) @ carried.T + shifts
     assert np.allclose(before, after, atol=1e-4)
     assert np.array_equal(load(save({"rows": carried}))["rows"], carried)
+
+
+@pytest.mark.parametrize("last_layers", [0, 1])
+def test_what_is_frozen_has_no_dropout_and_a_softer_scale(tmp_path: Path, last_layers: int) -> None:
+    base = BaseModel(name="tiny", kind="vision", path=write_tiny_clip(tmp_path / "base"))
+    towers = open_towers(base, 0.5, "cpu")
+    scale = float(towers.reader.network.logit_scale.detach().exp())
+    towers.choose("last-layers", last_layers)
+    towers.soften()
+    towers.set_mode(is_training=True)
+    assert float(towers.reader.network.logit_scale.detach().exp()) == pytest.approx(SOFTENING * scale)
+    assert not towers.reader.network.logit_scale.requires_grad
+    layers = text_layers(towers.reader.network, 99)
+    assert [layer.training for layer in layers] == [False] * (len(layers) - last_layers) + [True] * last_layers
 
 
 COLOURS = ("red", "green", "blue", "yellow", "white", "black", "orange", "purple", "pink", "gray", "cyan", "brown")

@@ -47,7 +47,18 @@ class ControlChannel:
 
     def get(self, path: str) -> dict[str, Any]:
         """A GET request's JSON answer."""
-        return self._ask("GET", path, None)
+        answer: dict[str, Any] = self._ask("GET", path, None)
+        return answer
+
+    def wait_for_queue(self) -> None:
+        """Return once the server takes tasks: one that is stopped before that stops never.
+
+        `/lora-adapters` goes through the queue of tasks and costs nothing.
+
+        Raises:
+            EngineUnavailable: it does not answer.
+        """
+        self._ask("GET", "/lora-adapters", None)
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         """A POST request's JSON answer.
@@ -56,9 +67,10 @@ class ControlChannel:
             UsageError: the server refuses the request.
             EngineUnavailable: it does not answer.
         """
-        return self._ask("POST", path, json.dumps(body).encode())
+        answer: dict[str, Any] = self._ask("POST", path, json.dumps(body).encode())
+        return answer
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         headers = {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"}
         with self._lock:
             connection = self._connection
@@ -68,7 +80,7 @@ class ControlChannel:
                 status, answer = self._exchange(connection, method, path, body, headers)
             except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
                 raise EngineUnavailable(f"llama.cpp does not answer: {error}.", hint="Load the model again.") from error
-        if status != 200 or not isinstance(answer, dict):
+        if status != 200 or not isinstance(answer, dict | list):
             detail = answer.get("error", {}).get("message", status) if isinstance(answer, dict) else status
             raise UsageError(f"llama.cpp refuses the messages: {detail}")
         return answer

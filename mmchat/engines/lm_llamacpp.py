@@ -265,6 +265,7 @@ def load(spec: EngineSpec) -> LlamaCppModel:
         control.close()
         raise _why_not_loaded(spec.name, path) from error
     control.open(server.listening_address)
+    control.wait_for_queue()
     properties = control.get("/props")
     context_tokens = int(properties["default_generation_settings"]["n_ctx"])
     model = LlamaCppModel(

@@ -132,7 +132,13 @@ def _weigh(entry: ModelEntry, machine: Machine, is_here: bool) -> Advice:
 
 
 def _strength(entry: ModelEntry) -> int:
-    """How much a model knows, roughly: its size, an 8- or 4-bit file counted as the whole one."""
+    """How much a model knows, roughly: its size, an 8- or 4-bit file counted as the whole one.
+
+    Of sentence encoders the small one comes first: a larger one knows more languages, not more English
+    (LoCoMo recall@10: MiniLM 77.8, multilingual-e5-small 73.0).
+    """
+    if entry.kind == "embed":
+        return -entry.download_bytes
     return entry.download_bytes * (3 if entry.format == "gguf" and entry.download_bytes > 1_000_000_000 else 2)
 
 

@@ -70,7 +70,7 @@ def test_list_shows_every_model_with_licence_and_size(tiny_home: Path, run: Run)
 
 def test_list_as_json_by_kind(tiny_home: Path, run: Run) -> None:
     items = json.loads(run("models", "list", "--json", "--kind", "embed").out)
-    assert [item["name"] for item in items] == ["minilm"]
+    assert [item["name"] for item in items] == ["minilm", "e5-small"]
     assert items[0]["is_default"]
     assert not items[0]["is_installed"]
     wrong = run("models", "list", "--kind", "speech")

@@ -264,11 +264,6 @@ class MemoryStore:
             )
         return self.get_turn(turn_id)
 
-    def retire_reply(self, turn_id: str) -> None:
-        """Take a reply out of the conversation with what hangs on it (kept as a variant, not returned by `turns`)."""
-        with self.file.write() as db:
-            tree.retire(db, turn_id)
-
     def is_writing(self, writer: str) -> bool:
         """Whether the program that began a reply under this token still runs."""
         return self._writers.is_alive(writer)

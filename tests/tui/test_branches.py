@@ -10,6 +10,7 @@ import pytest
 from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.memory import branches
 from mmchat.tui.screens.pick import PickTurnScreen
+from tests.variants import retire
 
 from .conftest import Stage, StageMaker
 from .real import RealDesk, shown
@@ -99,7 +100,7 @@ async def test_an_edit_that_fails_leaves_the_old_branch_and_the_draft(real: Real
         await s.say("first")
         await s.send("/edit")
         await s.until(lambda: s.chat.composer.text == "first", "the message is in the box")
-        real.store.retire_reply(real.store.turns(s.chat.session.info.id)[0].id)
+        retire(real.store, real.store.turns(s.chat.session.info.id)[0].id)
         await s.pilot.press("enter")
         await s.until(lambda: "changed in another window" in s.text_of("ErrorView"), "it is told")
         assert s.chat.composer.text == "first"

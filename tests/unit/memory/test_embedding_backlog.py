@@ -15,6 +15,7 @@ from mmchat.memory.embedding_backlog import count_waiting, embeddable, unembedde
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.turn_vectors import TEXTS_AT_ONCE
+from tests.variants import retire
 
 
 class Ones:
@@ -65,7 +66,7 @@ def test_replies_that_are_being_written_and_retired_ones_wait(store: MemoryStore
     assert reply.id not in {row["id"] for row in embeddable(store.file, numbers)}
     store.finish_reply(reply.id, "so far and on", status="complete")
     assert reply.id in {row["id"] for row in embeddable(store.file, numbers)}
-    store.retire_reply(reply.id)
+    retire(store, reply.id)
     assert reply.id not in {row["id"] for row in embeddable(store.file, numbers)}
 
 

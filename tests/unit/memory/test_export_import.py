@@ -22,6 +22,7 @@ from mmchat.memory.import_rows import read_conversations
 from mmchat.memory.incoming import NO_PARENT, NewConversation, NewFile, NewTurn, store_conversation
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import storable
+from tests.variants import retire
 
 # SQLite keeps any text but halves of characters; rows may not hold those either.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
@@ -165,7 +166,7 @@ def test_branches_can_be_flipped_through_after_they_came_back(
     asked = one.add_user_turn(session.id, "How long?")
     for text in ("An hour.", "Two hours."):
         if text != "An hour.":
-            one.retire_reply(one.turns(session.id)[-1].id)
+            retire(one, one.turns(session.id)[-1].id)
         reply = one.start_reply(session.id, parent_id=asked.id, model="m", engine="e", text="")
         one.finish_reply(reply.id, text, status="complete")
     one.add_user_turn(session.id, "Thanks")

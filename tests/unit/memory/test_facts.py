@@ -26,6 +26,7 @@ from mmchat.memory.facts import (
     user_texts,
 )
 from mmchat.memory.store import MemoryStore
+from tests.variants import retire
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_the_trash_and_messages_taken_back_tell_nothing(store: MemoryStore) -> N
     with store.file.write() as db:
         db.execute("UPDATE sessions SET deleted_at = NULL WHERE id = ?", [session_id])
     assert texts(store) == ["I live in Lyon"]
-    store.retire_reply(turn_id)
+    retire(store, turn_id)
     assert texts(store) == []
 
 

@@ -15,6 +15,7 @@ from mmchat.memory import summaries
 from mmchat.memory.pins import pin_turn, pinned_ids, unpin_turn
 from mmchat.memory.rows import window_from_json
 from mmchat.memory.store import MemoryStore
+from tests.variants import retire
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_a_summary_of_a_turn_that_was_taken_out_is_not_in_force(
 ) -> None:
     session, turns = talk
     add(store, session, turns[3], "of all")
-    store.retire_reply(turns[3].id)
+    retire(store, turns[3].id)
     assert summaries.active_summary(store, session.id) is None
 
 

@@ -18,6 +18,7 @@ from mmchat.memory.ratings import rated_replies
 from mmchat.memory.store import MemoryStore, NewAttachment
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import DialogueRow, PreferenceRow
+from tests.variants import retire
 
 GOOD, BAD = Rating("good"), Rating("bad")
 
@@ -79,7 +80,7 @@ def test_a_rating_is_replaced_taken_back_and_survives_a_restart(tmp_path: Path) 
 def test_a_variant_keeps_its_rating_and_a_copy_takes_it_along(store: MemoryStore) -> None:
     session = talk(store, ("hi", "one", BAD))
     question, first = store.turns(session.id)
-    store.retire_reply(first.id)
+    retire(store, first.id)
     answer(store, question, "two", GOOD)
     assert [turn.rating for turn in store.turns(session.id)] == [None, GOOD]
     assert store.get_turn(first.id).rating == BAD
@@ -114,8 +115,8 @@ def test_marks_and_better_texts_become_preferences(store: MemoryStore) -> None:
 def test_variants_that_were_rated_differently_are_pairs(store: MemoryStore) -> None:
     session = talk(store, ("q", "awful", BAD))
     question, awful = store.turns(session.id)
-    store.retire_reply(awful.id)
-    store.retire_reply(answer(store, question, "poor", Rating("bad", "perfect")).id)
+    retire(store, awful.id)
+    retire(store, answer(store, question, "poor", Rating("bad", "perfect")).id)
     answer(store, question, "fine", GOOD)
     preferences = made(store)
     assert {(row["chosen"], row["rejected"]) for row in preferences.rows} == {
@@ -190,7 +191,7 @@ def test_dialogues_hold_what_was_good_and_nothing_that_was_bad(store: MemoryStor
 def test_a_good_variant_is_a_dialogue_of_its_own(store: MemoryStore) -> None:
     session = talk(store, ("a", "A", GOOD), ("b", "B", GOOD))
     question, reply = store.turns(session.id)[2:]
-    store.retire_reply(reply.id)
+    retire(store, reply.id)
     answer(store, question, "B2", GOOD)
     rows = made(store, "dialogue").rows
     assert sorted(texts(row["messages"]) for row in rows) == [["a", "A", "b", "B"], ["a", "A", "b", "B2"]]
@@ -241,7 +242,7 @@ def test_the_reader_accepts_every_export(
         for number, (text, rating) in enumerate(replies, start=1):
             reply = answer(store, question, text, rating)
             if number < len(replies):
-                store.retire_reply(reply.id)
+                retire(store, reply.id)
     count = len(store.file.rows("SELECT * FROM ratings"))
     found = made(store, rated_as)
     store.close()

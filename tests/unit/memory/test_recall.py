@@ -16,6 +16,7 @@ from mmchat.domain import Heard, Seen, Tag
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore, NewAttachment
 from mmchat.wiring import open_hub
+from tests.variants import retire
 
 # Words that mean the same share a direction, so that a test can tell meaning from spelling.
 SYNONYMS = {"dog": "pet", "puppy": "pet", "hound": "pet", "flight": "plane", "aircraft": "plane"}
@@ -137,7 +138,7 @@ def test_retired_and_deleted_turns_are_not_found(store: MemoryStore) -> None:
     question, answer = say(store, "question", "puppy zeppelin", session=session)
     recall.backfill()
     assert [each.turn for each in recall.find("zeppelin puppy")] == [answer]
-    store.retire_reply(answer)
+    retire(store, answer)
     assert recall.find("zeppelin puppy") == ()
     assert recall.find("hound") == ()
     (other,) = say(store, "hound zeppelin", session=session)

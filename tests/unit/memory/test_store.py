@@ -19,6 +19,7 @@ from mmchat.domain import Heard, Recalled, Seen, Segment, Tag, Turn, Usage, Wind
 from mmchat.errors import MediaError, MemoryStoreError, UsageError
 from mmchat.memory.store import MemoryStore, NewAttachment
 from mmchat.memory.text_search import storable
+from tests.variants import retire
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def test_what_was_heard_and_seen_is_kept_by_bytes_and_model_and_searched(store: 
 def test_a_retired_reply_stays_stored_but_leaves_the_conversation(store: MemoryStore) -> None:
     session = store.create_session()
     user, first = exchange(store, session.id, "question", "first answer")
-    store.retire_reply(first.id)
+    retire(store, first.id)
     reply = store.start_reply(session.id, parent_id=user.id, model="m", engine="e", text="s")
     second = store.finish_reply(reply.id, "second answer", status="complete")
     assert [turn.id for turn in store.turns(session.id)] == [user.id, second.id]

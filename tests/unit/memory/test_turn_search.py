@@ -14,6 +14,7 @@ from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import indexed
 from mmchat.memory.trash import move_to_trash
 from mmchat.memory.turn_search import search_turns, spans_of
+from tests.variants import retire
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_in_a_large_store_one_or_two_letters_are_a_word_of_a_turn(
 def test_the_trash_variants_and_unfinished_replies_are_left_out(store: MemoryStore) -> None:
     kept = fill(store, ["pear one", "pear two"], title="Pears")
     gone = fill(store, ["pear three"], title="Pears too")
-    store.retire_reply(f"{kept}-1")
+    retire(store, f"{kept}-1")
     move_to_trash(store, gone)
     assert found(store, "pear") == ["title: Pears", "pear one"]
 

@@ -22,6 +22,7 @@ from mmchat.domain import Fact, Recalled, Turn
 from mmchat.errors import MmchatError, UsageError
 from mmchat.memory import facts as rows
 from mmchat.memory.facts import ForgottenFact
+from mmchat.memory.question import CJK_LIMIT
 from mmchat.memory.text_search import STOP_WORDS, cjk_share, is_cjk, is_function_pair, terms
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ FAR_WORDS = 2
 """As much it takes for one that does not: "Why is the sky blue?" asks for nobody's blue car."""
 NEXT_SHARE = 0.45
 """A further fact is told if it bears on the message at least this much beside the best one."""
-CJK_LIMIT = 0.3
-"""The default encoder knows English only: above this share of Chinese letters, words alone decide."""
 OUTDATED_SHARE = 0.6
 """A turn of which this share is a fact that a newer one took the place of says nothing else worth telling."""
 SURE = 0.5

@@ -14,15 +14,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import transformers
 from trl import SFTConfig, SFTTrainer
 
 from mmchat.rows.reader import read_rows
-from mmchat.train.base import BaseModel, TrainSettings
-from mmchat.train.bases import load_weights, open_base
+from mmchat.train.base import BaseModel, MethodName, TrainSettings
+from mmchat.train.bases import TextBase, load_weights, open_base
 from mmchat.train.loop import LoopPlan, training_arguments
 from mmchat.train.methods import apply_method
 from mmchat.train.order import row_order, spread
@@ -49,22 +49,30 @@ def main(rows: Path, base: Path, steps: int, batch_size: int) -> None:
             plan = LoopPlan(
                 Path(folder), settings, steps, order, lengths, spread(batch_size, batch_size), False, "cpu", "bfloat16"
             )
-            transformers.set_seed(0)
-            arguments = training_arguments(
-                SFTConfig, plan, plan.batching, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None
-            )
-            trainers[name] = kind(
-                model=apply_method(load_weights(text, "lora", "bfloat16"), "lora", settings, steps, opening=()),
-                args=arguments,
-                data_collator=Collator(text.pad_id),
-                train_dataset=dataset_of(examples),
-                processing_class=text.tokenizer,
-            )
-            trainers[name].create_optimizer_and_scheduler(steps)
-            trainers[name].model, trainers[name].optimizer = trainers[name].accelerator.prepare(
-                trainers[name].model, trainers[name].optimizer
-            )
+            trainers[name] = stepped_trainer(kind, text, plan, examples)
         _compare(trainers, [examples[row] for row in order], batch_size, Collator(text.pad_id))
+
+
+def stepped_trainer(kind: Any, text: TextBase, plan: LoopPlan, examples: list[Any]) -> Any:
+    """A trainer of the plan's method, ready for `timed_step`."""
+    settings, method = plan.settings, cast(MethodName, plan.settings.method)
+    transformers.set_seed(0)
+    arguments = training_arguments(
+        SFTConfig, plan, plan.batching, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None
+    )
+    # Where ranks move, some steps are needed to make a schedule of; no more are taken for it.
+    steps = max(10, plan.steps)
+    trainer = kind(
+        model=apply_method(load_weights(text, method, "bfloat16"), method, settings, steps, opening=text.opening),
+        args=arguments,
+        data_collator=Collator(text.pad_id),
+        train_dataset=dataset_of(examples),
+        processing_class=text.tokenizer,
+    )
+    trainer.current_gradient_accumulation_steps = 1  # set by `train`, read where a base takes no count of tokens
+    trainer.create_optimizer_and_scheduler(plan.steps)
+    trainer.model, trainer.optimizer = trainer.accelerator.prepare(trainer.model, trainer.optimizer)
+    return trainer
 
 
 class Clock(NamedTuple):

@@ -15,20 +15,18 @@ from statistics import median
 from typing import Any
 
 import torch
-import transformers
-from trl import SFTConfig
 
-from benchmarks.finetune import ROWS, Clock, timed_step
+from benchmarks.finetune import ROWS, Clock, stepped_trainer, timed_step
 from mmchat.rows.reader import read_rows
 from mmchat.train.base import METHODS, BaseModel, MethodName, TrainSettings
-from mmchat.train.bases import TextBase, load_weights, open_base
-from mmchat.train.loop import LoopPlan, training_arguments
+from mmchat.train.bases import TextBase, open_base
+from mmchat.train.loop import LoopPlan
 from mmchat.train.methods import METHODS as DETAILS
-from mmchat.train.methods import apply_method, count_parameters
+from mmchat.train.methods import count_parameters
 from mmchat.train.order import row_order, spread
 from mmchat.train.quiet import quiet
 from mmchat.train.samples import DialogueEncoder
-from mmchat.train.sft_trainer import Collator, DialogueSft, dataset_of
+from mmchat.train.sft_trainer import Collator, DialogueSft
 
 
 def main(rows: Path, base: Path, steps: int, batch_size: int) -> None:
@@ -59,24 +57,7 @@ def main(rows: Path, base: Path, steps: int, batch_size: int) -> None:
 
 def _trainer(text: TextBase, plan: LoopPlan, method: MethodName, examples: list[Any]) -> Any:
     settings = replace(plan.settings, method=method, learning_rate=DETAILS[method].learning_rate)
-    plan = replace(plan, settings=settings)
-    transformers.set_seed(0)
-    arguments = training_arguments(
-        SFTConfig, plan, plan.batching, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None
-    )
-    trainer = DialogueSft(
-        model=apply_method(
-            load_weights(text, method, "bfloat16"), method, settings, max(10, plan.steps), opening=text.opening
-        ),
-        args=arguments,
-        data_collator=Collator(text.pad_id),
-        train_dataset=dataset_of(examples),
-        processing_class=text.tokenizer,
-    )
-    trainer.current_gradient_accumulation_steps = 1  # set by `train`, read where a base takes no count of tokens
-    trainer.create_optimizer_and_scheduler(plan.steps)
-    trainer.model, trainer.optimizer = trainer.accelerator.prepare(trainer.model, trainer.optimizer)
-    return trainer
+    return stepped_trainer(DialogueSft, text, replace(plan, settings=settings), examples)
 
 
 if __name__ == "__main__":

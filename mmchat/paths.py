@@ -69,6 +69,11 @@ def user_models_path() -> Path:
     return config_dir() / "models.toml"
 
 
+def roles_dir() -> Path:
+    """The user's own roles, a file or a folder each."""
+    return config_dir() / "roles"
+
+
 def settings_path() -> Path:
     """The user's settings."""
     return config_dir() / "settings.toml"

@@ -1,0 +1,164 @@
+"""One role as a TOML file that a user writes in a minute: the schema, reading and writing it.
+
+    description = "Helps to practise Spanish"
+    system = "You are a patient teacher of Spanish."
+    greeting = "¡Hola!"
+    examples = [{ user = "What is a dog?", reply = "Un perro. And a cat is …?" }]
+
+Other languages stand under `[text.zh]`; the file's own language is the first of `languages`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from mmchat.config.model_entries import Decoding, is_model_name
+from mmchat.config.problems import read_toml, validation_problems
+from mmchat.errors import ConfigError
+from mmchat.role_values import MemoryScope, Role, RoleExample, RoleText
+
+ROLE_FILE = "role.toml"
+"""In a role that is a folder."""
+MAX_FILE_BYTES = 1_000_000
+MAX_CHARACTERS = 32_000
+"""Of one text: some 8,000 tokens, more than most windows hold."""
+
+_Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+_Words = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
+
+
+class ExampleTable(BaseModel):
+    """A message and the role's reply to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user: Annotated[_Words, StringConstraints(min_length=1)]
+    reply: Annotated[_Words, StringConstraints(min_length=1)]
+
+
+class TextTable(BaseModel):
+    """The role's words in one language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: Annotated[str, StringConstraints(max_length=80)] = ""
+    """As it is shown; empty: the name of the file."""
+    system: Annotated[_Words, StringConstraints(min_length=1)]
+    """Said to the model before everything else, and never dropped."""
+    greeting: _Words = ""
+    examples: tuple[ExampleTable, ...] = Field(default=(), max_length=20)
+
+
+class RoleTable(TextTable):
+    """The whole file."""
+
+    description: Annotated[str, StringConstraints(max_length=300)] = ""
+    languages: tuple[_Language, ...] = Field(default=("en",), min_length=1)
+    """The first is that of the texts at the top; those of the others stand under `[text.LANGUAGE]`."""
+    text: dict[_Language, TextTable] = Field(default_factory=dict)
+    model: str = ""
+    memory: MemoryScope = "shared"
+    decoding: Decoding = Field(default_factory=Decoding)
+    creator: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+def read_role(path: Path, *, is_shipped: bool = False) -> Role:
+    """Read a role: a TOML file, or a folder with a `role.toml`.
+
+    Raises:
+        ConfigError: it is none; everything that is wrong with it is said at once.
+    """
+    file = path / ROLE_FILE if path.is_dir() else path
+    name = path.name if path.is_dir() else path.stem
+    problems = [] if is_model_name(name) else [f"{file}: its name may hold letters, digits, '.', '_' and '-' only."]
+    _check_size(file)
+    table = read_toml(file)
+    try:
+        parsed = RoleTable.model_validate(table)
+    except ValidationError as error:
+        problems += validation_problems(error, file, "", RoleTable)
+        raise ConfigError(
+            "\n".join(problems), hint="Mend what is named; 'mmchat roles new' writes an example."
+        ) from error
+    problems += _language_problems(file, parsed)
+    if problems:
+        raise ConfigError("\n".join(problems), hint="Mend what is named.")
+    return _role(name, path, parsed, is_shipped=is_shipped)
+
+
+def role_toml(table: dict[str, Any], head: str = "") -> str:
+    """A role's file as text.
+
+    Args:
+        table: what `RoleTable` takes.
+        head: comment lines before it, without their `#`.
+    """
+    document = tomlkit.document()
+    for line in head.splitlines():
+        document.add(tomlkit.comment(line))
+    for key, value in table.items():
+        if isinstance(value, str) and "\n" in value:
+            document.add(key, tomlkit.string(value, multiline=True))
+        else:
+            document.add(key, value)
+    written = tomlkit.dumps(document)
+    assert tomllib.loads(written) == table
+    return written
+
+
+def _check_size(file: Path) -> None:
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:
+        raise ConfigError(f"There is no role at '{file}'.", hint="mmchat roles list") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
+    if size > MAX_FILE_BYTES:
+        raise ConfigError(f"{file}: {size:,} bytes are too much for a role.", hint="Is it the right file?")
+
+
+def _language_problems(file: Path, table: RoleTable) -> list[str]:
+    own = table.languages[0]
+    problems = [
+        f"{file}: languages: '{language}' has no [text.{language}] table."
+        for language in table.languages[1:]
+        if language not in table.text
+    ]
+    if own in table.text:
+        problems.append(f"{file}: text.{own}: '{own}' is the language of the texts at the top already.")
+    return problems
+
+
+def _role(name: str, path: Path, table: RoleTable, *, is_shipped: bool) -> Role:
+    others = {language: table.text[language] for language in table.languages[1:]}
+    others |= {language: text for language, text in table.text.items() if language not in others}
+    return Role(
+        name=name,
+        description=table.description,
+        texts={
+            language: _text(name, language, text) for language, text in {table.languages[0]: table, **others}.items()
+        },
+        path=path,
+        is_shipped=is_shipped,
+        options={key: value for key, value in table.decoding.model_dump().items() if value is not None},
+        model=table.model,
+        memory=table.memory,
+        creator=table.creator,
+    )
+
+
+def _text(name: str, language: str, table: TextTable) -> RoleText:
+    title = table.title or name
+    them, you = ("用户", "你") if language == "zh" else ("the user", "you")
+
+    def filled(text: str, user: str = you) -> str:
+        """Character cards name the two who speak by these marks; people write them into files of their own too."""
+        return text.strip().replace("{{char}}", title).replace("{{user}}", user)
+
+    examples = tuple(RoleExample(filled(each.user), filled(each.reply)) for each in table.examples)
+    return RoleText(title, filled(table.system, them), filled(table.greeting), examples)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
@@ -25,7 +26,7 @@ from mmchat.memory.text_search import terms
 from mmchat.memory.time_words import TimeSpan
 from mmchat.memory.turn_parts import PartVectors
 from mmchat.memory.turn_vectors import TurnVectors
-from mmchat.memory.vectors import OwnerKind, VectorIndex
+from mmchat.memory.vectors import Near, OwnerKind, VectorIndex
 from mmchat.memory.word_search import Filters, find_by_words, where_of
 from mmchat.picture_words import picture_question
 
@@ -36,6 +37,8 @@ DEPTH = 100
 """How far down each ranking is read."""
 ASKED_PICTURE_WEIGHT = 2.0
 """What a rank among pictures counts where the query asks for one."""
+_COLUMNS = "t.number, t.id, t.session_id, t.role, t.speaker, t.text, t.created_at"
+"""Of `turns`: what ranking and `Recalled` need of hundreds of candidates."""
 TOLD_LATER = timedelta(days=7)
 """What happened at a time is told up to so long after it."""
 
@@ -62,6 +65,17 @@ class LookedUp:
     """The candidates' rows of `turns`."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """What the vectors of turns say of a question."""
+
+    query: NDArray[np.float32]
+    """(D,) unit length."""
+    index: VectorIndex
+    parts: PartVectors
+    near: Near
+
+
 class Recall:
     """Finds the older turns that bear on a query. Safe from any thread."""
 
@@ -82,6 +96,7 @@ class Recall:
         self._embedder = embedder
         self._indexes: dict[tuple[OwnerKind, str], VectorIndex] = {}
         self._lock = Lock()
+        self._aside = ThreadPoolExecutor(1, "recall-words")
         self.pictures = PictureRecall(store, embedder, picture_texts, lambda model: self._vectors("attachment", model))
 
     # --- putting in -----------------------------------------------------------------------------
@@ -196,11 +211,14 @@ class Recall:
         question = read_question(query, now or datetime.now().astimezone(), speakers)
         if is_plain:
             question = replace(question, span=None, to_embed=(query,))
-        candidates = self._by_words(question, filters, speakers)
+        # Words and vectors are looked for side by side: most of either runs outside the interpreter's lock.
+        worded = self._aside.submit(self._by_words, question, filters, speakers)
+        near = self._nearest(question, filters) if use_vectors and query.strip() else None
+        candidates = worded.result()
         if question.span is not None:
             self._add_timely(candidates, question, question.span, filters, speakers)
-        if use_vectors and query.strip():
-            self._add_near(candidates, question, filters)
+        if near is not None:
+            self._add_near(candidates, near)
         if use_vectors and use_pictures:
             self._add_pictures(candidates, query, filters)
         rows = self._fill(candidates, question)
@@ -261,12 +279,13 @@ class Recall:
                 for (number,) in db.execute(newest, [*parameters, DEPTH]):
                     candidates.setdefault(number, Candidate(number))
 
-    def _add_near(self, candidates: dict[int, Candidate], question: Question, filters: Filters) -> None:
+    def _nearest(self, question: Question, filters: Filters) -> _Nearest | None:
+        """The turns whose own vectors are near the question's; None where there is nothing to compare."""
         if question.is_chinese and not self._knows_chinese():
-            return
+            return None
         embedder = self._embedder()
         if embedder is None:
-            return
+            return None
         wordings = embedder.embed(question.to_embed).mean(axis=0)
         vector = np.asarray(wordings / np.linalg.norm(wordings), np.float32)
         index = self._vectors("turn", embedder.name)
@@ -277,12 +296,15 @@ class Recall:
             exclude_session=self._session_number(filters.exclude_session),
             exclude=self._numbers_of(filters.exclude_turns),
         )
-        for owner, cosine in zip(near.owners.tolist(), near.cosines.tolist(), strict=True):
+        return _Nearest(vector, index, PartVectors(self._store.file, embedder.name), near)
+
+    def _add_near(self, candidates: dict[int, Candidate], found: _Nearest) -> None:
+        for owner, cosine in zip(found.near.owners.tolist(), found.near.cosines.tolist(), strict=True):
             candidates.setdefault(owner, Candidate(owner)).cosine = cosine
         others = [number for number, each in candidates.items() if each.cosine is None]
-        for number, cosine in index.cosines_of(vector, others).items():
+        for number, cosine in found.index.cosines_of(found.query, others).items():
             candidates[number].cosine = cosine
-        for number, parts in PartVectors(self._store.file, embedder.name).nearness(vector, list(candidates)).items():
+        for number, parts in found.parts.nearness(found.query, list(candidates)).items():
             candidates[number].around, candidates[number].sentence = parts.around, parts.sentence
 
     def _add_pictures(self, candidates: dict[int, Candidate], query: str, filters: Filters) -> None:
@@ -331,7 +353,7 @@ class Recall:
 
     def _rows_of(self, numbers: Iterable[int]) -> list[Row]:
         return self._store.file.rows(
-            f"SELECT t.* FROM json_each(?) w JOIN turns t ON t.number = w.value WHERE {LIVE_TURN}",
+            f"SELECT {_COLUMNS} FROM json_each(?) w JOIN turns t ON t.number = w.value WHERE {LIVE_TURN}",
             (json.dumps(list(numbers)),),
         )
 

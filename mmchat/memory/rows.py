@@ -12,6 +12,7 @@ from mmchat.domain import (
     Attachment,
     Heard,
     Mark,
+    Partner,
     Rating,
     Recalled,
     Seen,
@@ -42,12 +43,16 @@ def recalled_to_json(recalled: Sequence[Recalled]) -> str | None:
     """References only: what is deleted elsewhere must not live on in other conversations' rows."""
     if not recalled:
         return None
-    return json.dumps(
-        [
-            {"fact": each.fact, "score": each.score} if each.fact else {"turn": each.turn, "score": each.score}
-            for each in recalled
-        ]
-    )
+    return json.dumps([_reference_to(each) for each in recalled])
+
+
+def _reference_to(note: Recalled) -> dict[str, str | float]:
+    if note.fact:
+        return {"fact": note.fact, "score": note.score}
+    own: dict[str, str | float] = {"turn": note.turn, "score": note.score}
+    if note.partner is not None:
+        own |= {"partner": note.partner.turn, "is_first": note.partner.is_first}
+    return own
 
 
 def heard_from_json(text: str | None) -> Heard | None:
@@ -195,5 +200,7 @@ def _recalled_from_json(text: str | None, recallable: Mapping[str, Recalled]) ->
     for reference in json.loads(text):
         known = recallable.get(reference.get("fact") or reference["turn"])
         if known is not None:
-            found.append(replace(known, score=reference["score"]))
+            other = recallable.get(reference.get("partner", ""))
+            partner = Partner(other.turn, other.role, other.text, reference["is_first"]) if other is not None else None
+            found.append(replace(known, score=reference["score"], partner=partner))
     return tuple(found)

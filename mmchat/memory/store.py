@@ -385,7 +385,8 @@ class MemoryStore:
         recallable: dict[str, Recalled] = {}
         if any(row["recalled"] for row in found):
             ids = (
-                "SELECT json_extract(r.value, '$.turn') FROM turns t, json_each(t.recalled) r"
+                "SELECT told.value FROM turns t, json_each(t.recalled) r,"
+                " json_each(json_array(json_extract(r.value, '$.turn'), json_extract(r.value, '$.partner'))) told"
                 f" WHERE {where} AND t.recalled IS NOT NULL"
             )
             files = self.attachments_by_turn(ids, parameters)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-GUESSED_TWICE = 32_768
-"""How many vectors the first guess leaves. Of the exact first 100 among a million it loses less than one."""
+GUESSED_TWICE = 16_384
+"""How many vectors the first guess leaves. Twice as many cost 4 ms more, and among a million made-up vectors, which
+lie more crowded than real ones, they find one more of the exact first 100."""
 _AT_ONCE = 32_768
 """Vectors per step of the first guess: what it works on stays in the processor's cache."""
 

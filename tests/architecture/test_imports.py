@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "transformers", "whisper", "open_clip", "faster_whisper", "xllamacpp", "ctranslate2", "timm", "av")
+HEAVY = (
+    *("torch", "transformers", "whisper", "open_clip", "faster_whisper", "xllamacpp", "ctranslate2", "timm", "av"),
+    *("pandas", "pyarrow"),  # come with TRL; sqlite-utils imports them wherever they are, unless it is stopped
+)
 
 SCORING = ("sacrebleu", "rouge_score", "jiwer", "sklearn", "scipy", "matplotlib", "jinja2")
 

@@ -242,6 +242,7 @@ def test_codes_point_at_the_nearest_of_many() -> None:
         nearest = numbers[np.argsort(-exact)[:100]]
         likely = guessed.numbers[np.argsort(-guessed.cosines)[:MAX_READ]]
         shares.append(np.isin(nearest, likely).mean())
-        errors.append(np.mean(guessed.cosines - rows[guessed.numbers - 1] @ query))
+        unchosen = codes.guess(query, Wanted(session=1))  # few enough to be guessed all: the chosen are the overrated
+        errors.append(np.mean(unchosen.cosines - rows[unchosen.numbers - 1] @ query))
     assert np.mean(shares) >= 0.98
     assert abs(np.mean(errors)) < 0.01  # without bias

@@ -279,6 +279,9 @@ class Session:
     updated_at: str
     model: str = ""
     persona: str = ""
+    """The system text of its own; empty: the user's."""
+    role: str = ""
+    """Whom the assistant plays, as `Persona.key` names it; empty: nobody."""
     turn_count: int = 0
     tags: tuple[str, ...] = ()
     """In alphabetical order."""

@@ -32,8 +32,8 @@ def fork(store: MemoryStore, session_id: str, at_turn: str | None = None) -> Ses
     fork_id, now = new_id(), now_text()
     with store.file.write() as db:
         db.execute(
-            "INSERT INTO sessions (id, title, model, persona, forked_from, created_at, updated_at)"
-            " SELECT ?, title, model, persona, id, ?, ? FROM sessions WHERE id = ?",
+            "INSERT INTO sessions (id, title, model, persona, role, memory_scope, forked_from, created_at,"
+            " updated_at) SELECT ?, title, model, persona, role, memory_scope, id, ?, ? FROM sessions WHERE id = ?",
             [fork_id, now, now, source.id],
         )
         db.execute(

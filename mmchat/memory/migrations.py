@@ -188,6 +188,13 @@ CREATE TABLE vector_codes (
 );
 """
 
+_PLAY_ROLES = """
+ALTER TABLE sessions ADD COLUMN role TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN memory_scope TEXT NOT NULL DEFAULT '';
+CREATE INDEX sessions_by_role ON sessions(role) WHERE role <> '';
+CREATE INDEX sessions_by_scope ON sessions(memory_scope) WHERE memory_scope <> '';
+"""
+
 
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
@@ -252,6 +259,17 @@ def m006_code_vectors(db: Database) -> None:
 def m007_order_by_time(db: Database) -> None:
     """Turns by the time they were said: "what did we talk about last week" read all of a million turns without."""
     db.execute("CREATE INDEX turns_by_time ON turns(created_at)")
+
+
+@MIGRATIONS()
+def m008_play_roles(db: Database) -> None:
+    """Whom the assistant plays in a conversation, and with which others it shares its memory.
+
+    `role` is a role's name, with its language where that is not its own ("tutor:zh"); `persona` is the system text
+    that was told, kept in case the role's file goes. Conversations recall those of the same `memory_scope` only; ''
+    is that of all roles that share the user's memory.
+    """
+    db.executescript(_PLAY_ROLES)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -24,10 +24,9 @@ from mmchat.domain import Recalled, Seen
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
 from mmchat.memory.picture_spaces import Embeds, MapsSentences, Space, Spreads, Texts, embedded
-from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.vectors import VectorIndex, stored_vector
-from mmchat.memory.word_search import Filters
+from mmchat.memory.word_search import Filters, where_of
 from mmchat.picture_words import picture_question
 
 if TYPE_CHECKING:
@@ -267,6 +266,7 @@ class PictureRecall:
             limit=depth,
             session=self._session_number(filters.session_id),
             exclude_session=self._session_number(filters.exclude_session),
+            scope=filters.scope,
         )
         return dict(zip(near.owners.tolist(), near.cosines.tolist(), strict=True))
 
@@ -278,26 +278,17 @@ class PictureRecall:
         self, filters: Filters, pictures: Iterable[int] | None, *, limit: int = -1, should_hide_copies: bool = True
     ) -> list[Row]:
         """Live turns with their pictures, newest first: those of `pictures`, or all."""
-        where, parameters = f"a.kind = 'image' AND {LIVE_TURN}", list[object]()
+        where, parameters = where_of(filters)
+        where = f"a.kind = 'image' AND {where}"
         if pictures is not None:
             where += " AND a.number IN (SELECT value FROM json_each(?))"
             parameters.append(json.dumps(list(pictures)))
-        if filters.session_id is not None:
-            where += " AND t.session_id = ?"
-            parameters.append(filters.session_id)
-        if filters.exclude_session is not None:
-            where += " AND t.session_id <> ?"
-            parameters.append(filters.exclude_session)
-        if filters.exclude_turns:
-            hidden = json.dumps(list(filters.exclude_turns))
-            where += " AND t.id NOT IN (SELECT value FROM json_each(?))"
-            parameters.append(hidden)
-            if should_hide_copies:
-                where += (
-                    " AND a.sha256 NOT IN (SELECT sha256 FROM attachments"
-                    " WHERE turn_id IN (SELECT value FROM json_each(?)))"
-                )
-                parameters.append(hidden)
+        if filters.exclude_turns and should_hide_copies:
+            where += (
+                " AND a.sha256 NOT IN (SELECT sha256 FROM attachments"
+                " WHERE turn_id IN (SELECT value FROM json_each(?)))"
+            )
+            parameters.append(json.dumps(list(filters.exclude_turns)))
         return self._store.file.rows(
             "SELECT t.*, a.number AS picture, a.id AS picture_id, a.sha256 FROM attachments a"
             f" JOIN turns t ON t.id = a.turn_id WHERE {where} ORDER BY t.number DESC, a.position LIMIT ?",

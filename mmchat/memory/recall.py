@@ -156,6 +156,7 @@ class Recall:
         use_vectors: bool = True,
         use_pictures: bool = True,
         only_sure: bool = False,
+        scope: str | None = None,
         now: datetime | None = None,
     ) -> tuple[Recalled, ...]:
         """Best first; empty when nothing bears on it. Turns without a vector yet are found by words.
@@ -169,11 +170,12 @@ class Recall:
             use_vectors: False searches by words alone and never waits for the embedder.
             use_pictures: False looks for no pictures but by the words that were said of them.
             only_sure: True leaves out turns that alone would not have broken the silence.
+            scope: look only in conversations that share this memory, '' being the user's; None: in all.
             now: aware; what "yesterday" in the query is counted from. The present, in local time, unless given.
         """
         looked = self.look_up(
             query,
-            Filters(session_id, exclude_session, tuple(exclude_turns)),
+            Filters(session_id, exclude_session, tuple(exclude_turns), scope=scope),
             use_vectors=use_vectors,
             use_pictures=use_pictures,
             now=now,
@@ -295,6 +297,7 @@ class Recall:
             session=self._session_number(filters.session_id),
             exclude_session=self._session_number(filters.exclude_session),
             exclude=self._numbers_of(filters.exclude_turns),
+            scope=filters.scope,
         )
         return _Nearest(vector, index, PartVectors(self._store.file, embedder.name), near)
 

@@ -98,6 +98,7 @@ def session_from_row(row: Row) -> Session:
         updated_at=row["updated_at"],
         model=row["model"],
         persona=row["persona"],
+        role=row["role"],
         turn_count=row["turn_count"],
         tags=tuple(sorted((row["tags"] or "").split("\n"))) if row["tags"] else (),
         archived_at=row["archived_at"],

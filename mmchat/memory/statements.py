@@ -56,12 +56,15 @@ def index_title(db: Database, session_id: str) -> None:
         db.execute("INSERT INTO sessions_fts (rowid, words) VALUES (?, ?)", [found[0], indexed(found[1])])
 
 
-def insert_session(db: Database, *, title: str, model: str = "", persona: str = "") -> str:
+def insert_session(
+    db: Database, *, title: str, model: str = "", persona: str = "", role: str = "", memory_scope: str = ""
+) -> str:
     """Add an empty conversation and return its id."""
     session_id, now = new_id(), now_text()
     db.execute(
-        "INSERT INTO sessions (id, title, model, persona, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
-        [session_id, storable(title), storable(model), storable(persona), now, now],
+        "INSERT INTO sessions (id, title, model, persona, role, memory_scope, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [session_id, *map(storable, (title, model, persona, role, memory_scope)), now, now],
     )
     index_title(db, session_id)
     return session_id

@@ -99,6 +99,7 @@ class VectorIndex:
         session: int | None = None,
         exclude_session: int | None = None,
         exclude: NDArray[np.int64] | None = None,
+        scope: str | None = None,
     ) -> Near:
         """The live owners with the highest cosine.
 
@@ -111,13 +112,14 @@ class VectorIndex:
             session: number of the only session to look in.
             exclude_session: number of a session to leave out.
             exclude: numbers of owners to leave out.
+            scope: look only in sessions that share this memory; None: in all.
         """
         with self._lock:
             self._refresh()
             if self._width != query.shape[0]:
                 return Near(np.zeros(0, np.int64), np.zeros(0, np.float32))
             codes, tail = self._codes, self._tail
-        hidden = [row["number"] for row in self._file.rows("SELECT number FROM sessions WHERE deleted_at IS NOT NULL")]
+        hidden = self._hidden_sessions(scope)
         if exclude_session is not None:
             hidden.append(exclude_session)
         wanted = Wanted(session, tuple(hidden))
@@ -210,6 +212,12 @@ class VectorIndex:
                     break
         best = np.argsort(-cosines, kind="stable")
         return self._first_live(owners[best], cosines[best], limit)
+
+    def _hidden_sessions(self, scope: str | None) -> list[int]:
+        where, parameters = "deleted_at IS NOT NULL", list[object]()
+        if scope is not None:
+            where, parameters = f"{where} OR memory_scope <> ?", [scope]
+        return [row["number"] for row in self._file.rows(f"SELECT number FROM sessions WHERE {where}", (*parameters,))]
 
     def _first_live(self, owners: NDArray[np.int64], cosines: NDArray[np.float32], limit: int) -> Near:
         """The first `limit` that search may find; each once."""

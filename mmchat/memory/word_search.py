@@ -51,6 +51,8 @@ class Filters:
     """Said at this time or later, as `created_at` is written; empty for any."""
     end: str = ""
     """Said before this time."""
+    scope: str | None = None
+    """Only of conversations that share this memory, '' being the user's; None: of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,14 @@ def where_of(filters: Filters) -> tuple[str, list[object]]:
         if value is not None:
             where += f" AND {condition}"
             parameters.append(value)
+    if filters.scope is not None:
+        # Whatever the size of the store, few conversations have a memory of their own.
+        where += (
+            " AND t.session_id IN (SELECT id FROM sessions WHERE memory_scope = ?)"
+            if filters.scope
+            else " AND t.session_id NOT IN (SELECT id FROM sessions WHERE memory_scope <> ?)"
+        )
+        parameters.append(filters.scope)
     if filters.exclude_turns:
         where += " AND t.id NOT IN (SELECT value FROM json_each(?))"
         parameters.append(json.dumps(list(filters.exclude_turns)))

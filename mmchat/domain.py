@@ -194,6 +194,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Partner:
+    """The other half of an exchange: what a turn answers, or how it was answered."""
+
+    turn: str
+    role: Role
+    text: str
+    is_first: bool
+    """Said before the turn that it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recalled:
     """An older turn, or a fact about the user, that bears on the present turn."""
 
@@ -208,6 +219,16 @@ class Recalled:
     attachment: Attachment | None = None
     fact: str = ""
     """Id of the fact that this is, said in `turn`; empty for a turn."""
+    partner: Partner | None = None
+    """Told with it where it is not whole alone: the answer to a question, the question to an answer."""
+
+    @property
+    def exchange(self) -> str:
+        """Its words, with those of its partner in the order in which they were said."""
+        if self.partner is None:
+            return self.text
+        halves = (self.partner.text, self.text) if self.partner.is_first else (self.text, self.partner.text)
+        return " → ".join(halves)
 
 
 FactOrigin = Literal["said", "told"]

@@ -188,20 +188,28 @@ class KnownFacts:
 
     # --- telling --------------------------------------------------------------------------------
 
-    def bearing_on(self, query: str, *, hidden: Sequence[str] = (), use_vectors: bool = True) -> tuple[Recalled, ...]:
+    def bearing_on(
+        self,
+        query: str,
+        *,
+        hidden: Sequence[str] = (),
+        use_vectors: bool = True,
+        among: Sequence[Fact] | None = None,
+    ) -> tuple[Recalled, ...]:
         """The few facts that bear on a message, best first, as notes.
 
         Args:
             query: the message.
             hidden: ids of turns and facts that the model sees anyway; what they say needs no telling.
             use_vectors: False goes by words and kinds, and never waits for the embedder.
+            among: all facts, where they were read already.
 
         Raises:
             MmchatError: what the embedder says.
         """
         facts = [
             fact
-            for fact in self.all()
+            for fact in (self.all() if among is None else among)
             if not fact.is_superseded and fact.id not in hidden and (not fact.turn or fact.turn not in hidden)
             if not is_over(fact)
         ]
@@ -218,7 +226,14 @@ class KnownFacts:
         least = NEXT_SHARE * scores[found[0].id] if found else 0.0
         return tuple(rows.as_note(fact, scores[fact.id]) for fact in found[:MAX_TOLD] if scores[fact.id] >= least)
 
-    def beside(self, query: str, facts: Sequence[Recalled], turns: Sequence[Recalled]) -> tuple[Recalled, ...]:
+    def beside(
+        self,
+        query: str,
+        facts: Sequence[Recalled],
+        turns: Sequence[Recalled],
+        *,
+        among: Sequence[Fact] | None = None,
+    ) -> tuple[Recalled, ...]:
         """Facts and recalled turns together, best first, without what is said twice, was forgotten or is outdated.
 
         A turn of which something was forgotten is not told again by itself, nor is one that says little else than
@@ -226,10 +241,12 @@ class KnownFacts:
         """
         if not turns:
             return tuple(facts)
-        forgotten = rows.forgotten_turns(self._store, [turn.turn for turn in turns])
-        outdated = {fact.turn: fact.text for fact in self.all() if fact.is_superseded and fact.turn}
+        partners = [turn.partner.turn for turn in turns if turn.partner is not None]
+        forgotten = rows.forgotten_turns(self._store, [*(turn.turn for turn in turns), *partners])
+        known = self.all() if among is None else among
+        outdated = {fact.turn: fact.text for fact in known if fact.is_superseded and fact.turn}
         kept = [
-            turn
+            replace(turn, partner=None) if turn.partner is not None and turn.partner.turn in forgotten else turn
             for turn in turns
             if turn.turn not in forgotten and len(outdated.get(turn.turn, "")) < OUTDATED_SHARE * len(turn.text)
         ]

@@ -19,11 +19,11 @@ from mmchat.chat.export import SessionExport
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.notices import prompt_notices
 from mmchat.chat.quiet import Quiet
-from mmchat.chat.reply import REPEATED, stream_reply
+from mmchat.chat.remembering import Remembering, ids_of
+from mmchat.chat.reply import stream_reply
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.title import make_title
 from mmchat.chat.window import SessionWindow, reply_options, view_start
-from mmchat.chat.worth import is_small_talk, worth_telling
 from mmchat.domain import (
     AttachmentRead,
     FactsLearned,
@@ -49,11 +49,6 @@ if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
 
 log = logging.getLogger(__name__)
-
-MAX_RECALLED = 3
-"""Few and short: a small model drowns in notes."""
-RECALL_DEPTH = 3 * MAX_RECALLED
-"""How many are looked at to find so many that tell something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +102,14 @@ class ChatSession:
         self._regenerations = 0
         self.facts = KnownFacts(store, engines.embedder)
         """What is known of the user."""
+        self._remembering = Remembering(
+            store,
+            self.facts,
+            recall,
+            self._senses,
+            does_recall=settings.should_recall,
+            does_know=settings.should_know_facts,
+        )
         self.branches = Branches(store, lambda: self._session)
         """Other variants, exchanges taken back, copies."""
         self.window = SessionWindow(store, engines, settings, lambda: self._session)
@@ -289,44 +292,10 @@ class ChatSession:
             self._session = self._store.get_session(self._session.id)
 
     def _recalled(self, question: Turn, history: Sequence[Turn]) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
-        query = searchable_text(question)
-        if not (self._settings.should_recall or self._settings.should_know_facts):
-            return ()
-        if not query or is_small_talk(query):
-            return ()
-        yield WorkStarted("remembering")
         start = view_start(history, self.window.summary())
         in_view = [*(turn.id for turn in history[start:]), *self.window.pinned()]
-        told = [note.fact or note.turn for turn in history[start:] for note in turn.recalled]
-        hidden = [*in_view, *told, question.id]
-        alike = self._senses.shown_before(question, hidden) if self._settings.should_recall else ()
-        try:
-            notes = self._notes(query, hidden, has_pictures=any(a.kind == "image" for a in question.attachments))
-        except (EngineUnavailable, WeightsError, DeviceError) as error:
-            yield Notice(f"Remembering by words only: {error}")
-            notes = self._notes(query, hidden, use_vectors=False)
-        known = {note.turn for note in alike}
-        return (*alike, *(note for note in notes if note.turn not in known))[:MAX_RECALLED]
-
-    def _notes(
-        self, query: str, hidden: Sequence[str], *, use_vectors: bool = True, has_pictures: bool = False
-    ) -> tuple[Recalled, ...]:
-        facts: tuple[Recalled, ...] = ()
-        found: tuple[Recalled, ...] = ()
-        if self._settings.should_know_facts:
-            facts = self.facts.bearing_on(query, hidden=hidden, use_vectors=use_vectors)
-        if self._settings.should_recall:
-            found = self._recall.find(
-                query,
-                k=RECALL_DEPTH,
-                exclude_turns=hidden,
-                use_vectors=use_vectors,
-                only_sure=True,  # few and short: what only may bear on it misleads a small model
-                use_pictures=not has_pictures,  # "this picture" is the one that came with the message
-            )
-        # A reply that went round in circles would lead the next one there.
-        turns = [note for note in worth_telling(query, found) if self._store.get_turn(note.turn).notice != REPEATED]
-        return self.facts.beside(query, facts, turns)[:MAX_RECALLED]
+        told = [note for turn in history[start:] for note in turn.recalled]
+        return (yield from self._remembering.notes(question, [*in_view, *ids_of(told), question.id]))
 
     def _learn(self, question: Turn) -> Iterator[ReplyEvent]:
         """After the reply was drawn, so that it is never delayed, and before its end is told."""
@@ -351,17 +320,6 @@ class ChatSession:
         # A fixed seed would draw the same reply again, and the user asked for another.
         seed = None if options.seed is None else options.seed + self._regenerations
         return replace(options, seed=seed)
-
-
-def searchable_text(turn: Turn) -> str:
-    """The words of a turn and of what was heard and seen with it, as recall is asked for them."""
-    parts = [turn.text]
-    for attachment in turn.attachments:
-        if attachment.heard:
-            parts.append(attachment.heard.text)
-        if attachment.seen:
-            parts += [attachment.seen.text, *(tag.label for tag in attachment.seen.tags[:3])]
-    return " ".join(part for part in parts if part)
 
 
 def _last_window(history: Sequence[Turn]) -> Window | None:

@@ -100,7 +100,7 @@ def _of_note(store: MemoryStore, note: Recalled, here: str) -> Source:
             title = "a deleted conversation"
     return Source(
         "facts" if note.fact else "recalled",
-        note.text,
+        note.exchange,
         note.role,
         note.session,
         note.turn,

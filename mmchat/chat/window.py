@@ -181,6 +181,7 @@ class SessionWindow:
     ) -> tuple[Recalled, ...]:
         """As many of the notes, best first, as a short context has room for beside a message.
 
+        The last one goes without the other half of its exchange before it goes altogether.
         What the summary says word for word is not told again.
         """
         limit = int(self.budget(model, options) * NOTE_SHARE)
@@ -189,7 +190,8 @@ class SessionWindow:
         summed = summary.text if summary is not None else ""
         kept = tuple(note for note in notes if note.text.strip() not in summed)
         while kept and model.count_tokens(self._told(model, question, kept)) - bare > limit:
-            kept = kept[:-1]
+            alone = (replace(kept[-1], partner=None),) if kept[-1].partner is not None else ()
+            kept = (*kept[:-1], *alone)
         return kept
 
     def prompt(

@@ -20,6 +20,8 @@ MAX_TAGS = 4
 MIN_TAG_SCORE = 0.15
 MAX_NOTE_CHARS = 240
 """A recalled turn is quoted up to here: enough for a fact, short enough for a small model."""
+MAX_QUESTION_CHARS = 160
+"""The question of an exchange is quoted up to here; it is its end that asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class NoteStyle:
     memory_user: str
     """One quoted turn of the user's."""
     memory_assistant: str
+    memory_asked: str
+    """A question of the user's and how it was answered."""
+    memory_answered: str
+    """A question of the model's and what the user answered."""
     memory_photo: str
     """One recalled picture; `{}` takes what was seen in it."""
     photo_answer: str = ""
@@ -58,6 +64,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user='Earlier I told you: "{}".',
             memory_assistant='Earlier you told me: "{}".',
+            memory_asked='Earlier I asked you: "{}" You told me: "{}".',
+            memory_answered='Earlier you asked me: "{}" I told you: "{}".',
             memory_photo="Earlier I showed you a photo of {}.",
         ),
         "zh": NoteStyle(
@@ -69,6 +77,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user="我以前告诉过你：“{}”。",
             memory_assistant="你以前告诉过我：“{}”。",
+            memory_asked="我以前问过你：“{}”你告诉我：“{}”。",
+            memory_answered="你以前问过我：“{}”我告诉你：“{}”。",
             memory_photo="我以前给你看过一张照片，上面有{}。",
         ),
     },
@@ -86,6 +96,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory_answer="Yes, I remember. {}",
             memory_user='You told me: "{}".',
             memory_assistant='I told you: "{}".',
+            memory_asked='You asked me: "{}" I told you: "{}".',
+            memory_answered='I asked you: "{}" You told me: "{}".',
             memory_photo="You showed me a photo of {}.",
         ),
         "zh": NoteStyle(
@@ -101,6 +113,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory_answer="记得。{}",
             memory_user="你告诉过我：“{}”。",
             memory_assistant="我告诉过你：“{}”。",
+            memory_asked="你问过我：“{}”我告诉你：“{}”。",
+            memory_answered="我问过你：“{}”你告诉我：“{}”。",
             memory_photo="你给我看过一张照片，上面有{}。",
         ),
     },
@@ -114,6 +128,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user="{}",
             memory_assistant='Earlier you told me: "{}".',
+            memory_asked='Earlier I asked you: "{}" You told me: "{}".',
+            memory_answered='Earlier you asked me: "{}" I told you: "{}".',
             memory_photo="Earlier I showed you a photo of {}.",
         ),
         "zh": NoteStyle(
@@ -125,6 +141,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="{}",
             memory_user="{}",
             memory_assistant="你以前告诉过我：“{}”。",
+            memory_asked="我以前问过你：“{}”你告诉我：“{}”。",
+            memory_answered="你以前问过我：“{}”我告诉你：“{}”。",
             memory_photo="我以前给你看过一张照片，上面有{}。",
         ),
     },
@@ -138,6 +156,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="[Notes from earlier conversations: {}]",
             memory_user="the user said: {}",
             memory_assistant="the assistant said: {}",
+            memory_asked="the user asked: {} the assistant said: {}",
+            memory_answered="the assistant asked: {} the user said: {}",
             memory_photo="the user showed a photo of {}",
         ),
         "zh": NoteStyle(
@@ -149,6 +169,8 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             memory="[以前的对话：{}]",
             memory_user="用户说：{}",
             memory_assistant="助手说：{}",
+            memory_asked="用户问：{}助手说：{}",
+            memory_answered="助手问：{}用户说：{}",
             memory_photo="用户给看过一张照片：{}",
         ),
     },
@@ -207,6 +229,11 @@ def _tell_memory(recalled: Sequence[Recalled], words: NoteStyle, before: list[Me
 
 def _note(note: Recalled, words: NoteStyle) -> str:
     """A recalled turn in words: what was said, and what was in the picture that came with it."""
+    if note.partner is not None:
+        is_first = note.partner.is_first
+        asked, said = (note.partner.text, note.text) if is_first else (note.text, note.partner.text)
+        is_user = (note.role == "user") != is_first
+        return (words.memory_asked if is_user else words.memory_answered).format(_asking(asked), _quotable(said))
     seen = note.attachment.seen if note.attachment is not None else None
     content = describe(seen, is_chinese=is_mostly_chinese(words.photo_unclear)) if seen is not None else ""
     if not content:
@@ -248,6 +275,12 @@ def describe(seen: Seen, *, is_chinese: bool = False) -> str:
 def _quotable(text: str) -> str:
     text = " ".join(text.split()).replace('"', "'")
     return text if len(text) <= MAX_NOTE_CHARS else text[: MAX_NOTE_CHARS - 1].rstrip() + "…"
+
+
+def _asking(text: str) -> str:
+    """A question, of a long one its end."""
+    text = " ".join(text.split()).replace('"', "'")
+    return text if len(text) <= MAX_QUESTION_CHARS else "…" + text[1 - MAX_QUESTION_CHARS :].lstrip()
 
 
 def _join(parts: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ _SMALL_TALK = re.compile(
     r"你好|您好|大家好|嗨|喂|早上好|下午好|晚上好|早安|晚安|再见|谢谢你?|多谢|好的?|行|嗯|是的?|不是?|对|继续|再来|请|吗|呀|啊|吧|了)"
 )
 _WORD = re.compile(r"[\w']+")
+_CLOSING = " \n\t\"'”’」』)）*_"
 _ASKS_FOR_QUESTIONS = re.compile(r"\b(?:ask|asked|question|questions)\b|问过|问了|问题")
 
 
@@ -50,7 +51,7 @@ def worth_telling(query: str, found: Sequence[Recalled]) -> tuple[Recalled, ...]
     if _ASKS_FOR_QUESTIONS.search(query.casefold()):
         return tuple(found)
     has_replies = asks_for_reply(query)
-    return tuple(note for note in found if (note.role == "user" or has_replies) and _tells_something(note))
+    return tuple(note for note in found if (note.role == "user" or has_replies) and _tells_something(note, has_replies))
 
 
 def telling_sentences(text: str) -> tuple[str, ...]:
@@ -65,9 +66,26 @@ def is_request(sentence: str) -> bool:
     return said.endswith(("?", "？", ":", "：")) or bool(_ORDER.match(said))
 
 
-def _tells_something(note: Recalled) -> bool:
+def is_asking(text: str) -> bool:
+    """Whether any sentence of a message asks or orders something."""
+    return any(is_request(sentence) for sentence in _SENTENCE.findall(text))
+
+
+def speaks_of_self(text: str) -> bool:
+    """Whether the one who says it speaks of themselves."""
+    return bool(_OF_THEMSELVES.search(text.casefold().replace("’", "'")))
+
+
+def asks_at_end(text: str) -> bool:
+    """Whether it ends with a question: one that waits for an answer."""
+    return text.rstrip(_CLOSING).endswith(("?", "？"))
+
+
+def _tells_something(note: Recalled, has_replies: bool) -> bool:
     if note.attachment is not None and note.attachment.seen is not None:
         return True  # "What is this?" asks nothing any more; the picture it came with is still what it was
+    if has_replies and note.role == "user" and note.partner is not None and not note.partner.is_first:
+        return True  # a question that holds nothing to know, but stands before the reply that is asked for
     return any(_is_telling(sentence, is_user=note.role == "user") for sentence in _SENTENCE.findall(note.text))
 
 

@@ -138,6 +138,7 @@ def read_prompt(typed: str, *, is_stdin_taken: bool) -> str:
 def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
     """The object that `--json` prints."""
     from mmchat.cli.memory_rows import fact_object, told_object
+    from mmchat.cli.session_rows import partner_object
 
     usage, window = reply.usage, reply.window or outcome.window
     return {
@@ -178,6 +179,7 @@ def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
         ],
         "recalled": [
             {"session": each.session, "turn": each.turn, "text": each.text, "score": round(each.score, 4)}
+            | partner_object(each)
             for each in outcome.recalled
             if not each.fact
         ],

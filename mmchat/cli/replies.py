@@ -197,7 +197,7 @@ def _take(event: ReplyEvent, outcome: TurnOutcome, on_text: Callable[[str], None
         case PromptReady(window, recalled):
             outcome.window, outcome.recalled = window, recalled
             for note in recalled:
-                say(f"{'Known of you' if note.fact else 'Recalled'}: {shorten(note.text)}")
+                say(f"{'Known of you' if note.fact else 'Recalled'}: {shorten(note.exchange)}")
         case FactsLearned(facts):
             outcome.learnt = facts
         case ReplyDelta(text):

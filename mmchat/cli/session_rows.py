@@ -45,7 +45,7 @@ def turn_object(turn: Turn) -> dict[str, Any]:
     """A turn for JSON; what was recalled in the form of `recall --json`."""
     fields = asdict(turn)
     fields["attachments"] = [_attachment_object(each) for each in turn.attachments]
-    fields["recalled"] = [recalled_object(each) for each in turn.recalled if not each.fact]
+    fields["recalled"] = [recalled_object(each) | partner_object(each) for each in turn.recalled if not each.fact]
     fields["facts"] = [told_object(each) for each in turn.recalled if each.fact]
     return fields
 
@@ -64,6 +64,11 @@ def recalled_object(recalled: Recalled) -> dict[str, Any]:
         "attachment_name": file.name if file is not None else None,
         "attachment_kind": file.kind if file is not None else None,
     }
+
+
+def partner_object(recalled: Recalled) -> dict[str, Any]:
+    """What was told with a recalled turn: the answer to a question, or the question to an answer."""
+    return {"partner": asdict(recalled.partner) if recalled.partner is not None else None}
 
 
 def hit_object(hit: SearchHit) -> dict[str, Any]:

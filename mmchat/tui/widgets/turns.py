@@ -177,7 +177,7 @@ class RecalledLine(Static):
         if self._is_open:
             for note in self._recalled:
                 who = "fact" if note.fact else "you" if note.role == "user" else "reply"
-                said = f"    {note.created_at[:10]}  {who}: {elide(one_line(note.text), 160)}"
+                said = f"    {note.created_at[:10]}  {who}: {elide(one_line(note.exchange), 160)}"
                 lines.append(Content("  ").join([Content(said), *recalled_chips([note])]))
         self.update(Content("\n").join(lines))
 

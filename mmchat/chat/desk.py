@@ -21,6 +21,7 @@ from mmchat.chat.picture_backlog import PictureBacklog
 from mmchat.chat.ports import Engines, Recorder
 from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Backstage
+from mmchat.chat.roles import Casting, usable_roles
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.engines.hear import hear
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
+    from mmchat.role_values import Role
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Desk:
         self.facts = KnownFacts(store, engines.embedder)
         """What is known of the user."""
         self.forgetting = Forgetting(self.facts)
+        self._casting = Casting(engines, settings.persona)
         self._private = PrivateRoom(make_private) if make_private is not None else None
 
     # --- conversations --------------------------------------------------------------------------
@@ -78,6 +81,19 @@ class Desk:
     def new_session(self) -> ChatSession:
         """A conversation that is stored with its first turn, so that looking around leaves nothing behind."""
         return ChatSession(self._store, self._recall, self.engines, self._settings, None, self._quiet)
+
+    def roles(self) -> tuple[Role, ...]:
+        """Whom the assistant can play."""
+        return usable_roles()
+
+    def play(self, key: str) -> ChatSession:
+        """A new conversation with somebody, as all further ones; an empty key for nobody.
+
+        Raises:
+            UsageError, ConfigError, ModelNotFound: there is no such role, or not its model; nothing was changed.
+        """
+        self._settings = replace(self._settings, persona=self._casting.choose(key))
+        return self.new_session()
 
     def open_session(self, session_id: str) -> ChatSession:
         """Go on with a conversation, by its id or a unique beginning of it.
@@ -90,7 +106,15 @@ class Desk:
             raise UsageError(
                 f"Conversation {session.id} is in the trash.", hint=f"mmchat sessions restore {session.id}"
             )
-        return ChatSession(self._store, self._recall, self.engines, self._settings, session, self._quiet)
+        return ChatSession(self._store, self._recall, self.engines, self._settings_of(session), session, self._quiet)
+
+    def _settings_of(self, session: Session) -> SessionSettings:
+        """As the conversation began, whatever role new ones get."""
+        if self._settings.is_system_typed:
+            return replace(self._settings, persona=None)
+        persona = self._casting.of(session)
+        kept = session.persona if persona is None else ""
+        return replace(self._settings, persona=persona, system=kept or self._settings.system)
 
     def private_session(self) -> ChatSession:
         """A conversation that is neither kept nor recalled, and from which nothing is learnt.

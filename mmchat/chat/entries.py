@@ -55,6 +55,8 @@ class Standing:
     """Told after the system text."""
     pins: tuple[Pin, ...] = ()
     """Pinned turns that are older than all entries, oldest first."""
+    examples: tuple[Message, ...] = ()
+    """Exchanges that show how the assistant answers, told right after the system text."""
 
 
 NOTHING = Standing()
@@ -67,6 +69,7 @@ class Head:
     system: str
     summary: str
     pins: tuple[Pin, ...]
+    examples: tuple[Message, ...] = ()
 
     def messages(self, *, has_summary: bool = True, has_pins: bool = True) -> tuple[Message, ...]:
         """The system message, the summary and the pinned turns, some of it left out.
@@ -75,6 +78,7 @@ class Head:
         (`benchmarks/compact.py`).
         """
         told = [Message("system", self.system)] if self.system else []
+        told += self.examples
         if self.summary and has_summary:
             told.append(Message("user", self.summary))
         if has_pins:

@@ -23,6 +23,8 @@ __all__ = ["Entry", "Pin", "Prompt", "Standing", "assemble", "merge_same_role"]
 KEEP_SHARE = 0.6
 HEAD_SHARE = 0.5
 """System text, summary and pinned turns may take this share of the budget together: beyond it nothing can be said."""
+EXAMPLE_SHARE = 0.25
+"""System text and a role's examples together: where they take more, the examples are left out."""
 NEWEST_SHARE = 0.25
 """What stands before it gives way rather than leave a long newest message less than this share of the budget."""
 MIN_TOKENS_PER_MESSAGE = 4
@@ -115,7 +117,10 @@ class _Layout:
         self._budget = budget
         self._older_pins = standing.pins
         self._has_system = bool(system)
+        self._examples = standing.examples
         in_run = [entry.pin for entry in entries[:-1] if entry.pin is not None]
+        if self._examples and self._head_tokens("", ()) > int(budget * EXAMPLE_SHARE):
+            self._examples = ()
         self._has_room: dict[tuple[Pin, ...], bool] = {}
         self._fitting = self._fit((*standing.pins, *in_run))
 
@@ -131,7 +136,7 @@ class _Layout:
         return frozenset(pin.turn_id for pin in kept)
 
     def _head_tokens(self, summary: str, pins: tuple[Pin, ...]) -> int:
-        head = Head(self._system if self._has_system else "", summary, pins)
+        head = Head(self._system if self._has_system else "", summary, pins, self._examples)
         return self._count(merge_same_role((*head.messages(), Message("user", ""))))
 
     def _summary_beside(self, pins: tuple[Pin, ...]) -> str:
@@ -169,7 +174,7 @@ class _Layout:
     def head(self, start: int) -> Head:
         """What stands before the run."""
         pins = self.pins(start)
-        return Head(self._system if self._has_system else "", self._summary_beside(pins), pins)
+        return Head(self._system if self._has_system else "", self._summary_beside(pins), pins, self._examples)
 
     def messages(self, start: int, newest: tuple[Message, ...] | None = None) -> tuple[Message, ...]:
         """The whole prompt."""
@@ -254,4 +259,4 @@ class _Layout:
         self._summary = ""
 
     def _drop_system(self) -> None:
-        self._has_system = False
+        self._has_system, self._examples = False, ()

@@ -34,8 +34,13 @@ class Remembering:
         *,
         does_recall: bool,
         does_know: bool,
+        scope: str = "",
     ) -> None:
-        """Either may be left out: turns and pictures with `does_recall`, facts with `does_know`."""
+        """Either may be left out: turns and pictures with `does_recall`, facts with `does_know`.
+
+        `scope`: the memory that is looked through; '' is the user's.
+        """
+        self._scope = scope
         self._store = store
         self._facts = facts
         self._recall = recall
@@ -54,7 +59,7 @@ class Remembering:
         if not query or is_small_talk(query) or not (self._does_recall or self._does_know):
             return ()
         yield WorkStarted("remembering")
-        alike = self._senses.shown_before(question, hidden) if self._does_recall else ()
+        alike = self._senses.shown_before(question, hidden, self._scope) if self._does_recall else ()
         try:
             notes = self._look_up(query, hidden, has_pictures=any(a.kind == "image" for a in question.attachments))
         except (EngineUnavailable, WeightsError, DeviceError) as error:
@@ -73,6 +78,7 @@ class Remembering:
                 k=RECALL_DEPTH,
                 exclude_turns=hidden,
                 use_vectors=use_vectors,
+                scope=self._scope,
                 only_sure=True,  # few and short: what only may bear on it misleads a small model
                 use_pictures=not has_pictures,  # "this picture" is the one that came with the message
             )

@@ -116,19 +116,20 @@ class Senses:
             return replace(attachment, heard=heard)
         return self._store.save_heard(attachment.id, heard)
 
-    def shown_before(self, turn: Turn, hidden: Sequence[str]) -> tuple[Recalled, ...]:
+    def shown_before(self, turn: Turn, hidden: Sequence[str], scope: str = "") -> tuple[Recalled, ...]:
         """Earlier turns with the pictures of this one, or with pictures much like them; at most `MAX_ALIKE`.
 
         Args:
             turn: its pictures were looked at.
             hidden: ids of turns that are not to be found.
+            scope: the memory that is looked through; '' is the user's.
         """
         found: dict[str, Recalled] = {}
         floor = ASKED_FLOOR if asks_for_alike(turn.text) else SHOWN_FLOOR
         for picture in turn.attachments:
             if picture.kind == "image" and picture.seen is not None:
                 for each in self._recall.pictures.like_picture(
-                    picture.id, picture.seen.model, Filters(exclude_turns=hidden), k=MAX_ALIKE, floor=floor
+                    picture.id, picture.seen.model, Filters(exclude_turns=hidden, scope=scope), k=MAX_ALIKE, floor=floor
                 ):
                     found.setdefault(each.turn, each)
         return tuple(sorted(found.values(), key=lambda each: -each.score)[:MAX_ALIKE])

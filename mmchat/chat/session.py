@@ -29,6 +29,7 @@ from mmchat.domain import (
     FactsLearned,
     GenerateOptions,
     Mark,
+    Message,
     Notice,
     PromptReady,
     Rating,
@@ -42,6 +43,7 @@ from mmchat.domain import (
     WorkStarted,
 )
 from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
+from mmchat.role_values import Persona
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
@@ -56,8 +58,15 @@ class SessionSettings:
     """How conversations run."""
 
     options: Mapping[str, int | float] = field(default_factory=dict)
-    """Fields of `GenerateOptions` that the user chose; the others are the model's habits."""
+    """Fields of `GenerateOptions` that the user's settings name; the others are the model's habits."""
+    typed_options: Mapping[str, int | float] = field(default_factory=dict)
+    """Those that were typed with the command: stronger than a role's."""
     system: str = ""
+    """Told to the model first, unless somebody is played."""
+    is_system_typed: bool = False
+    """Stronger then than what a stored conversation keeps."""
+    persona: Persona | None = None
+    """Whom the assistant plays."""
     language: str | None = None
     """Speech language, ISO 639-1; None detects it."""
     should_recall: bool = True
@@ -69,6 +78,29 @@ class SessionSettings:
     """The most tokens a prompt may take; 0: what the model's context leaves."""
     is_temporary: bool = False
     """Whether the store goes with the program, so that nothing of it can be used later."""
+
+    @property
+    def head_text(self) -> str:
+        """What the model is told first."""
+        return self.persona.text.system if self.persona is not None else self.system
+
+    @property
+    def examples(self) -> tuple[Message, ...]:
+        """Exchanges that show how whoever is played answers."""
+        shown = self.persona.text.examples if self.persona is not None else ()
+        return tuple(each for one in shown for each in (Message("user", one.user), Message("assistant", one.reply)))
+
+    @property
+    def chosen_options(self) -> dict[str, int | float]:
+        """What goes before the model's habits: the settings, then the role, then what was typed."""
+        role = self.persona.role.options if self.persona is not None else {}
+        return {**self.options, **role, **self.typed_options}
+
+    @property
+    def memory_scope(self) -> str:
+        """Which conversations recall each other; '' is the user's memory."""
+        is_own = self.persona is not None and self.persona.role.memory == "own"
+        return self.persona.role.name if self.persona is not None and is_own else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +140,8 @@ class ChatSession:
             recall,
             self._senses,
             does_recall=settings.should_recall,
-            does_know=settings.should_know_facts,
+            does_know=settings.should_know_facts and not settings.memory_scope,
+            scope=settings.memory_scope,
         )
         self.branches = Branches(store, lambda: self._session)
         """Other variants, exchanges taken back, copies."""
@@ -126,6 +159,17 @@ class ChatSession:
     def is_private(self) -> bool:
         """Whether it goes with the program, or as soon as it is left, and leaves nothing behind."""
         return self._settings.is_temporary
+
+    @property
+    def persona(self) -> Persona | None:
+        """Whom the assistant plays."""
+        return self._settings.persona
+
+    @property
+    def greeting(self) -> str:
+        """What whoever is played says before anything is stored; empty where nothing or no longer."""
+        persona = self._settings.persona
+        return persona.text.greeting if persona is not None and self._session is None else ""
 
     def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
         """All stored turns, oldest first, or so many of the newest."""
@@ -163,12 +207,24 @@ class ChatSession:
         else:
             new_attachments = [examine(path) for path in user_input.files]
             if self._session is None:
-                self._session = self._store.create_session()
+                self._session = self._begin()
             turn = self._store.add_user_turn(self._session.id, text, new_attachments)
         yield UserTurnStored(turn)
         if was_deleted:
             yield Notice("This conversation was in the trash. It is listed again, for you went on with it.")
         yield from self._answer(turn, cancel)
+
+    def _begin(self) -> Session:
+        """Store the conversation, and what the assistant said first."""
+        persona = self._settings.persona
+        if persona is None:
+            return self._store.create_session()
+        session = self._store.create_session(
+            persona=persona.text.system, role=persona.key, memory_scope=self._settings.memory_scope
+        )
+        if persona.text.greeting:
+            self._store.add_greeting(session.id, persona.text.greeting)
+        return session
 
     def regenerate(self, cancel: Event) -> Iterator[ReplyEvent]:
         """Draw the last reply anew; the old one stays stored as a variant, out of the conversation.
@@ -230,7 +286,7 @@ class ChatSession:
                 hint="/new starts one that is kept; --no-log keeps none.",
             )
         reply = self.last_reply()
-        if reply is None:
+        if reply is None or reply.parent_id is None:  # a greeting answers nobody
             raise UsageError("There is no reply to rate yet.")
         if reply.status == "streaming":
             raise UsageError("The reply is still being written.", hint="Rate it when it has ended.")
@@ -299,7 +355,9 @@ class ChatSession:
 
     def _learn(self, question: Turn) -> Iterator[ReplyEvent]:
         """After the reply was drawn, so that it is never delayed, and before its end is told."""
+        # What is said to somebody with a memory of their own is no fact about the user.
         may_learn = self._settings.should_know_facts and self._settings.should_learn
+        may_learn = may_learn and not self._settings.memory_scope
         if may_learn and (learnt := self.facts.learn(question)):
             yield FactsLearned(learnt)
 

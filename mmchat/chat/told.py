@@ -77,8 +77,7 @@ def told_history(
                 has_pixels=model.accepts_images,
             ),
         )
-        for index, message in enumerate(history)
-        if message.role != "system"
+        for index, message in enumerate(each for each in history if each.role != "system")
     ]
     budget = max(1, model.context_tokens - room)
     return assemble(system, entries, count_tokens=model.count_tokens, budget=budget).messages
@@ -90,7 +89,7 @@ def _turn(index: int, message: RowMessage, senses: FileSenses, *, has_pixels: bo
     return Turn(
         id=turn_id,
         session_id="",
-        parent_id=None,
+        parent_id=str(index - 1) if index else None,
         role=message.role,
         text=message.text.strip(),  # as a conversation stores what the user sends
         status="complete",

@@ -114,7 +114,7 @@ class SessionWindow:
         pinned = set(self.pinned())
         turns = [turn for turn in self._store.turns(session.id) if turn.id in pinned] if session else []
         lead_in = told_summary(Summary("", "", "", "", SENTENCES, ""))
-        head = Head(self._settings.system, lead_in, self._pins(model, turns))
+        head = Head(self._settings.head_text, lead_in, self._pins(model, turns), self._settings.examples)
         taken = model.count_tokens(merge_same_role((*head.messages(), Message("user", ""))))
         return int(self.budget(model, reply_options(self._engines, self._settings)) * HEAD_SHARE) - taken
 
@@ -224,12 +224,12 @@ class SessionWindow:
         ]
         older = [turn for turn in history[:start] if turn.id in pinned]
         prompt = assemble(
-            self._settings.system,
+            self._settings.head_text,
             entries,
             count_tokens=model.count_tokens,
             budget=budget,
             out_of_view=start,
-            standing=Standing(told_summary(summary), self._pins(model, older)),
+            standing=Standing(told_summary(summary), self._pins(model, older), self._settings.examples),
         )
         in_force = summary.id if summary is not None and start_after(history, summary) else ""
         window = replace(
@@ -288,7 +288,7 @@ class SessionWindow:
 
 def reply_options(engines: Engines, settings: SessionSettings) -> GenerateOptions:
     """What the model is used to, changed by what the user chose."""
-    return replace(engines.habits().options, **settings.options)  # type: ignore[arg-type]
+    return replace(engines.habits().options, **settings.chosen_options)  # type: ignore[arg-type]
 
 
 def told_summary(summary: Summary | None) -> str:

@@ -184,6 +184,10 @@ def style_for(name: str, text: str) -> NoteStyle:
     return STYLES[name]["zh" if is_mostly_chinese(text) else "en"]
 
 
+OPENERS = {False: "Hello.", True: "你好。"}
+"""What the user is taken to have said before an assistant that speaks first; by whether that one speaks Chinese."""
+
+
 def turn_messages(
     turn: Turn, recalled: Sequence[Recalled] = (), *, style: str = DEFAULT_STYLE, has_pixels: bool = False
 ) -> tuple[Message, ...]:
@@ -196,7 +200,11 @@ def turn_messages(
         has_pixels: the model takes images itself, so pictures are passed and not described.
     """
     if turn.role != "user":
-        return (Message(turn.role, turn.text),) if turn.text else ()
+        told = (Message(turn.role, turn.text),) if turn.text else ()
+        if told and turn.role == "assistant" and turn.parent_id is None:
+            # A greeting: templates insist that the user speaks first, and no example's reply may run into it.
+            return (Message("user", OPENERS[is_mostly_chinese(turn.text)]), *told)
+        return told
     words = style_for(style, turn.text or " ".join(a.heard.text for a in turn.attachments if a.heard))
     before: list[Message] = []
     parts: list[str] = []

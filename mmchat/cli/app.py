@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "recall": "mmchat.cli.recall:recall",
     "sessions": "mmchat.cli.sessions:app",
     "memory": "mmchat.cli.memory:app",
+    "roles": "mmchat.cli.roles:app",
     "finetune": "mmchat.cli.finetune:finetune",
     "eval": "mmchat.cli.eval:app",
     "models": "mmchat.cli.models:app",

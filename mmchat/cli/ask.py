@@ -45,6 +45,9 @@ def ask(
     system: Annotated[
         str | None, typer.Option("--system", metavar="TEXT", help="What the model is told to be.")
     ] = None,
+    persona: Annotated[
+        str | None, typer.Option("--persona", metavar="ROLE", help="Who it is to be; see 'mmchat roles list'.")
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", metavar="N", min=1, help="The longest reply.")
     ] = None,
@@ -69,6 +72,10 @@ def ask(
 
     if no_log and (should_continue or session is not None):
         raise UsageError("--no-log stores nothing, so it cannot go on with a conversation.", hint="Leave one out.")
+    if persona is not None and (should_continue or session is not None):
+        raise UsageError("A conversation keeps its role.", hint="Leave out --persona, or -c and -s.")
+    if persona is not None and system is not None:
+        raise UsageError("--persona and --system exclude each other.", hint="A role brings its own system text.")
     with ExitStack() as cleanup:
         files = cleanup.enter_context(attached_files(attachment or []))
         typed = " ".join(prompt or [])
@@ -81,6 +88,7 @@ def ask(
             should_recall=not no_recall,
             should_learn=text == typed.strip(),  # what was piped in was not said of oneself
             system=system,
+            persona=persona,
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,

@@ -123,6 +123,11 @@ class PlainChat:
         else:
             print_error_text(plain_text(text))
 
+    def say_greeting(self) -> None:
+        """What whoever is played says first; a person is there to hear it."""
+        if self._is_interactive and self.conversation.greeting:
+            self.say(MODEL + self.conversation.greeting)
+
     def _greet(self) -> None:
         session = self.conversation.info
         if session is not None:
@@ -131,6 +136,7 @@ class PlainChat:
                 self.say((YOU if turn.role == "user" else MODEL) + turn.text)
                 if turn.rating is not None:
                     self.say(f"(rated: {plain_ratings.rating_words(turn.rating)})")
+        self.say_greeting()
         self.say("Type a message and press Enter. /help lists the commands, /quit leaves.")
         for path in self._files:
             self.say(f"Attached {path.name} to your first message.")
@@ -341,6 +347,7 @@ COMMANDS: dict[str, PlainCommand] = {
             "Put a summary in the place of older messages",
             plain_window.compact,
         ),
+        PlainCommand("persona", "[ROLE|off]", "List the roles, or begin anew with one", plain_sessions.play),
         PlainCommand("model", "[NAME]", "List the language models, or switch", PlainChat.switch_model),
         PlainCommand("variant", "[N|prev|next]", "Flip through replies and edits", plain_sessions.variant),
         PlainCommand("edit", "[-N] [TEXT]", "Put TEXT in the place of your last message", plain_sessions.edit),

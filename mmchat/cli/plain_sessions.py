@@ -24,6 +24,19 @@ def start_new(chat: PlainChat, _argument: str) -> None:
     """`/new`."""
     chat.conversation = chat.desk.new_session()
     chat.say("A new conversation.")
+    chat.say_greeting()
+
+
+def play(chat: PlainChat, key: str) -> None:
+    """`/persona`."""
+    if not key:
+        for role in chat.desk.roles():
+            print_text(f"{role.name} ({' '.join(role.languages)}): {role.description}")
+        return
+    chat.conversation = chat.desk.play(key)
+    persona = chat.conversation.persona
+    chat.say(f"A new conversation with {persona.text.title}." if persona else "A new conversation, with nobody else.")
+    chat.say_greeting()
 
 
 def list_sessions(chat: PlainChat, query: str) -> None:

@@ -24,6 +24,7 @@ EPILOG = (
     "  mmchat talk                      start, or start anew\n"
     "  mmchat talk -c                   go on where you left off\n"
     "  mmchat talk -a dog.jpg           begin with a picture\n"
+    "  mmchat talk --persona tutor:zh   with somebody, in Chinese\n"
     "  mmchat talk --no-tui             line by line, for screen readers\n"
     "  mmchat talk < questions.txt      one answer for each line\n"
     "\n\nThe first start fetches the default weights; everything after that works offline."
@@ -37,6 +38,9 @@ def talk(
     should_continue: Annotated[bool, typer.Option("--continue", "-c", help="Go on with the last one.")] = False,
     session: Annotated[
         str | None, typer.Option("--session", "-s", metavar="ID", help="Go on with this conversation.")
+    ] = None,
+    persona: Annotated[
+        str | None, typer.Option("--persona", metavar="ROLE", help="Who it is to be; see 'mmchat roles list'.")
     ] = None,
     attachment: Annotated[
         list[str] | None, typer.Option("--attachment", "-a", metavar="FILE", help="A picture or sound to begin with.")
@@ -54,6 +58,8 @@ def talk(
 
     if no_log and (should_continue or session is not None):
         raise UsageError("--no-log stores nothing, so it cannot go on with a conversation.", hint="Leave one out.")
+    if persona is not None and (should_continue or session is not None):
+        raise UsageError("A conversation keeps its role.", hint="Leave out --persona, or -c and -s.")
     if "-" in (attachment or []):
         raise UsageError("'-a -' is for 'mmchat ask': here stdin is what you say.")
     is_plain = no_tui or not has_full_screen()
@@ -64,7 +70,7 @@ def talk(
 
             cleanup.enter_context(guarded_terminal())  # forks, so it comes before the first thread
         files = cleanup.enter_context(attached_files(attachment or []))
-        options = WiringOptions(model=model, language=language, should_log=not no_log)
+        options = WiringOptions(model=model, persona=persona, language=language, should_log=not no_log)
         desk = cleanup.enter_context(closing(open_desk(options)))
         conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
         if sys.stdin.isatty():  # a person may show a picture or speak next; a script says what it needs

@@ -169,7 +169,7 @@ class _Reader:
             marks = list(_SPEAKER.finditer(dialogue))
             ends = [mark.start() for mark in marks[1:]] + [len(dialogue)]
             said = [
-                (mark[1].lower(), dialogue[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)
+                (mark[1].lower(), dialogue[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=False)
             ]
             pairs += [
                 {"user": asked, "reply": reply}

@@ -39,7 +39,9 @@ class Settings(BaseModel):
     """Sentence encoder for recall."""
 
     system: str = ""
-    """Said to the model before every conversation."""
+    """Said to the model before every conversation that has no role."""
+    persona: str = ""
+    """Role of new conversations, such as tutor or tutor:zh; empty: nobody's."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     """Language of speech, ISO 639-1; absent: detected."""
     max_tokens: int | None = Field(default=None, ge=1)

@@ -55,6 +55,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("unrate", "Take back all you said of the last reply"),
     Command("stop", "Stop the reply, keeping its text"),
     Command("model", "Show or switch the language model", "[NAME]"),
+    Command("persona", "Show the roles, or begin anew with one; off for nobody", "[ROLE|off]", aliases=("role",)),
     Command("copy", "Copy the last reply, or all", "[all]"),
     Command("export", "Write this conversation to .md, .html, .jsonl or .zip", "[FILE]"),
     Command("context", "Show exactly what the model sees now, in tokens", aliases=("tokens", "window")),

@@ -26,6 +26,21 @@ class SessionActions(ActionGroup):
         """A new conversation; a running reply is stopped and kept."""
         await self._chat.start_new()
 
+    async def do_persona(self, argument: str) -> None:
+        """Show the roles, or begin a conversation with one."""
+        if not argument:
+            roles = await asyncio.to_thread(self._app.desk.roles)
+            playing = self._chat.session.persona
+            lines = ["Roles (/persona ROLE begins a conversation with one, /persona off with nobody):"]
+            for role in roles:
+                mark = "●" if playing is not None and playing.role.name == role.name else " "
+                lines.append(f" {mark} {role.name}  {role.description} ({' '.join(role.languages)})")
+            await self._chat.say("\n".join(lines))
+            return
+        session = await asyncio.to_thread(self._app.desk.play, argument)
+        self._chat.watch_models()
+        await self._chat.start_new(session)
+
     async def do_sessions(self, argument: str) -> None:
         """Choose among the conversations."""
         await self._choose(argument)

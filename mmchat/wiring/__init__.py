@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mmchat import paths
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmchat.memory.recovery import Recovered
     from mmchat.memory.store import MemoryStore
     from mmchat.memory.temporary import TemporaryStore
+    from mmchat.role_values import Persona
     from mmchat.wiring.eval_models import EvalModels, EvalSources
     from mmchat.wiring.finetune import Finetune, Request
     from mmchat.wiring.hub import EngineHub
@@ -39,6 +40,8 @@ class WiringOptions:
     asr: str | None = None
     vision: str | None = None
     system: str | None = None
+    persona: str | None = None
+    """Whom the assistant plays; "off" for nobody, whatever the settings say."""
     language: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
@@ -198,13 +201,19 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
     from mmchat.chat.session import SessionSettings
 
     settings = open_settings()
+    persona = _chosen_persona(settings, options)
+    if persona is not None and persona.role.model and options.model is None:
+        options = replace(options, model=persona.role.model)
     hub = open_hub(options)
     _remove_leftovers()
     temporary = None if options.should_log else _temporary_store()
     store = temporary.store if temporary else open_store()
     session_settings = SessionSettings(
-        options=_chosen_options(settings, options),
+        options=_set_options(settings),
+        typed_options=_typed_options(options),
+        persona=persona,
         system=settings.system if options.system is None else options.system,
+        is_system_typed=options.system is not None,
         language=options.language or settings.language,
         should_recall=options.should_log and options.should_recall and settings.recall,
         should_know_facts=options.should_log and options.should_recall and settings.facts,
@@ -236,16 +245,31 @@ def _temporary_store() -> TemporaryStore:
     return TemporaryStore()
 
 
-def _chosen_options(settings: Settings, options: WiringOptions) -> dict[str, int | float]:
-    """What the user chose for decoding: a flag, or else the settings."""
+def _chosen_persona(settings: Settings, options: WiringOptions) -> Persona | None:
+    """Who is played: what was typed, or else the settings; a system text that was typed stands alone."""
+    from mmchat.chat.roles import NOBODY, find_persona
+
+    wanted = settings.persona if options.persona is None else options.persona
+    if not wanted or wanted in NOBODY or (options.system is not None and options.persona is None):
+        return None
+    return find_persona(wanted)
+
+
+def _set_options(settings: Settings) -> dict[str, int | float]:
+    """What the settings say of decoding."""
     wanted = {
-        "max_new_tokens": (options.max_tokens, settings.max_tokens),
-        "temperature": (options.temperature, settings.temperature),
-        "top_p": (None, settings.top_p),
-        "seed": (options.seed, settings.seed),
+        "max_new_tokens": settings.max_tokens,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "seed": settings.seed,
     }
-    picked = {key: setting if flag is None else flag for key, (flag, setting) in wanted.items()}
-    return {key: value for key, value in picked.items() if value is not None}
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _typed_options(options: WiringOptions) -> dict[str, int | float]:
+    """What was typed of decoding."""
+    wanted = {"max_new_tokens": options.max_tokens, "temperature": options.temperature, "seed": options.seed}
+    return {key: value for key, value in wanted.items() if value is not None}
 
 
 def _recorder(settings: Settings) -> Recorder:

@@ -43,6 +43,7 @@ from mmchat.domain import (
 )
 from mmchat.errors import UsageError
 from mmchat.memory.facts import ForgottenFact
+from mmchat.role_values import Persona, Role, RoleText
 
 NOW = "2020-05-03T10:00:00+00:00"
 READY = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "ready", context_tokens=8192, device="cpu"),)
@@ -109,6 +110,17 @@ class FakeFacts:
         return tuple(each.fact for each in forgotten)
 
 
+LUZ = Role(
+    "luz",
+    "Helps to practise Spanish",
+    {
+        "en": RoleText("Luz", "You are Luz.", "Hola, what did you do today?"),
+        "zh": RoleText("露丝", "你是露丝。", "你好，我们来练习吧。"),
+    },
+    Path("luz.toml"),
+)
+
+
 @dataclass
 class FakeSession:
     """Keeps turns in a list; a script decides what a reply does."""
@@ -118,6 +130,11 @@ class FakeSession:
     stored: list[Turn] = field(default_factory=list)
     sent: list[UserInput] = field(default_factory=list)
     is_private: bool = False
+    persona: Persona | None = None
+
+    @property
+    def greeting(self) -> str:
+        return self.persona.text.greeting if self.persona is not None and self.info is None else ""
 
     @property
     def window(self) -> FakeWindow:
@@ -313,6 +330,7 @@ class FakeDesk:
     facts: FakeFacts = field(default_factory=FakeFacts)
     taking_in: tuple[int, int] | None = None
     """How far the work in the background is."""
+    playing: Persona | None = None
     private_left: int = 0
     """How often a private conversation was left for good."""
 
@@ -333,7 +351,16 @@ class FakeDesk:
         self.stored[session_id] = list(turns)
 
     def new_session(self) -> FakeSession:
-        return FakeSession(self)
+        return FakeSession(self, persona=self.playing)
+
+    def roles(self) -> tuple[Role, ...]:
+        return (LUZ,)
+
+    def play(self, key: str) -> FakeSession:
+        if key not in ("luz", "luz:zh", "off"):
+            raise UsageError(f"There is no role '{key}'.", hint="mmchat roles list")
+        self.playing = None if key == "off" else Persona(LUZ, "zh" if key.endswith("zh") else "en")
+        return self.new_session()
 
     def open_session(self, session_id: str) -> FakeSession:
         if session_id not in self.infos:

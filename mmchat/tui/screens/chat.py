@@ -33,7 +33,7 @@ from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
 from mmchat.tui.widgets.status import ActivityLine, HeaderLine, QueueView, StatusLine, loading_words, taking_in_words
 from mmchat.tui.widgets.transcript import Transcript
-from mmchat.tui.widgets.turns import ErrorView, NoticeLine
+from mmchat.tui.widgets.turns import ErrorView, NoticeLine, ReplyView
 from mmchat.tui.widgets.voice import VoiceBar
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class ChatScreen(ChatBox):
         self.look_at_models()
         self.show_title()
         if self.session.info is None:
-            self.call_later(self.transcript.show, ())
+            self.call_later(self.show_turns, ())
         else:
             self._run_open(lambda: self.session)
 
@@ -209,6 +209,8 @@ class ChatScreen(ChatBox):
         if view is not None:
             self.transcript.set_pins(view.pins)
         await self.transcript.show(turns, window, at_turn=at_turn)
+        if not turns and self.session.greeting:
+            await self.transcript.add(ReplyView(Turn("", "", None, "assistant", self.session.greeting, "complete", "")))
         if turns and view is not None and not view.window.budget:
             self._run_count()
 
@@ -239,9 +241,9 @@ class ChatScreen(ChatBox):
         """Show this conversation as it is stored now: other turns of it came into view."""
         self._run_open(lambda: self.session, at_turn, is_whole=True)
 
-    async def start_new(self) -> None:
-        """An empty conversation."""
-        await self._start(self.desk.new_session())
+    async def start_new(self, session: ChatSession | None = None) -> None:
+        """An empty conversation, or one that was begun with somebody."""
+        await self._start(session or self.desk.new_session())
 
     async def start_private(self) -> None:
         """A conversation that leaves nothing behind."""
@@ -251,11 +253,8 @@ class ChatScreen(ChatBox):
         self.flow.abandon()
         await self._leave_private(session)
         self.session = session
-        self.turn_count = 0
-        self.status.set(window=None, tokens_per_s=0.0)
-        self.show_title()
         self.transcript.set_pins(())
-        await self.transcript.show(())
+        await self.show_turns(())
 
     def turn_stored(self, turn: Turn) -> None:
         """Count it, and show the title it may have brought."""
@@ -267,7 +266,9 @@ class ChatScreen(ChatBox):
         info = self.session.info
         title = one_line(info.title) if info else ""
         is_private = self.session.is_private
-        self._header.say(title, self.turn_count, is_private=is_private)
+        persona = self.session.persona
+        role = one_line(persona.text.title) if persona is not None else ""
+        self._header.say(title, self.turn_count, role=role, is_private=is_private)
         self.app.set_terminal_title("private" if is_private else title)
 
     # --- models ---------------------------------------------------------------------------------

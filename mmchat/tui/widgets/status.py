@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.widgets import Static
@@ -33,9 +34,11 @@ class HeaderLine(Static):
         self._title = ""
         self._turn_count = 0
         self._is_private = False
+        self._role = ""
 
-    def say(self, title: str, turn_count: int, *, is_private: bool = False) -> None:
-        """Show a conversation; a private one is marked."""
+    def say(self, title: str, turn_count: int, *, role: str = "", is_private: bool = False) -> None:
+        """Show a conversation; a private one is marked, and so is whom it is with."""
+        self._role = role
         self._title, self._turn_count, self._is_private = title, turn_count, is_private
         self.set_class(is_private, "-private")
         self._show()
@@ -48,8 +51,9 @@ class HeaderLine(Static):
         width = max(self.size.width, 20)
         counted = plural(self._turn_count, "turn") if self._turn_count else ""
         about = "PRIVATE, not stored" + (f" · {counted}" if counted else "") if self._is_private else counted
-        title = elide(self._title or "New conversation", max(width - len(about) - 10, 8))
-        left = Content.assemble(("mmchat", "bold $primary"), "  ", (title, MUTED))
+        role = f"{elide(self._role, 24)}  " if self._role else ""
+        title = elide(self._title or "New conversation", max(width - len(about) - 10 - cell_len(role), 8))
+        left = Content.assemble(("mmchat", "bold $primary"), "  ", (role, "bold $accent"), (title, MUTED))
         gap = " " * max(width - left.cell_length - len(about), 1)
         self.update(Content.assemble(left, gap, (about, "bold $warning" if self._is_private else MUTED)))
 

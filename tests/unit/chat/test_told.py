@@ -100,6 +100,7 @@ def test_persona_and_system_messages_become_the_system_text(picture: Path) -> No
     told = told_history(history, "You are Ann.", Listener(model, "spoken"), senses, room=8)
     assert told == (
         Message("system", "You are Ann.\n\nBe brief."),
+        Message("user", "Hello."),  # what an assistant that speaks first is taken to have heard
         Message("assistant", "Welcome!"),
         Message("user", "hello"),
     )

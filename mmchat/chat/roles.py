@@ -1,0 +1,86 @@
+"""Whom the assistant can play: the roles at hand, and the model that each wants."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mmchat.errors import MmchatError
+
+if TYPE_CHECKING:
+    from mmchat.chat.ports import Engines
+    from mmchat.domain import Session
+    from mmchat.role_values import Persona, Role
+
+log = logging.getLogger(__name__)
+
+NOBODY = ("off", "none")
+"""What `/persona` and `--persona` take for no role."""
+
+
+def find_persona(key: str) -> Persona:
+    """A role by name, with a language where one is named (`tutor:zh`).
+
+    Raises:
+        UsageError: there is none of that name, or it does not speak that language.
+        ConfigError: its file cannot be used.
+    """
+    from mmchat.config import role_shelf
+
+    return role_shelf.find_persona(key)
+
+
+def usable_roles() -> tuple[Role, ...]:
+    """All roles whose files can be used, by name."""
+    from mmchat.config.role_shelf import all_roles
+
+    return tuple(all_roles()[0])
+
+
+class Casting:
+    """Which role is played, and which model with it."""
+
+    def __init__(
+        self, engines: Engines, persona: Persona | None, *, find: Callable[[str], Persona] = find_persona
+    ) -> None:
+        """`persona`: that of new conversations; None for nobody."""
+        self._engines = engines
+        self._find = find
+        self._usual_model = ""
+        """The model in use before a role brought its own."""
+        self.persona = persona
+
+    def choose(self, key: str) -> Persona | None:
+        """Whom new conversations are with from now on; empty for nobody. Its model begins to load.
+
+        Raises:
+            UsageError, ConfigError: there is no such role.
+            ModelNotFound: the role wants a model that is not in models.toml; nothing was changed.
+        """
+        persona = None if not key or key in NOBODY else self._find(key)
+        self._use_model_of(persona)
+        self.persona = persona
+        return persona
+
+    def of(self, session: Session) -> Persona | None:
+        """Whom a stored conversation is with; None where its role's file is gone, whose text it keeps itself."""
+        if not session.role:
+            return None
+        try:
+            persona = self._find(session.role)
+            self._use_model_of(persona)
+        except MmchatError:
+            log.warning("the role %s of a conversation cannot be used", session.role, exc_info=True)
+            return None
+        return persona
+
+    def _use_model_of(self, persona: Persona | None) -> None:
+        wanted = persona.role.model if persona is not None else ""
+        current = next((each.name for each in self._engines.language_models() if each.is_default), "")
+        if wanted and wanted != current:
+            self._engines.use_language_model(wanted)
+            self._usual_model = self._usual_model or current
+        elif not wanted and self._usual_model:
+            self._engines.use_language_model(self._usual_model)
+            self._usual_model = ""

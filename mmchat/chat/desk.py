@@ -22,6 +22,7 @@ from mmchat.chat.ports import Engines, Recorder
 from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Backstage
 from mmchat.chat.session import ChatSession, SessionSettings
+from mmchat.chat.unsent import UnsentDrafts
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.engines.hear import hear
 from mmchat.errors import MmchatError, UsageError
@@ -71,6 +72,8 @@ class Desk:
         self.facts = KnownFacts(store, engines.embedder)
         """What is known of the user."""
         self.forgetting = Forgetting(self.facts)
+        self.drafts = UnsentDrafts(store)
+        """What stands in the input box, so that it outlives the program."""
         self._private = PrivateRoom(make_private) if make_private is not None else None
 
     # --- conversations --------------------------------------------------------------------------

@@ -188,6 +188,16 @@ CREATE TABLE vector_codes (
 );
 """
 
+_KEEP_DRAFTS = """
+CREATE TABLE drafts (
+    number INTEGER PRIMARY KEY,
+    session_id TEXT UNIQUE REFERENCES sessions(id) ON DELETE CASCADE,
+    writer TEXT NOT NULL DEFAULT '',
+    content TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+"""
+
 
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
@@ -252,6 +262,15 @@ def m006_code_vectors(db: Database) -> None:
 def m007_order_by_time(db: Database) -> None:
     """Turns by the time they were said: "what did we talk about last week" read all of a million turns without."""
     db.execute("CREATE INDEX turns_by_time ON turns(created_at)")
+
+
+@MIGRATIONS()
+def m008_keep_drafts(db: Database) -> None:
+    """What was typed and not sent, as JSON.
+
+    Without a `session_id` it is of a conversation that has not begun, in the window of the program `writer`.
+    """
+    db.executescript(_KEEP_DRAFTS)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

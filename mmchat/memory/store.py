@@ -264,8 +264,12 @@ class MemoryStore:
             )
         return self.get_turn(turn_id)
 
+    def own_writer(self) -> str:
+        """This program's token, by which others know whether it still runs."""
+        return self._writers.own_token()
+
     def is_writing(self, writer: str) -> bool:
-        """Whether the program that began a reply under this token still runs."""
+        """Whether the program that took this token still runs."""
         return self._writers.is_alive(writer)
 
     def rate_reply(self, turn_id: str, rating: Rating | None) -> Turn:

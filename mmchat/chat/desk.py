@@ -23,6 +23,7 @@ from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Backstage
 from mmchat.chat.roles import Casting, usable_roles
 from mmchat.chat.session import ChatSession, SessionSettings
+from mmchat.chat.unsent import UnsentDrafts
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.engines.hear import hear
 from mmchat.errors import MmchatError, UsageError
@@ -74,6 +75,8 @@ class Desk:
         """What is known of the user."""
         self.forgetting = Forgetting(self.facts)
         self._casting = Casting(engines, settings.persona)
+        self.drafts = UnsentDrafts(store)
+        """What stands in the input box, so that it outlives the program."""
         self._private = PrivateRoom(make_private) if make_private is not None else None
 
     # --- conversations --------------------------------------------------------------------------

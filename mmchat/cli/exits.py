@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mmchat import __version__, paths
-from mmchat.cli.output import print_error, print_error_text
+from mmchat.cli.output import StatusLine, print_error, print_error_text
 from mmchat.errors import MmchatError
+from mmchat.narration import listen
 from mmchat.sanitize import plain_line, plain_text
 
 EXIT_INTERNAL = 1
@@ -38,6 +39,8 @@ def main(args: Sequence[str] | None = None) -> int:
             reconfigure(errors="replace")  # a terminal without our letters shows "?", it does not stop us
     if args is None:
         _quiet_libraries()
+    status = StatusLine()
+    listen(lambda text: status.show(text) if text else status.clear())
     try:
         code = _run(sys.argv[1:] if args is None else list(args))
         sys.stdout.flush()

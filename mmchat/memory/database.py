@@ -18,6 +18,7 @@ from mmchat.memory.migrations import MIGRATIONS, known_names
 from mmchat.memory.soundness import INDEX_PROBLEM, sqlite_problems
 from mmchat.memory.store_errors import explained, newer, not_in_place, read_only, unusable_folder
 from mmchat.memory.upgrade_copy import copies, copy_before, damaged_copies, drop_copies_but
+from mmchat.narration import tell
 from mmchat.paths import private_dir, sync_dir
 
 BUSY_TIMEOUT_S = 30.0
@@ -203,6 +204,8 @@ class DatabaseFile:
         except BaseException:
             db.rollback()
             raise
+        finally:
+            tell("")
         if copy is not None:
             drop_copies_but(copy, self.path)
 

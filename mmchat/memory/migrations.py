@@ -188,6 +188,16 @@ CREATE TABLE vector_codes (
 );
 """
 
+_KEEP_DRAFTS = """
+CREATE TABLE drafts (
+    number INTEGER PRIMARY KEY,
+    session_id TEXT UNIQUE REFERENCES sessions(id) ON DELETE CASCADE,
+    writer TEXT NOT NULL DEFAULT '',
+    content TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+"""
+
 _PLAY_ROLES = """
 ALTER TABLE sessions ADD COLUMN role TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN memory_scope TEXT NOT NULL DEFAULT '';
@@ -262,7 +272,16 @@ def m007_order_by_time(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m008_play_roles(db: Database) -> None:
+def m008_keep_drafts(db: Database) -> None:
+    """What was typed and not sent, as JSON.
+
+    Without a `session_id` it is of a conversation that has not begun, in the window of the program `writer`.
+    """
+    db.executescript(_KEEP_DRAFTS)
+
+
+@MIGRATIONS()
+def m009_play_roles(db: Database) -> None:
     """Whom the assistant plays in a conversation, and with which others it shares its memory.
 
     `role` is a role's name, with its language where that is not its own ("tutor:zh"); `persona` is the system text

@@ -17,6 +17,7 @@ from mmchat.memory.damage import is_emptied, page_problems
 from mmchat.memory.database import DatabaseFile, wal_of
 from mmchat.memory.raw_pages import PageFile
 from mmchat.memory.rebuild import Rebuilt, rebuild
+from mmchat.memory.restore_journal import finish_restore
 from mmchat.memory.sole_use import sole_use
 from mmchat.memory.soundness import INDEX_PROBLEM
 from mmchat.memory.store_errors import explained, unusable_folder
@@ -50,6 +51,7 @@ def recover(path: Path, blobs_dir: Path, *, on_progress: Callable[[str], None] =
     Raises:
         MemoryStoreError: it is in use, of a newer mmchat or not readable, or there is no room; nothing was changed.
     """
+    finish_restore(path)
     _finish_interrupted(path)
     on_progress("looking for damage")
     problems = _problems(path, blobs_dir)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,10 +19,12 @@ from mmchat.errors import MemoryStoreError
 from mmchat.memory.backup import BLOBS, DATABASE, database_problems, manifest_of, read_manifest
 from mmchat.memory.ids import new_id
 from mmchat.memory.migrations import known_names
+from mmchat.memory.restore_journal import finish_restore, journal
 from mmchat.memory.sole_use import sole_use
 from mmchat.paths import private_dir, sync_dir
 
 _CHUNK_BYTES = 1 << 20
+_LITTER_AGE_S = 3600.0
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -81,7 +84,11 @@ def restore_backup(
             as it was.
     """
     look_into_backup(path)
+    finish_restore(database_path)
     home = private_dir(database_path.parent)
+    for left in home.glob(".restore-*"):  # by a program that was killed while it unpacked
+        if time.time() - left.stat().st_mtime > _LITTER_AGE_S:
+            shutil.rmtree(left, ignore_errors=True)
     fresh = home / f".restore-{new_id()}"
     try:
         say("Unpacking and checking the backup")
@@ -139,15 +146,16 @@ def _exchange(fresh: Path, database_path: Path, blobs_dir: Path) -> Path | None:
     moves.append((fresh / DATABASE, database_path))
     moves.append((fresh / BLOBS, blobs_dir))
     done: list[tuple[Path, Path]] = []
-    try:
-        for source, target in moves:
-            source.rename(target)
-            done.append((source, target))
-    except (OSError, KeyboardInterrupt):
-        for source, target in reversed(done):
-            target.rename(source)
-        raise
-    sync_dir(database_path.parent)
+    with journal(database_path, moves, fresh):
+        try:
+            for source, target in moves:
+                source.rename(target)
+                done.append((source, target))
+        except (OSError, KeyboardInterrupt):
+            for source, target in reversed(done):
+                target.rename(source)
+            raise
+        sync_dir(database_path.parent)
     return aside if present else None
 
 

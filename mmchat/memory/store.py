@@ -19,6 +19,7 @@ from mmchat.memory.facts import told_facts
 from mmchat.memory.forks import fork
 from mmchat.memory.ids import now_text
 from mmchat.memory.late_ends import LateEnds
+from mmchat.memory.restore_journal import finish_restore
 from mmchat.memory.shelves import HAS_TAG, ON_SHELF, TAGS, Shelf, as_tag
 from mmchat.memory.statements import (
     index_title,
@@ -64,6 +65,7 @@ class MemoryStore:
         Raises:
             MemoryStoreError: the file is damaged, emptied, newer than this program or locked; it is left as it was.
         """
+        finish_restore(database_path)
         refuse_emptied(database_path, blobs_dir)
         self.file = DatabaseFile(database_path)
         self.blobs = BlobFolder(blobs_dir)
@@ -276,8 +278,12 @@ class MemoryStore:
             )
         return self.get_turn(turn_id)
 
+    def own_writer(self) -> str:
+        """This program's token, by which others know whether it still runs."""
+        return self._writers.own_token()
+
     def is_writing(self, writer: str) -> bool:
-        """Whether the program that began a reply under this token still runs."""
+        """Whether the program that took this token still runs."""
         return self._writers.is_alive(writer)
 
     def rate_reply(self, turn_id: str, rating: Rating | None) -> Turn:

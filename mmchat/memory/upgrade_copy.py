@@ -10,10 +10,13 @@ from pathlib import Path
 
 from mmchat.errors import MemoryStoreError
 from mmchat.memory.store_errors import is_full, reason
+from mmchat.narration import tell
 from mmchat.paths import sync_dir
 
 _MARGIN = 1.1
 """Room the copy may need beyond the file's own size."""
+_PAGES_AT_ONCE = 2048
+UPGRADING = "Upgrading the memory for this mmchat…"
 
 
 def copy_before(step: str, path: Path, source: sqlite3.Connection) -> Path:
@@ -36,7 +39,8 @@ def copy_before(step: str, path: Path, source: sqlite3.Connection) -> Path:
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         with contextlib.closing(sqlite3.connect(part)) as copy:
-            source.backup(copy)
+            source.backup(copy, pages=_PAGES_AT_ONCE, progress=lambda _, left, pages: _tell(path, left, pages))
+        tell(UPGRADING)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(target)
@@ -71,6 +75,11 @@ def drop_copies_but(kept: Path, path: Path) -> None:
     for each in copies(path):
         if each != kept:
             each.unlink(missing_ok=True)
+
+
+def _tell(path: Path, pages_left: int, pages: int) -> None:
+    done = (pages - pages_left) / max(pages, 1)
+    tell(f"Copying the memory before its upgrade: {done:.0%} of {path.stat().st_size / 1e6:,.0f} MB…")
 
 
 def _no_room(path: Path, needed_bytes: int) -> MemoryStoreError:

@@ -23,7 +23,8 @@ _LITTER_AGE_S = 60.0
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
+        """Hold a file for as long as it is open; False where another has it."""
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -32,7 +33,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
+        """Hold a file for as long as it is open; False where another has it."""
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -96,7 +98,7 @@ class Writers:
         self._token = new_id()
         path = self._path(self._token)
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-        if not _try_lock(file):
+        if not try_lock(file):
             file.close()
             raise RuntimeError(f"a new lock file is already held: {path}")
         self._file = file
@@ -108,6 +110,6 @@ class Writers:
     def _is_held(path: Path) -> bool:
         try:
             with path.open("r+b" if os.name == "nt" else "rb") as file:  # the latter also where nothing may be written
-                return not _try_lock(file)
+                return not try_lock(file)
         except FileNotFoundError:
             return False

@@ -136,6 +136,7 @@ class MmchatApp(App[None]):
     def _hang_up(self) -> None:
         """The terminal is gone: store what there is, and end."""
         self._chat.end_reply()
+        self._chat.keeper.save_last()
         closing = threading.Thread(target=self.desk.close, daemon=True)
         closing.start()
         closing.join(LAST_WORDS_S)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -131,6 +133,40 @@ class ChipShelf:
         """The draft that `text` is with these chips."""
         placed = sorted((text.find(chip.label), chip.label, chip) for chip in self._chips if chip.label in text)
         return Draft(text, tuple(chip for _, _, chip in placed))
+
+
+def drafts_to_text(drafts: Sequence[Draft]) -> str:
+    """Drafts as JSON, to be kept; empty where there are none."""
+    if not drafts:
+        return ""
+    return json.dumps(
+        [
+            {
+                "text": draft.text,
+                "instead_of": draft.instead_of,
+                "chips": [
+                    {"label": chip.label, "kind": chip.kind, "path": str(chip.path or ""), "text": chip.text}
+                    for chip in draft.chips
+                ],
+            }
+            for draft in drafts
+        ]
+    )
+
+
+def drafts_from_text(text: str) -> list[Draft]:
+    """The inverse of `drafts_to_text`. Raises ValueError, KeyError or TypeError on anything else."""
+    return [
+        Draft(
+            each["text"],
+            tuple(
+                Chip(chip["label"], chip["kind"], Path(chip["path"]) if chip["path"] else None, chip["text"])
+                for chip in each["chips"]
+            ),
+            each["instead_of"],
+        )
+        for each in json.loads(text)
+    ]
 
 
 def fold_paste(text: str) -> bool:

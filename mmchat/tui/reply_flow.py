@@ -176,6 +176,7 @@ class ReplyFlow:
                 if run.user_view is not None:
                     run.user_view.store(turn)
                 screen.turn_stored(turn)
+                screen.keeper.save_soon()  # what is stored is no draft any more
             case WorkStarted(text):
                 screen.activity.set_work(one_line(text), can_stop=True)
             case AttachmentRead(attachment):

@@ -239,7 +239,12 @@ class EngineHub:
         if isinstance(entry, HeadEntry):
             spec = replace(spec, options={**spec.options, "encoders": self._encoders(entry, path, slot)})
         slot.report("loading", "loading", None)
-        return load_engine(kind, spec)
+        model = load_engine(kind, spec)
+        if kind != "embed":
+            return model
+        from mmchat.engines.embed_once import EmbedsOnce  # numpy: not before something is loaded
+
+        return EmbedsOnce(model)
 
     def _encoders(self, entry: HeadEntry, path: Path | None, slot: _Slot) -> dict[str, EngineSpec]:
         """The encoders that a head stands on, fetched where they are missing."""

@@ -310,6 +310,19 @@ class FakeLibrary:
 
 
 @dataclass
+class FakeDrafts:
+    """Drafts by conversation."""
+
+    kept: dict[str | None, str] = field(default_factory=dict)
+
+    def keep(self, session_id: str | None, content: str) -> None:
+        self.kept[session_id] = content
+
+    def find(self, session_id: str | None) -> str:
+        return self.kept.get(session_id, "")
+
+
+@dataclass
 class FakeDesk:
     """What the app is handed, in memory."""
 
@@ -328,6 +341,7 @@ class FakeDesk:
     warmed: list[str] = field(default_factory=list)
 
     facts: FakeFacts = field(default_factory=FakeFacts)
+    drafts: FakeDrafts = field(default_factory=lambda: FakeDrafts())
     taking_in: tuple[int, int] | None = None
     """How far the work in the background is."""
     playing: Persona | None = None

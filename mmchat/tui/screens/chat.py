@@ -21,6 +21,7 @@ from mmchat.chat.window import View
 from mmchat.domain import ReplyEvent, Turn
 from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
+from mmchat.tui.draft_keeper import DraftKeeper
 from mmchat.tui.drafts import Draft
 from mmchat.tui.keymap import DEFAULT_KEYS
 from mmchat.tui.messages import EarlierRead, ReplyFailed, ReplyFinished, ReplyProgressed, SessionOpened, WorkFailed
@@ -78,6 +79,7 @@ class ChatScreen(ChatBox):
         self.status = StatusLine(id="status")
         self.voice = VoiceBar(desk, id="voice")
         self.flow = ReplyFlow(self)
+        self.keeper = DraftKeeper(self)
         self.turn_count = 0
         self._header = HeaderLine(id="header")
         self._queue_view = QueueView(id="queue")
@@ -108,12 +110,14 @@ class ChatScreen(ChatBox):
         self.show_title()
         if self.session.info is None:
             self.call_later(self.show_turns, ())
+            self.call_later(self.keeper.show, self.session)
         else:
             self._run_open(lambda: self.session)
 
     def on_unmount(self) -> None:
         """Stop what runs; everything said is stored."""
         self.end_reply()
+        self.keeper.save_last()
 
     def end_reply(self) -> None:
         """Stop the running reply and wait until it is stored."""
@@ -173,6 +177,8 @@ class ChatScreen(ChatBox):
 
     @on(SessionOpened)
     async def _session_opened(self, event: SessionOpened) -> None:
+        if event.session is not self.session:
+            await self.keeper.leave()
         self.flow.abandon()
         await self._leave_private(event.session)
         self.session = event.session
@@ -182,6 +188,7 @@ class ChatScreen(ChatBox):
             self.turn_count = event.session.info.turn_count
             self.show_title()
         self.composer.focus()
+        await self.keeper.show(event.session)
 
     @on(EarlierRead)
     async def _earlier_read(self, event: EarlierRead) -> None:
@@ -250,11 +257,14 @@ class ChatScreen(ChatBox):
         await self._start(await asyncio.to_thread(self.desk.private_session))
 
     async def _start(self, session: ChatSession) -> None:
+        # What was typed for a new conversation goes along into it, but neither into a private one nor out of it.
+        await self.keeper.leave(has_box=session.is_private or self.session.is_private)
         self.flow.abandon()
         await self._leave_private(session)
         self.session = session
         self.transcript.set_pins(())
         await self.show_turns(())
+        await self.keeper.show(session)
 
     def turn_stored(self, turn: Turn) -> None:
         """Count it, and show the title it may have brought."""
@@ -353,6 +363,7 @@ class ChatScreen(ChatBox):
     def show_queue(self, queue: Sequence[Draft]) -> None:
         """Messages that wait for their turn."""
         self._queue_view.say([draft.text for draft in queue])
+        self.keeper.touched()
 
     def restore_draft(self, draft: Draft) -> None:
         """Put a message back, before what was typed since."""

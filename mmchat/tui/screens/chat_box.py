@@ -20,6 +20,7 @@ from mmchat.tui.widgets.turns import ErrorView
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.tui.app import MmchatApp
+    from mmchat.tui.draft_keeper import DraftKeeper
     from mmchat.tui.reply_flow import ReplyFlow
     from mmchat.tui.widgets.status import ActivityLine
     from mmchat.tui.widgets.transcript import Transcript
@@ -41,6 +42,7 @@ class ChatBox(Screen[None]):
     transcript: Transcript
     voice: VoiceBar
     flow: ReplyFlow
+    keeper: DraftKeeper
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +60,7 @@ class ChatBox(Screen[None]):
         if self.composer.text:  # what empties the box has its own words for it
             self.activity.drop_hint(self.composer.text)
             self._is_quit_armed = False
+        self.keeper.touched()
         self.query_one("#box").border_title = EDITING if self.composer.draft.instead_of else None
         senses = {_SENSES[chip.kind] for chip in self.composer.draft.chips if chip.kind in _SENSES}
         if senses - self._warmed:

@@ -76,6 +76,12 @@ class Composer(TextArea):
         self.text = draft.text
         self.move_cursor(self.document.end)
 
+    @property
+    def unsent(self) -> Draft:
+        """The draft itself, also while an older message from the history stands in its place."""
+        is_walking = self._place < len(self._history) and self.draft == self._history[self._place]
+        return self._kept if is_walking else self.draft
+
     def clear_draft(self) -> None:
         """Empty the box and return to the newest place of the history."""
         self.draft = Draft()

@@ -20,6 +20,7 @@ import pytest
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory.backup import BackupCancelled, write_backup
 from mmchat.memory.restore import look_into_backup, restore_backup, stored_conversations
+from mmchat.memory.restore_journal import journal
 from mmchat.memory.store import MemoryStore, NewAttachment
 
 
@@ -286,3 +287,81 @@ def test_what_is_there_may_be_damaged(store: MemoryStore, data: Path, tmp_path: 
         assert connection.execute("SELECT count(*) FROM turns").fetchone() == (1,)
     connection.close()
     shutil.rmtree(data)
+
+
+KILLED_AT_A_MOVE = """
+import os, signal, sys
+from pathlib import Path
+from mmchat.memory.restore import restore_backup
+
+backup, data, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+rename = Path.rename
+
+def counted(self, target):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return rename(self, target)
+
+Path.rename = counted
+restore_backup(backup, data / "mmchat.db", data / "blobs")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
+def test_killed_between_any_two_moves_the_next_start_brings_it_back_to_the_end(
+    store: MemoryStore, data: Path, tmp_path: Path
+) -> None:
+    backup = write_backup(store, tmp_path / "b.zip").path
+    store.create_session(title="later")
+    store.add_user_turn(store.list_sessions()[0].id, "later", [picture(tmp_path, b"another")])
+    store.close()
+    for moves in range(10):
+        work = tmp_path / f"work{moves}"
+        shutil.copytree(data, work)
+        killed = subprocess.run([sys.executable, "-c", KILLED_AT_A_MOVE, backup, work, str(moves)], check=False)
+        if killed.returncode == 0:
+            break
+        assert (work / "mmchat.db.restoring").exists()
+        again = open_store(work)
+        assert [session.title for session in again.list_sessions()] == ["花园"]
+        assert again.check_integrity() == []
+        (turn,) = again.turns(again.list_sessions()[0].id)
+        assert turn.attachments[0].path.read_bytes() == b"picture"
+        again.close()
+        (aside,) = work.glob("before-restore-*")
+        old = open_store(aside)
+        assert {session.title for session in old.list_sessions()} == {"花园", "later"}
+        assert old.check_integrity() == []
+        old.close()
+        assert [path.name for path in work.iterdir() if "restor" in path.name] == [aside.name]
+    assert moves >= 4, "the database and the files aside, and both in"
+
+
+def test_what_another_program_is_bringing_back_is_left_to_it(data: Path) -> None:
+    data.mkdir()
+    with journal(data / "mmchat.db", [(data / "old", data / "new")], data / "fresh"):
+        (data / "old").write_text("old")
+        with pytest.raises(MemoryStoreError, match="Another mmchat is bringing a backup back"):
+            open_store(data)
+    assert (data / "old").exists()
+    open_store(data).close()
+
+
+def test_a_list_of_moves_that_broke_off_means_that_none_was_made(store: MemoryStore, data: Path) -> None:
+    store.close()
+    (data / "mmchat.db.restoring").write_bytes(b'{"moves": [["mmc')
+    again = open_store(data)
+    assert again.list_sessions()[0].title == "花园"
+    again.close()
+    assert not (data / "mmchat.db.restoring").exists()
+
+
+def test_moves_that_cannot_be_made_are_told(data: Path) -> None:
+    data.mkdir()
+    (data / "old").mkdir()
+    (data / "mmchat.db.restoring").write_text('{"moves": [["old", "gone/new"]], "fresh": "fresh"}')
+    with pytest.raises(MemoryStoreError, match="cannot be brought back to the end"):
+        open_store(data)
+    assert (data / "mmchat.db.restoring").exists()

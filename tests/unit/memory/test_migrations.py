@@ -15,6 +15,7 @@ from mmchat.errors import MemoryStoreError
 from mmchat.memory.database import DatabaseFile
 from mmchat.memory.migrations import MIGRATIONS, known_names
 from mmchat.memory.store import MemoryStore
+from mmchat.memory.upgrade_copy import UPGRADING
 from tests import every_table
 
 STEPS = known_names()
@@ -68,6 +69,29 @@ def test_the_file_from_before_an_upgrade_is_kept_aside(tmp_path: Path) -> None:
     assert [row["id"] for row in kept.query("SELECT id FROM turns")] == [every_table.TURN_ID]
     kept.close()
     upgraded.close()
+
+
+def test_the_copy_of_a_large_file_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("mmchat.narration._listener", told.append)
+    path = tmp_path / "old.db"
+    old = Database(path)
+    MIGRATIONS.apply(old, stop_before=STEPS[1])
+    every_table.fill(old.conn)
+    old.execute("CREATE TABLE large (content BLOB)")
+    old.execute("INSERT INTO large VALUES (zeroblob(20000000))")
+    old.conn.commit()
+    old.close()
+    DatabaseFile(path).close()
+    shares = [int(line.split("%")[0].rsplit(" ", 1)[1]) for line in told if "%" in line]
+    assert len(shares) > 2
+    assert shares == sorted(shares)
+    assert shares[-1] == 100
+    assert told[0].endswith("of 20 MB…")
+    assert told[-2:] == [UPGRADING, ""]
+    told.clear()
+    DatabaseFile(path).close()
+    assert told == [], "nothing to upgrade, nothing to tell"
 
 
 KILL_EVERY = 5

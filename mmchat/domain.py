@@ -118,6 +118,17 @@ class Likelihood:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a segment (in Chinese, a character or a few), with the space before it."""
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+    """How sure the recogniser was, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of speech."""
 
@@ -126,6 +137,8 @@ class Segment:
     text: str
     avg_logprob: float = 0.0
     no_speech_prob: float = 0.0
+    words: tuple[Word, ...] = ()
+    """Empty where the recogniser was not asked for them, or gives none."""
 
 
 @dataclass(frozen=True, slots=True)

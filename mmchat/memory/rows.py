@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
+from typing import Any
 
 from mmchat.domain import (
     Attachment,
@@ -22,6 +23,7 @@ from mmchat.domain import (
     Usage,
     Window,
     WindowPart,
+    Word,
 )
 from mmchat.memory.database import Row
 from mmchat.picture_words import chinese_names
@@ -55,7 +57,11 @@ def heard_from_json(text: str | None) -> Heard | None:
     if text is None:
         return None
     fields = json.loads(text)
-    return Heard(**{**fields, "segments": tuple(Segment(**each) for each in fields["segments"])})
+    return Heard(**{**fields, "segments": tuple(map(_segment_from, fields["segments"]))})
+
+
+def _segment_from(fields: dict[str, Any]) -> Segment:
+    return Segment(**{**fields, "words": tuple(Word(**word) for word in fields.get("words", ()))})
 
 
 def seen_from_json(text: str | None) -> Seen | None:

@@ -18,10 +18,11 @@ from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
 from mmchat.chat.picture_backlog import PictureBacklog
-from mmchat.chat.ports import Engines, Recorder
+from mmchat.chat.ports import Engines, Recorder, Voice
 from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Backstage
 from mmchat.chat.session import ChatSession, SessionSettings
+from mmchat.chat.speaking import Speaker, no_voice
 from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.engines.hear import hear
 from mmchat.errors import MmchatError, UsageError
@@ -53,6 +54,7 @@ class Desk:
         make_recorder: Callable[[], Recorder],
         on_close: Callable[[], None] | None = None,
         make_private: Callable[[], PrivateStore] | None = None,
+        find_voice: Callable[[], Voice] = no_voice,
     ) -> None:
         self._store = store
         self._recall = recall
@@ -72,6 +74,8 @@ class Desk:
         """What is known of the user."""
         self.forgetting = Forgetting(self.facts)
         self._private = PrivateRoom(make_private) if make_private is not None else None
+        self.speaker = Speaker(find_voice, settings.language)
+        """Speaks replies aloud once it is turned on."""
 
     # --- conversations --------------------------------------------------------------------------
 
@@ -189,6 +193,7 @@ class Desk:
 
     def close(self) -> None:
         """Free the models and close the store."""
+        self.speaker.close()
         self._quiet.finish(LAST_WORK_S)
         self._closing.set()
         self.engines.close()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Event
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mmchat.domain import LoadState, ModelHabits, ModelKind, ModelSummary
@@ -103,10 +104,36 @@ class Recorder(Protocol):
         """
         ...
 
+    def snapshot(self) -> NDArray[np.float32]:
+        """What was recorded so far, while it goes on. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
+        ...
+
     def stop(self) -> NDArray[np.float32]:
         """End the recording, keeping its tail. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
         ...
 
     def cancel(self) -> None:
         """End and discard."""
+        ...
+
+
+class Voice(Protocol):
+    """What speaks."""
+
+    @property
+    def name(self) -> str:
+        """The program, as the user knows it."""
+        ...
+
+    def speak(self, sentence: str, language: str, cancel: Event) -> None:
+        """Speak a sentence, and come back when its sound is over. Setting `cancel` ends it within milliseconds.
+
+        Args:
+            sentence: plain words.
+            language: ISO 639-1.
+            cancel: ends it.
+
+        Raises:
+            EngineUnavailable: the program failed, or there is no way for sound out.
+        """
         ...

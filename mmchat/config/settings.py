@@ -22,10 +22,11 @@ from mmchat.config.problems import read_toml, validation_problems
 from mmchat.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "MMCHAT_"
+_TABLES = frozenset({"keymap", "voices"})
 
 
 class Settings(BaseModel):
-    """What a user may set once for all. Every key but `keymap` has a variable `MMCHAT_<KEY>`."""
+    """What a user may set once for all. Every key but the tables has a variable `MMCHAT_<KEY>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,6 +62,13 @@ class Settings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     microphone: str = ""
     """Part of the device's name; empty: the system's default."""
+    speak: bool = False
+    """Speak replies aloud."""
+    speak_command: str = ""
+    """The program that speaks, such as espeak-ng, or a command in which {voice} stands for the voice, which reads the
+    words from its standard input; empty: the first that is found."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """Language → the voice that speaks it, as the program calls it."""
 
     theme: str = ""
     """Colours of the app; empty: its own choice."""
@@ -92,7 +100,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The variables that name a setting. Empty ones count as not set; others of the prefix are not ours."""
     found: dict[str, Any] = {}
     for key in Settings.model_fields:
-        if key != "keymap" and (value := environment.get(ENVIRONMENT_PREFIX + key.upper(), "")):
+        if key not in _TABLES and (value := environment.get(ENVIRONMENT_PREFIX + key.upper(), "")):
             found[key] = value
     return found
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmchat.config.models_file import ModelsFile
     from mmchat.config.settings import Settings
     from mmchat.engines.process_group import SoleProcess, TorchProcessGroup
+    from mmchat.engines.speak_command import CommandVoice
     from mmchat.evals.results import RunSettings
     from mmchat.evals.runs import RunStore
     from mmchat.memory.recall import Recall
@@ -220,6 +221,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         lambda: _recorder(settings),
         on_close=temporary.close if temporary else None,
         make_private=_temporary_store,
+        find_voice=lambda: open_voice(settings),
     )
 
 
@@ -246,6 +248,13 @@ def _chosen_options(settings: Settings, options: WiringOptions) -> dict[str, int
     }
     picked = {key: setting if flag is None else flag for key, (flag, setting) in wanted.items()}
     return {key: value for key, value in picked.items() if value is not None}
+
+
+def open_voice(settings: Settings) -> CommandVoice:
+    """The program that speaks. Raises EngineUnavailable."""
+    from mmchat.engines.speak_command import find_voice
+
+    return find_voice(settings.speak_command, settings.voices)
 
 
 def _recorder(settings: Settings) -> Recorder:

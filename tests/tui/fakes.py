@@ -15,7 +15,9 @@ from mmchat.chat.desk import Desk
 from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import SearchHit
+from mmchat.chat.ports import Voice
 from mmchat.chat.session import UserInput
+from mmchat.chat.speaking import Speaker, no_voice
 from mmchat.chat.window import View
 from mmchat.domain import (
     Attachment,
@@ -243,6 +245,9 @@ class FakeRecorder:
             raise self._error
         self.state = "recording"
 
+    def snapshot(self) -> NDArray[np.float32]:
+        return np.zeros(int(16_000 * self._seconds), dtype=np.float32)
+
     def stop(self) -> NDArray[np.float32]:
         self.state = "stopped"
         return np.zeros(int(16_000 * self._seconds), dtype=np.float32)
@@ -316,7 +321,11 @@ class FakeDesk:
     private_left: int = 0
     """How often a private conversation was left for good."""
 
+    find_voice: Callable[[], Voice] = no_voice
+    """What speaks."""
+
     def __post_init__(self) -> None:
+        self.speaker = Speaker(lambda: self.find_voice())
         self.forgetting = Forgetting(cast(KnownFacts, self.facts))
 
     def private_session(self) -> FakeSession:

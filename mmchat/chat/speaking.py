@@ -47,7 +47,7 @@ class Speaker:
         """Sentences queued or being spoken, of any round."""
         self._cancel = threading.Event()
         self._problem: MmchatError | None = None
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[], object]] = []
 
     # --- on and off -----------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Speaker:
 
     # --- what is told ---------------------------------------------------------------------------
 
-    def watch(self, callback: Callable[[], None]) -> None:
+    def watch(self, callback: Callable[[], object]) -> None:
         """Have `callback` called, from any thread, when speaking begins or ends, and when it has failed."""
         self._watchers.append(callback)
 
@@ -160,6 +160,10 @@ class Speaker:
         """Why speaking was given up; told once."""
         problem, self._problem = self._problem, None
         return problem
+
+    def report(self, problem: MmchatError) -> None:
+        """Keep a problem for whoever asks for it next."""
+        self._problem = problem
 
     def _tell(self) -> None:
         for callback in tuple(self._watchers):

@@ -47,7 +47,7 @@ def play(sound: IO[bytes], cancel: Event) -> None:
 
 def _write(library: Any, pcm: bytes, rate_hz: int, cancel: Event) -> None:
     block = 2 * int(BLOCK_S * rate_hz)
-    with library.RawOutputStream(rate_hz, channels=1, dtype="int16", latency="low") as stream:
+    with library.RawOutputStream(rate_hz, channels=1, dtype="int16", latency="high") as stream:
         for start in range(0, len(pcm), block):
             if cancel.is_set():
                 stream.abort()  # returns in a millisecond and drops what was handed over

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -107,6 +107,8 @@ class MmchatApp(App[None]):
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
         self.last_deleted = ""
         """Id of the conversation that /restore brings back."""
+        self.has_hushed = False
+        """Whether the last key stopped the voice."""
         self._unknown_theme = "" if theme in ("", self.theme) else theme
 
     def get_default_screen(self) -> Screen[None]:
@@ -144,6 +146,12 @@ class MmchatApp(App[None]):
     def on_unmount(self) -> None:
         """Give the terminal its title back."""
         self._write_terminal("\x1b[23;0t")
+
+    async def on_event(self, event: events.Event) -> None:
+        """Any key, whatever else it does, stops the voice at once."""
+        if isinstance(event, events.Key):
+            self.has_hushed = self.desk.speaker.hush()
+        await super().on_event(event)
 
     # --- commands -------------------------------------------------------------------------------
 

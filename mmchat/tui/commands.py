@@ -43,6 +43,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("audio", "Attach a sound file", "PATH"),
     Command("attach", "Attach a file, with completion", "[PATH]"),
     Command("voice", "Speak: start or end a recording", aliases=("mic",)),
+    Command("speak", "Speak replies aloud, or not any more", "[on|off]"),
     Command("regen", "Draw the last reply anew", aliases=("regenerate",)),
     Command("variant", "Flip through replies and edits of one message", "[N|pick]"),
     Command("edit", "Change an earlier message; the old one is kept", "[N|pick]"),

@@ -129,6 +129,11 @@ class SpeechTranscribed(Message):
 
 
 @dataclass
+class SpeakerChanged(Message):
+    """Speaking began or ended, or was given up."""
+
+
+@dataclass
 class Copied(Message):
     """Text went to a clipboard; `how` says which, truthfully."""
 

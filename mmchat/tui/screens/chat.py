@@ -23,7 +23,15 @@ from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
 from mmchat.tui.drafts import Draft
 from mmchat.tui.keymap import DEFAULT_KEYS
-from mmchat.tui.messages import EarlierRead, ReplyFailed, ReplyFinished, ReplyProgressed, SessionOpened, WorkFailed
+from mmchat.tui.messages import (
+    EarlierRead,
+    ReplyFailed,
+    ReplyFinished,
+    ReplyProgressed,
+    SessionOpened,
+    SpeakerChanged,
+    WorkFailed,
+)
 from mmchat.tui.reply_flow import ReplyFlow
 from mmchat.tui.reply_worker import run_reply
 from mmchat.tui.screens.chat_box import ChatBox
@@ -106,6 +114,8 @@ class ChatScreen(ChatBox):
         self._poll = self.set_interval(POLL_S, self.look_at_models)
         self.look_at_models()
         self.show_title()
+        self.desk.speaker.watch(lambda: self.post_message(SpeakerChanged()))
+        self.call_later(self.show_speaking)
         if self.session.info is None:
             self.call_later(self.transcript.show, ())
         else:

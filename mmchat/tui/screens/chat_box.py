@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Markdown
 
 from mmchat.domain import ModelKind
-from mmchat.tui.messages import MicrophoneFailed, SpeechTranscribed
+from mmchat.tui.messages import MicrophoneFailed, SpeakerChanged, SpeechTranscribed
 from mmchat.tui.suggest import suggestions
 from mmchat.tui.text import clean
 from mmchat.tui.widgets.completions import Completions
@@ -126,6 +126,16 @@ class ChatBox(Screen[None]):
         await self.transcript.add(ErrorView(event.error.message, "Your draft is untouched.", event.error.hint))
         self.transcript.scroll_to_end()
 
+    @on(SpeakerChanged)
+    async def show_speaking(self) -> None:
+        """Whether a reply is being spoken, and why not any more."""
+        self.activity.set_speaking(self.desk.speaker.is_speaking)
+        problem = self.desk.speaker.take_problem()
+        if problem is not None:
+            kept = "Replies are not spoken any more; /speak on tries again."
+            await self.transcript.add(ErrorView(problem.message, kept, problem.hint))
+            self.transcript.scroll_to_end()
+
     # --- keys -----------------------------------------------------------------------------------
 
     async def action_step_back(self) -> None:
@@ -133,7 +143,7 @@ class ChatBox(Screen[None]):
         if self.voice.state != "off":
             self.voice.cancel()
             self.activity.set_hint("Recording discarded.")
-        elif not await self.stop_reply():
+        elif not await self.stop_reply() and not self.app.has_hushed:
             self.activity.set_hint("")
             if self.composer.draft.instead_of:
                 self.composer.clear_draft()
@@ -157,6 +167,8 @@ class ChatBox(Screen[None]):
             self.voice.cancel()
         elif self.flow.is_busy:
             await self.stop_reply()
+        elif self.app.has_hushed:
+            self.activity.set_hint("")
         elif not self.composer.draft.is_empty:
             self.composer.remember(self.composer.draft)
             self.composer.clear_draft()

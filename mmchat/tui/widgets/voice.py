@@ -103,6 +103,7 @@ class VoiceBar(Static):
     @work(thread=True, group="microphone", exit_on_error=False)
     def _run_start(self, take: int, recorder: Recorder, cancel: Event) -> None:
         try:
+            self._desk.speaker.stop()  # the microphone must not hear what is spoken
             recorder.start()
         except MmchatError as error:
             self.post_message(MicrophoneFailed(take, error))

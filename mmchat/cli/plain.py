@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
 from mmchat.chat.private import STORED_ONLY
 from mmchat.chat.session import UserInput
-from mmchat.cli import plain_export, plain_memory, plain_ratings, plain_recall, plain_sessions, plain_window
+from mmchat.cli import plain_export, plain_memory, plain_ratings, plain_recall, plain_sessions, plain_window, speech
 from mmchat.cli.output import print_error, print_error_text, print_text
 from mmchat.cli.plain_sessions import title_of
+from mmchat.cli.progress_lines import ProgressLines
 from mmchat.cli.replies import read_turn
 from mmchat.errors import MmchatError, UsageError
 from mmchat.sanitize import plain_line, plain_text
@@ -43,24 +44,6 @@ class PlainCommand:
     argument: str
     help: str
     run: Callable[[PlainChat, str], None]
-
-
-class ProgressLines:
-    """Tells of slow work in whole lines, each kind of work once, so that a screen reader is not flooded."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._said = ""
-
-    def show(self, text: str) -> None:
-        """Say it, unless only its figures have changed."""
-        words = text.split(":")[0]
-        if words != self._said:
-            self._said = words
-            self._say(text)
-
-    def clear(self) -> None:
-        """There is nothing to take away."""
 
 
 class PlainChat:
@@ -161,6 +144,9 @@ class PlainChat:
                 print_text("")
                 return None
             except KeyboardInterrupt:
+                if self.desk.speaker.hush():
+                    print_text("")
+                    continue
                 if not self._is_interactive or self._interrupts:
                     raise
                 self._interrupts += 1
@@ -172,6 +158,8 @@ class PlainChat:
             return line.rstrip("\r\n")
 
     def _handle(self, message: str) -> None:
+        self.desk.speaker.hush()
+        speech.tell_problem(self)
         try:
             if is_command(message):
                 self._run_command(message)
@@ -225,8 +213,10 @@ class PlainChat:
         def on_text(piece: str) -> None:
             nonlocal has_begun
             print_text((MODEL if self._is_interactive and not has_begun else "") + piece, end="")
+            self.desk.speaker.feed(piece)
             has_begun = True
 
+        self.desk.speaker.begin()
         status = ProgressLines(self.say if self._is_interactive else lambda _: None)
         try:
             outcome = read_turn(
@@ -236,15 +226,26 @@ class PlainChat:
         except KeyboardInterrupt:
             if not self._is_interactive:
                 raise
+            self.desk.speaker.hush()
             self.say("\nStopped. Your message is kept; /regen answers it.")
             return
         if has_begun:
             print_text("")
+        self._end_speech(outcome.was_interrupted)
         plain_memory.tell_learnt(self, outcome.learnt)
         if outcome.was_interrupted:
             if not self._is_interactive:
                 raise KeyboardInterrupt
             self.say("Stopped. What came is kept.")
+
+    def _end_speech(self, was_interrupted: bool) -> None:
+        """Speak the reply to its end: beside the prompt with a person there, else before the next line is read."""
+        if was_interrupted:
+            self.desk.speaker.hush()
+        self.desk.speaker.finish()
+        if not self._is_interactive:
+            speech.speak_to_the_end(self.desk)
+        speech.tell_problem(self)
 
     def _between(self, has_begun: Callable[[], bool]) -> Callable[[str], None]:
         """Tells a line in the middle of a reply on a line of its own."""
@@ -325,6 +326,7 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("view", "[NAME]", "Open a picture or sound of this conversation", plain_recall.view),
         PlainCommand("image", "PATH", "Attach a picture to the next message", PlainChat.attach),
         PlainCommand("audio", "PATH", "Attach a sound file to the next message", PlainChat.attach),
+        PlainCommand("speak", "[on|off]", "Speak replies aloud, or not any more", speech.switch),
         PlainCommand("regen", "", "Draw the last reply anew", PlainChat.regenerate),
         PlainCommand("good", "", "Mark the last reply as good; again takes it back", plain_ratings.mark_good),
         PlainCommand("bad", "", "Mark the last reply as bad; again takes it back", plain_ratings.mark_bad),

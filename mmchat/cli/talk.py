@@ -46,10 +46,12 @@ def talk(
         str | None, typer.Option("--language", metavar="CODE", help="The language you speak, e.g. en or zh.")
     ] = None,
     no_log: Annotated[bool, typer.Option("--no-log", "-n", help="Store nothing.")] = False,
+    speak: Annotated[bool, typer.Option("--speak", help="Speak the replies aloud; any key stops it.")] = False,
 ) -> None:
     """Hold a conversation: type, drop in pictures, speak."""
     from mmchat.cli.attached import attached_files
     from mmchat.cli.replies import open_conversation
+    from mmchat.cli.speech import start_speaking
     from mmchat.wiring import WiringOptions, open_desk, open_settings
 
     if no_log and (should_continue or session is not None):
@@ -66,6 +68,7 @@ def talk(
         files = cleanup.enter_context(attached_files(attachment or []))
         options = WiringOptions(model=model, language=language, should_log=not no_log)
         desk = cleanup.enter_context(closing(open_desk(options)))
+        start_speaking(desk, is_asked=speak)
         conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
         if sys.stdin.isatty():  # a person may show a picture or speak next; a script says what it needs
             # The app begins with the language model itself, once it is painted; two pulls of one model would queue.

@@ -59,6 +59,11 @@ def blobs_dir() -> Path:
     return data_dir() / "blobs"
 
 
+def recording_path() -> Path:
+    """The last recording, in the place of the one before."""
+    return data_dir() / "last-recording.wav"
+
+
 def evals_dir() -> Path:
     """Saved evaluations, a folder each."""
     return data_dir() / "evals"

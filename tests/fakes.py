@@ -36,6 +36,9 @@ class FakeEngines:
     def recognizer(self) -> ScriptedRecognizer:
         return self.asr
 
+    def recognizer_named(self, name: str) -> ScriptedRecognizer:
+        return self.asr
+
     def image_reader(self) -> ScriptedImageReader:
         return self.vision
 
@@ -60,6 +63,9 @@ class FakeEngines:
         self.lm = ScriptedLanguageModel(name=name)
 
     def language_models(self) -> tuple[ModelSummary, ...]:
+        return ()
+
+    def speech_models(self) -> tuple[ModelSummary, ...]:
         return ()
 
     def close(self) -> None:

@@ -17,8 +17,9 @@ from mmchat.chat.finder import Finder
 from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
+from mmchat.chat.mic import Microphone
 from mmchat.chat.picture_backlog import PictureBacklog
-from mmchat.chat.ports import Engines, Recorder, Voice
+from mmchat.chat.ports import Engines, Voice
 from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Backstage
 from mmchat.chat.session import ChatSession, SessionSettings
@@ -51,7 +52,7 @@ class Desk:
         recall: Recall,
         engines: Engines,
         settings: SessionSettings,
-        make_recorder: Callable[[], Recorder],
+        mic: Microphone,
         on_close: Callable[[], None] | None = None,
         make_private: Callable[[], PrivateStore] | None = None,
         find_voice: Callable[[], Voice] = no_voice,
@@ -60,7 +61,8 @@ class Desk:
         self._recall = recall
         self.engines = engines
         self._settings = settings
-        self._make_recorder = make_recorder
+        self.mic = mic
+        """The microphone: which one, how it is watched, what was recorded last."""
         self._on_close = on_close
         self._closing = Event()
         self._taken_in: tuple[int, int] | None = None
@@ -115,6 +117,7 @@ class Desk:
         """Remove what was said in private; harmless where nothing was."""
         if self._private is not None:
             self._private.leave()
+            self.mic.forget_private()
 
     def latest_session(self) -> Session | None:
         """The conversation last spoken in, of those that are listed."""
@@ -178,18 +181,16 @@ class Desk:
 
     # --- voice ----------------------------------------------------------------------------------
 
-    def new_recorder(self) -> Recorder:
-        """A fresh microphone, not yet open."""
-        return self._make_recorder()
-
-    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None) -> Heard:
+    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None, model: str = "") -> Heard:
         """Slow. A recording as words; empty text when no speech was heard.
 
         Args:
             pcm: (S,) float32 in [-1, 1], 16 000 Hz.
             cancel: set it to give up early.
+            model: a speech model; empty for the chosen one.
         """
-        return hear(self.engines.recognizer(), pcm, language=self._settings.language, cancel=cancel)
+        recognizer = self.engines.recognizer_named(model) if model else self.engines.recognizer()
+        return hear(recognizer, pcm, language=self._settings.language, cancel=cancel)
 
     def close(self) -> None:
         """Free the models and close the store."""

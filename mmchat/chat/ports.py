@@ -32,6 +32,14 @@ class Engines(Protocol):
 
     def recognizer(self) -> SpeechRecognizer: ...
 
+    def recognizer_named(self, name: str) -> SpeechRecognizer:
+        """Another speech model than the chosen one; stays loaded until the next that is named.
+
+        Raises:
+            ModelNotFound: no such speech model.
+        """
+        ...
+
     def image_reader(self) -> ImageReader: ...
 
     def embedder(self) -> TextEmbedder | None:
@@ -64,6 +72,10 @@ class Engines(Protocol):
 
     def language_models(self) -> tuple[ModelSummary, ...]:
         """What `/model` offers."""
+        ...
+
+    def speech_models(self) -> tuple[ModelSummary, ...]:
+        """What `/retranscribe` offers."""
         ...
 
     def close(self) -> None: ...
@@ -106,6 +118,10 @@ class Recorder(Protocol):
 
     def snapshot(self) -> NDArray[np.float32]:
         """What was recorded so far, while it goes on. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
+        ...
+
+    def sound(self, since: int = 0) -> NDArray[np.float32]:
+        """What was captured so far, from sample `since` on. (S,) float32 in [-1, 1], 16 000 Hz."""
         ...
 
     def stop(self) -> NDArray[np.float32]:

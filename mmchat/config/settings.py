@@ -61,7 +61,11 @@ class Settings(BaseModel):
     """0: as many as this process may use."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     microphone: str = ""
-    """Part of the device's name; empty: the system's default."""
+    """The device's name, or part of it, as /mic lists it; empty: the system's default."""
+    auto_stop_s: float = Field(default=0.0, ge=0, le=10)
+    """A recording ends by itself after so many seconds of silence; 0: only when you end it."""
+    keep_recording: bool = True
+    """Keep the last recording, one file, for /retranscribe."""
     speak: bool = False
     """Speak replies aloud."""
     speak_command: str = ""

@@ -126,7 +126,7 @@ class MicrophoneRecorder:
         take, state = self._take, self.state
         if state == "failed":
             return f"the microphone went away after {self.elapsed_s:.1f} s; what was recorded is kept"
-        if self._watch.problem and state == "recording":
+        if self._watch.problem:
             return self._watch.problem
         if take.is_silent():
             return _DIGITAL_SILENCE

@@ -40,23 +40,23 @@ class PulseSource:
 
 def pulse_sources() -> tuple[PulseSource, ...]:
     """The server's microphones, without the sound that the machine itself plays; empty where no server answers."""
+    found: list[PulseSource] = []
     with _server() as server:
-        if server is None:
-            return ()
-        default = server.server_info().default_source_name
-        return tuple(
-            PulseSource(
-                source.name,
-                source.description or source.name,
-                _is_muted(source),
-                source.name == default,
-                source.channel_count,
-                source.sample_spec.rate,
-            )
-            for source in server.source_list()
-            if not source.monitor_of_sink_name
-        )
-    return ()  # the server went away while it was asked
+        if server is not None:
+            default = server.server_info().default_source_name
+            found = [
+                PulseSource(
+                    source.name,
+                    source.description or source.name,
+                    _is_muted(source),
+                    source.name == default,
+                    source.channel_count,
+                    source.sample_spec.rate,
+                )
+                for source in server.source_list()
+                if not source.monitor_of_sink_name
+            ]
+    return tuple(found)
 
 
 class SourceWatch:

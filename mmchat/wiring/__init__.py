@@ -13,9 +13,11 @@ from mmchat.domain import LoadState, ModelKind
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.chat.known import KnownFacts
+    from mmchat.chat.mic import Microphone, SpeechWatch
     from mmchat.chat.ports import Recorder
     from mmchat.config.models_file import ModelsFile
     from mmchat.config.settings import Settings
+    from mmchat.engines.input_devices import InputDevice
     from mmchat.engines.process_group import SoleProcess, TorchProcessGroup
     from mmchat.engines.speak_command import CommandVoice
     from mmchat.evals.results import RunSettings
@@ -218,7 +220,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         open_recall(store, hub),
         hub,
         session_settings,
-        lambda: _recorder(settings),
+        _microphone(settings, should_store=options.should_log),
         on_close=temporary.close if temporary else None,
         make_private=_temporary_store,
         find_voice=lambda: open_voice(settings),
@@ -257,7 +259,29 @@ def open_voice(settings: Settings) -> CommandVoice:
     return find_voice(settings.speak_command, settings.voices)
 
 
-def _recorder(settings: Settings) -> Recorder:
-    from mmchat.engines.microphone import MicrophoneRecorder
+def _microphone(settings: Settings, *, should_store: bool) -> Microphone:
+    from mmchat.chat.mic import Microphone, MicSettings
+    from mmchat.config.settings import save_setting
 
-    return MicrophoneRecorder(settings.microphone)
+    def recorder(device: str) -> Recorder:
+        from mmchat.engines.microphone import MicrophoneRecorder
+
+        return MicrophoneRecorder(device)
+
+    def devices() -> tuple[InputDevice, ...]:
+        from mmchat.engines.input_devices import list_input_devices
+
+        return list_input_devices()
+
+    def speech_watch() -> SpeechWatch:
+        from mmchat.engines.speech_end import SpeechEnd
+
+        return SpeechEnd()
+
+    chosen = MicSettings(
+        settings.microphone,
+        settings.auto_stop_s,
+        settings.keep_recording,
+        paths.recording_path() if should_store else None,
+    )
+    return Microphone(recorder, chosen, list_devices=devices, save=save_setting, make_speech_watch=speech_watch)

@@ -80,6 +80,8 @@ class EngineHub:
         self._mapped: dict[str, PictureTexts | None] = {}
         """The light text side of a picture model; None for one that has none."""
         self._slots: dict[ModelKind, _Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
+        self._second_ears: _Slot | None = None
+        """The speech model that was asked for by name last, beside the chosen one."""
 
     def _slot(self, kind: ModelKind, name: str) -> _Slot:
         return _Slot(kind, name, self._load)
@@ -100,6 +102,18 @@ class EngineHub:
 
     def recognizer(self) -> SpeechRecognizer:
         return cast("SpeechRecognizer", self._get("asr"))
+
+    def recognizer_named(self, name: str) -> SpeechRecognizer:
+        self._check("asr", name)
+        with self._lock:
+            known = [self._slots.get("asr"), self._second_ears]
+            slot = next((each for each in known if each is not None and each.state.model == name), None)
+            old, is_new = self._second_ears, slot is None
+            if slot is None:
+                slot = self._second_ears = self._slot("asr", name)
+        if is_new and old is not None:
+            old.close_when_loaded()
+        return cast("SpeechRecognizer", slot.get())
 
     def image_reader(self) -> ImageReader:
         return cast("ImageReader", self._get("vision"))
@@ -149,7 +163,8 @@ class EngineHub:
         return kind in self._slots and self._is_in_place(self._slots[kind].state.model)
 
     def states(self) -> tuple[LoadState, ...]:
-        return tuple(slot.state for slot in list(self._slots.values()))
+        second = [self._second_ears] if self._second_ears is not None else []
+        return tuple(slot.state for slot in [*self._slots.values(), *second])
 
     def use_language_model(self, name: str) -> None:
         self._check("lm", name)  # a wrong name is refused before anything is given up
@@ -163,15 +178,22 @@ class EngineHub:
             old.close_when_loaded()
 
     def language_models(self) -> tuple[ModelSummary, ...]:
-        current = self._slots["lm"].state.model if "lm" in self._slots else ""
+        return self._models_of("lm")
+
+    def speech_models(self) -> tuple[ModelSummary, ...]:
+        return self._models_of("asr")
+
+    def _models_of(self, kind: ModelKind) -> tuple[ModelSummary, ...]:
+        current = self._slots[kind].state.model if kind in self._slots else ""
         return tuple(
             self._weights.summary(entry, is_default=entry.name == current)
             for entry in self._models.values()
-            if entry.kind == "lm"
+            if entry.kind == kind
         )
 
     def close(self) -> None:
-        for slot in self._slots.values():
+        second = [self._second_ears] if self._second_ears is not None else []
+        for slot in [*self._slots.values(), *second]:
             slot.close_when_loaded()
 
     def load(self, kind: ModelKind, on_state: Callable[[LoadState], None]) -> Any:

@@ -22,6 +22,7 @@ from mmchat.domain import ReplyEvent, Turn
 from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
 from mmchat.tui.drafts import Draft
+from mmchat.tui.hands_free import HandsFree
 from mmchat.tui.keymap import DEFAULT_KEYS
 from mmchat.tui.messages import (
     EarlierRead,
@@ -84,7 +85,8 @@ class ChatScreen(ChatBox):
         self.transcript = Transcript(id="transcript")
         self.activity = ActivityLine(id="activity")
         self.status = StatusLine(id="status")
-        self.voice = VoiceBar(desk, id="voice")
+        self.voice = VoiceBar(desk, lambda: self.session.is_private, id="voice")
+        self.hands_free = HandsFree(self)
         self.flow = ReplyFlow(self)
         self.turn_count = 0
         self._header = HeaderLine(id="header")
@@ -308,10 +310,12 @@ class ChatScreen(ChatBox):
     @on(Composer.Submitted)
     async def _submitted(self, event: Composer.Submitted) -> None:
         self.activity.set_hint("")
-        if self.voice.state == "recording":
+        draft = event.draft
+        if self.voice.state == "recording" and not (self.hands_free.is_on and not draft.is_empty):
             self.voice.finish()
             return
-        draft = event.draft
+        if self.hands_free.is_on and not draft.is_empty:
+            self.voice.cancel()  # what was typed goes first
         if draft.is_empty:
             return
         match parse(draft.text):

@@ -10,7 +10,8 @@ from textual.screen import Screen
 from textual.widgets import Markdown
 
 from mmchat.domain import ModelKind
-from mmchat.tui.messages import MicrophoneFailed, SpeakerChanged, SpeechTranscribed
+from mmchat.tui.hands_free import HandsFree
+from mmchat.tui.messages import MicrophoneFailed, RecordingEnded, SpeakerChanged, SpeechTranscribed
 from mmchat.tui.suggest import suggestions
 from mmchat.tui.text import clean
 from mmchat.tui.widgets.completions import Completions
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 QUIT_ARMED_S = 3.0
 _SENSES: dict[str, ModelKind] = {"image": "vision", "audio": "asr"}
+NO_SOUND = "No sound came from the microphone. Check its permission and its volume."
+MIC_GONE = "Check its cable and the sound system; /mic lists what is plugged in."
+DISCARDED = {
+    "starting": "The microphone is closed.",
+    "recording": "Recording discarded.",
+    "transcribing": "Given up. /retranscribe turns the recording into words.",
+    "off": "",
+}
+"""What is said of a recording that was cancelled."""
 EDITING = " editing an earlier message · Enter sends a branch · Esc gives up "
 
 
@@ -40,6 +50,7 @@ class ChatBox(Screen[None]):
     activity: ActivityLine
     transcript: Transcript
     voice: VoiceBar
+    hands_free: HandsFree
     flow: ReplyFlow
 
     def __init__(self) -> None:
@@ -112,18 +123,45 @@ class ChatBox(Screen[None]):
     # --- speech ---------------------------------------------------------------------------------
 
     @on(SpeechTranscribed)
-    def _transcribed(self, event: SpeechTranscribed) -> None:
+    async def _transcribed(self, event: SpeechTranscribed) -> None:
+        text = clean(event.heard.text.strip()) if event.heard else ""
+        if event.problem is not None:
+            await self._show_error(event.problem.message, "It is turned into words all the same.", event.problem.hint)
+        if event.ending == "failed":
+            what = "What was heard until then is in the box." if text else "Nothing was understood until then."
+            await self._show_error(f"The microphone went away after {event.duration_s:.1f} s.", what, MIC_GONE)
+            self.hands_free.leave("")
+        if self.hands_free.is_on:
+            await self.hands_free.take(event)
+            return
         if event.heard is None:
-            self.activity.set_hint("No sound came from the microphone. Check its permission and its volume.")
-        elif not event.heard.text.strip():
-            self.activity.set_hint("No speech heard.")
+            self.activity.set_hint(event.trouble or NO_SOUND)
+        elif not text:
+            self.activity.set_hint(f"No speech heard: {event.trouble}." if event.trouble else "No speech heard.")
         else:
-            self.composer.insert_words(clean(event.heard.text.strip()))
+            self.composer.insert_words(text)
+            hint = f"{clean(event.trouble)[:1].upper()}{clean(event.trouble)[1:]}." if event.trouble else ""
+            self.activity.set_hint("" if event.ending == "failed" else hint, about=self.composer.text)
         self.composer.focus()
+
+    @on(RecordingEnded)
+    def _recording_ended(self, event: RecordingEnded) -> None:
+        if event.ending == "nothing said":
+            closed = "Nothing was said, so the microphone was closed."
+            if self.hands_free.is_on:
+                self.hands_free.leave(closed)
+            else:
+                self.activity.set_hint(closed)
 
     @on(MicrophoneFailed)
     async def _microphone_failed(self, event: MicrophoneFailed) -> None:
-        await self.transcript.add(ErrorView(event.error.message, "Your draft is untouched.", event.error.hint))
+        kept = "The recording is kept; /retranscribe tries again." if event.is_kept else "Your draft is untouched."
+        await self._show_error(event.error.message, kept, event.error.hint)
+        if self.hands_free.is_on:
+            self.hands_free.leave("")
+
+    async def _show_error(self, what: str, kept: str, next_step: str) -> None:
+        await self.transcript.add(ErrorView(what, kept, next_step))
         self.transcript.scroll_to_end()
 
     @on(SpeakerChanged)
@@ -140,9 +178,11 @@ class ChatBox(Screen[None]):
 
     async def action_step_back(self) -> None:
         """Esc: give up the recording, else stop the reply."""
-        if self.voice.state != "off":
-            self.voice.cancel()
-            self.activity.set_hint("Recording discarded.")
+        if self.hands_free.is_on:
+            is_answering = self.flow.is_busy
+            self.hands_free.leave("Hands-free is over." + (" Esc again stops the reply." if is_answering else ""))
+        elif self.voice.state != "off":
+            self.activity.set_hint(DISCARDED[self.voice.cancel()])
         elif not await self.stop_reply() and not self.app.has_hushed:
             self.activity.set_hint("")
             if self.composer.draft.instead_of:
@@ -163,8 +203,10 @@ class ChatBox(Screen[None]):
         if selected:
             self.app.copy(selected, "selection")
             self.clear_selection()
+        elif self.hands_free.is_on:
+            self.hands_free.leave("Hands-free is over.")
         elif self.voice.state != "off":
-            self.voice.cancel()
+            self.activity.set_hint(DISCARDED[self.voice.cancel()])
         elif self.flow.is_busy:
             await self.stop_reply()
         elif self.app.has_hushed:

@@ -25,8 +25,11 @@ from mmchat.tui.commands import COMMANDS
 from mmchat.tui.drafts import Draft
 from mmchat.tui.keymap import DEFAULT_KEYS, STANDARD_KEYS, Keys
 from mmchat.tui.messages import Copied
+from mmchat.tui.picture_cells import NO_PIXELS, CellSize, Graphics, PreviewChoice
+from mmchat.tui.picture_loader import PictureLoader
 from mmchat.tui.screens.chat import LAST_WORDS_S, ChatScreen
 from mmchat.tui.text import one_line
+from mmchat.tui.widgets.pictures import PictureRow
 from mmchat.tui.widgets.turns import ErrorView
 
 if TYPE_CHECKING:
@@ -76,6 +79,10 @@ class MmchatApp(App[None]):
         theme: a theme's name; empty for the default.
         save_theme: called with the name of a theme that the user chose.
         keys: the keys that the user chose.
+        is_hands_free: whether it listens from the start.
+        previews: whether pictures are shown in the conversation, and how.
+        graphics: the best way of drawing that the terminal is known to answer to.
+        cell: the pixels of a cell, as far as the terminal says.
     """
 
     CSS_PATH = "mmchat.tcss"
@@ -95,18 +102,25 @@ class MmchatApp(App[None]):
         theme: str = "",
         save_theme: Callable[[str], None] | None = None,
         keys: Keys = STANDARD_KEYS,
+        is_hands_free: bool = False,
+        previews: PreviewChoice = "auto",
+        graphics: Graphics = "blocks",
+        cell: CellSize = NO_PIXELS,
     ) -> None:
         super().__init__()
         self.desk = desk
         self.keys = keys
         self._chat = ChatScreen(desk, session)
         self._draft_text = draft_text
+        self._is_hands_free = is_hands_free
         self._save_theme = save_theme
         for each in (DARK, LIGHT):
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
         self.last_deleted = ""
         """Id of the conversation that /restore brings back."""
+        self.previews: PreviewChoice = previews
+        self.pictures = PictureLoader(graphics, cell, self._write_terminal)
         self.has_hushed = False
         """Whether the last key stopped the voice."""
         self._unknown_theme = "" if theme in ("", self.theme) else theme
@@ -118,10 +132,13 @@ class MmchatApp(App[None]):
     def on_mount(self) -> None:
         """Keep the terminal's own title for the end."""
         self._write_terminal("\x1b[22;0t")
+        self.use_previews(self.previews)
         self.set_keymap(dict(self.keys.chosen))
         self._leave_on_signals()
         if self._draft_text:
             self._chat.composer.draft = Draft(self._draft_text).with_typed_files(Path.cwd())
+        if self._is_hands_free:
+            self.call_after_refresh(self._chat.hands_free.begin)
         if self._unknown_theme:
             self.notify(
                 f"No theme is called '{self._unknown_theme}'. /theme lists them.", severity="warning", markup=False
@@ -144,12 +161,13 @@ class MmchatApp(App[None]):
         os._exit(_SIGNALLED + signal.SIGHUP)
 
     def on_unmount(self) -> None:
-        """Give the terminal its title back."""
+        """Give the terminal its title back, and the room that pictures take in it."""
+        self.pictures.forget_all()
         self._write_terminal("\x1b[23;0t")
 
     async def on_event(self, event: events.Event) -> None:
         """Any key, whatever else it does, stops the voice at once."""
-        if isinstance(event, events.Key):
+        if isinstance(event, events.Key) and not event.is_forwarded:
             self.has_hushed = self.desk.speaker.hush()
         await super().on_event(event)
 
@@ -213,6 +231,16 @@ class MmchatApp(App[None]):
         self.theme = name
         if self._save_theme is not None:
             self._save_theme(name)
+
+    # --- pictures -------------------------------------------------------------------------------
+
+    def use_previews(self, previews: PreviewChoice) -> None:
+        """Show pictures in the conversation, or not."""
+        self.previews = previews
+        self.pictures.use(blocks_only=previews == "blocks")
+        self._chat.set_class(previews == "off", "-no-pictures")
+        for row in self._chat.query(PictureRow):
+            row.refresh()
 
     # --- the terminal ---------------------------------------------------------------------------
 

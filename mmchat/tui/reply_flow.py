@@ -177,6 +177,7 @@ class ReplyFlow:
                 run.is_behind = bool(shown and turn.parent_id) and turn.parent_id != shown
                 if run.user_view is not None:
                     run.user_view.store(turn)
+                    await screen.transcript.show_pictures(run.user_view)
                 screen.turn_stored(turn)
             case WorkStarted(text):
                 screen.activity.set_work(one_line(text), can_stop=True)

@@ -15,6 +15,12 @@ from mmchat.model_values import LoadState as LoadState
 from mmchat.model_values import ModelKind as ModelKind
 from mmchat.model_values import ModelSummary as ModelSummary
 from mmchat.model_values import PullProgress as PullProgress
+from mmchat.speech_values import TEXT_ONLY as TEXT_ONLY
+from mmchat.speech_values import Heard as Heard
+from mmchat.speech_values import ListenOptions as ListenOptions
+from mmchat.speech_values import LiveText as LiveText
+from mmchat.speech_values import Segment as Segment
+from mmchat.speech_values import Word as Word
 from mmchat.window_values import SENTENCES as SENTENCES
 from mmchat.window_values import PartKind as PartKind
 from mmchat.window_values import Summary as Summary
@@ -115,43 +121,6 @@ class Likelihood:
 
 
 # --- what the senses say ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of a segment (in Chinese, a character or a few), with the space before it."""
-
-    text: str
-    start_s: float
-    end_s: float
-    probability: float
-    """How sure the recogniser was, in [0, 1]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of speech."""
-
-    start_s: float
-    end_s: float
-    text: str
-    avg_logprob: float = 0.0
-    no_speech_prob: float = 0.0
-    words: tuple[Word, ...] = ()
-    """Empty where the recogniser was not asked for them, or gives none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Speech turned into text. `text` is empty when no speech was found."""
-
-    text: str
-    language: str
-    """ISO 639-1, as Whisper names it."""
-    duration_s: float
-    segments: tuple[Segment, ...] = ()
-    model: str = ""
-    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.ear import Ear
 from mmchat.chat.finder import Finder
 from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
+from mmchat.chat.listening import Listening
 from mmchat.chat.mic import Microphone
 from mmchat.chat.picture_backlog import PictureBacklog
-from mmchat.chat.ports import Engines, Voice
+from mmchat.chat.ports import Engines, Recorder, Voice
 from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Backstage
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.chat.speaking import Speaker, no_voice
-from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
-from mmchat.engines.hear import hear
+from mmchat.domain import Heard, LiveText, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.errors import MmchatError, UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Desk:
         """The microphone: which one, how it is watched, what was recorded last."""
         self._on_close = on_close
         self._closing = Event()
+        self._ear = Ear(engines)
+        self._listening = Listening(settings.language)
         self._taken_in: tuple[int, int] | None = None
         self._quiet = Backstage()
         self._backlog = PictureBacklog(store, recall, engines, self._quiet)
@@ -181,16 +184,34 @@ class Desk:
 
     # --- voice ----------------------------------------------------------------------------------
 
-    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None, model: str = "") -> Heard:
+    def transcribe(
+        self,
+        pcm: NDArray[np.float32],
+        cancel: Event | None = None,
+        *,
+        listening: Listening | None = None,
+        model: str = "",
+    ) -> Heard:
         """Slow. A recording as words; empty text when no speech was heard.
 
         Args:
             pcm: (S,) float32 in [-1, 1], 16 000 Hz.
             cancel: set it to give up early.
-            model: a speech model; empty for the chosen one.
+            listening: `ChatSession.listening` of the conversation that it is for; the desk has one for the rest.
+            model: another speech model than the chosen one.
         """
-        recognizer = self.engines.recognizer_named(model) if model else self.engines.recognizer()
-        return hear(recognizer, pcm, language=self._settings.language, cancel=cancel)
+        return self._ear.transcribe(pcm, cancel, listening or self._listening, model)
+
+    def live_transcript(
+        self, recorder: Recorder, over: Event, *, listening: Listening | None = None
+    ) -> Iterator[LiveText]:
+        """Slow. What is being said while `recorder` records, for showing only: `transcribe` has the last word.
+
+        Iterate it in a worker of its own. Ends when the recording does, or soon after `over` is set: set it before
+        the recording is stopped, so that no pass is in the way of the last word. Yields nothing where this machine
+        is too slow for it.
+        """
+        return self._ear.live(recorder, over, listening or self._listening)
 
     def close(self) -> None:
         """Free the models and close the store."""

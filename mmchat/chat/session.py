@@ -17,6 +17,7 @@ from mmchat.chat.branches import Branches, to_answer_anew
 from mmchat.chat.compact import Compaction
 from mmchat.chat.export import SessionExport
 from mmchat.chat.known import KnownFacts
+from mmchat.chat.listening import Listening
 from mmchat.chat.notices import prompt_notices
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.reply import REPEATED, stream_reply
@@ -102,7 +103,9 @@ class ChatSession:
         self._engines = engines
         self._settings = settings
         self._session = session
-        self._senses = Senses(store, recall, engines, settings.language)
+        self.listening = Listening(settings.language)
+        """The language of its speech."""
+        self._senses = Senses(store, recall, engines, self.listening)
         self._quiet = quiet or Quiet()
         self._regenerations = 0
         self.facts = KnownFacts(store, engines.embedder)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -13,10 +14,10 @@ from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
 from numpy.typing import NDArray
 
-from mmchat.domain import EngineSpec, Segment
+from mmchat.domain import EngineSpec, Segment, Word
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.device import usable_threads
-from mmchat.engines.speech_base import WindowedRecognizer, wanted_chinese
+from mmchat.engines.speech_base import Decoding, WindowedRecognizer, wanted_chinese
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
@@ -36,6 +37,7 @@ class FasterWhisperRecognizer(WindowedRecognizer):
         self.dtype = str(model.model.compute_type)
         self.languages = tuple(model.supported_languages)
         self._model: _OnceEncodingModel | None = model
+        self._held_for: NDArray[np.float32] | None = None
 
     def _loaded(self) -> _OnceEncodingModel:
         assert self._model is not None  # the base class refuses work after close()
@@ -48,31 +50,34 @@ class FasterWhisperRecognizer(WindowedRecognizer):
             features = model.feature_extractor(window)[:, :-1]
             encoded = model.encode(pad_or_trim(features))
             token, probability = model.model.detect_language(encoded)[0][0]
-        model.held = encoded
+        model.held, self._held_for = encoded, window
         return str(token)[2:-2], float(probability)
 
-    def _decode(self, window: NDArray[np.float32], language: str, prompt: str, cancel: Event) -> Iterator[Segment]:
+    def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         model = self._loaded()
+        if self._held_for is not window:
+            model.held = None
         try:
             with _translated_errors(self.name):
                 ctranslate2.set_random_seed(0)  # the fallback's temperatures draw: same sound, same words
                 segments, _ = model.transcribe(
                     window,
-                    language=language,
-                    beam_size=BEAM_SIZE,
-                    temperature=list(gates.TEMPERATURES),
-                    initial_prompt=prompt or None,
+                    language=how.language,
+                    beam_size=1 if how.is_draft else BEAM_SIZE,
+                    temperature=list(gates.TEMPERATURES[:1] if how.is_draft else gates.TEMPERATURES),
+                    initial_prompt=how.prompt or None,
                     condition_on_previous_text=False,
                     vad_filter=False,  # done for all engines alike in speech_windows
                     no_speech_threshold=gates.NO_SPEECH_PROB,
+                    word_timestamps=how.with_words,
                     log_progress=False,
                 )
                 for raw in segments:
-                    yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob)
+                    yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob, _words(raw.words))
                     if cancel.is_set():
                         return
         finally:
-            model.held = None
+            model.held = self._held_for = None
 
     def _free(self) -> None:
         self._model = None
@@ -88,6 +93,10 @@ class _OnceEncodingModel(WhisperModel):  # type: ignore[misc]  # faster-whisper 
             encoded, self.held = self.held, None
             return encoded
         return super().encode(features)
+
+
+def _words(words: Sequence[Any] | None) -> tuple[Word, ...]:
+    return tuple(Word(word.word, word.start, word.end, word.probability) for word in words or ())
 
 
 @contextmanager

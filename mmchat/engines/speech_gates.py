@@ -7,16 +7,20 @@ two independent signs before it drops anything, and no rule is a list of phrases
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
-from mmchat.domain import Segment
+from mmchat.domain import Segment, Word
 
-MIN_DURATION_S = 0.3
-"""A key press, not an utterance."""
 NO_SPEECH_PROB = 0.6
 NO_SPEECH_LOGPROB = -0.8
 """Whisper's own rule uses -1.0, and lets " You" through on five seconds of zeros (logprob -0.94)."""
 LANGUAGE_PROB = 0.5
 """A detected language below this is a guess; the language heard last is the better one."""
+SETTLED_PROB = 0.8
+"""From here on a detected language is taken for that of the rest."""
+DOUBTED_LOGPROB = -0.75
+"""Text that the model itself believes so little may be of another language."""
 SURE_RUN = 6
 """So many repeats in a row are a loop even in text the model believes in."""
 DOUBTED_RUN = 3
@@ -38,6 +42,14 @@ _GLYPH_RUN = re.compile(r"([^\W\d_a-zA-Z][^\d\sa-zA-Z]{0,5}?)\1+")
 def is_believable(segment: Segment) -> bool:
     """False for what Whisper says into silence: it sees no speech, and does not believe its text either."""
     return not (segment.no_speech_prob > NO_SPEECH_PROB and segment.avg_logprob < NO_SPEECH_LOGPROB)
+
+
+def is_doubtful(segments: Sequence[Segment]) -> bool:
+    """Whether a text is so little believed that it may be of another language; also where there is none at all."""
+    letters = sum(len(segment.text) for segment in segments)
+    if not letters:
+        return True
+    return sum(segment.avg_logprob * len(segment.text) for segment in segments) / letters < DOUBTED_LOGPROB
 
 
 def collapse_repeats(text: str, *, is_doubted: bool) -> str:
@@ -105,7 +117,20 @@ def clean(segment: Segment, prompt: str) -> Segment | None:
             text = text.replace(shown, "").replace(shown.rstrip("。"), "").strip()
             if not any(character.isalnum() for character in text):
                 return None
-    return Segment(segment.start_s, segment.end_s, text, segment.avg_logprob, segment.no_speech_prob)
+    return replace(segment, text=text, words=words_of(text, segment.words))
+
+
+def words_of(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
+    """Those of `words` that stand in `text`, in order; none where they do not make it up."""
+    kept: list[Word] = []
+    position = 0
+    for word in words:
+        bare = word.text.strip()
+        at = position + len(text[position:]) - len(text[position:].lstrip())
+        if bare and text.startswith(bare, at):
+            kept.append(word)
+            position = at + len(bare)
+    return tuple(kept) if not text[position:].strip() else ()
 
 
 def join_texts(texts: list[str], language: str) -> str:

@@ -1,0 +1,54 @@
+"""How one conversation listens: in which language."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from mmchat.domain import Heard
+from mmchat.speech_languages import code_of
+
+PINNED_FROM = 0.7
+"""From this probability on, a detected language is taken for that of the conversation."""
+PINNED_FROM_S = 1.0
+"""Shorter sounds say too little of their language."""
+
+
+class Listening:
+    """The language of a conversation's speech. Every method may be called from any thread."""
+
+    def __init__(self, language: str | None = None) -> None:
+        """`language`: from the settings, ISO 639-1; None: the first recording decides."""
+        self._lock = Lock()
+        self._chosen = language
+        self._pinned: str | None = None
+
+    @property
+    def chosen(self) -> str | None:
+        """The language that the user said; None: it is detected."""
+        return self._chosen
+
+    @property
+    def language(self) -> str | None:
+        """The language in force: the chosen one, or else that of what was heard last; None before that."""
+        return self._chosen or self._pinned
+
+    def choose(self, words: str) -> str | None:
+        """Set the language, by its code or its name; "auto" lets the next recording decide.
+
+        Returns:
+            Its code; None for "auto".
+
+        Raises:
+            UsageError: no such language.
+        """
+        code = None if words.strip().casefold() == "auto" else code_of(words)
+        with self._lock:
+            self._chosen, self._pinned = code, None
+        return code
+
+    def note(self, heard: Heard) -> None:
+        """Learn from what was heard: the first language that is sure becomes that of the conversation."""
+        is_sure = heard.language_probability >= PINNED_FROM and heard.duration_s >= PINNED_FROM_S
+        with self._lock:
+            if heard.text and is_sure and not self._chosen:
+                self._pinned = heard.language

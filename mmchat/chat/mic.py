@@ -22,9 +22,30 @@ Ending = Literal["asked", "paused", "nothing said", "limit", "failed"]
 
 AUTO_STOP_S = 1.5
 """Thinking pauses of 0.7 s are common when one dictates; 0.8 s cut there and 1.2 s did not."""
+MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 10.0
 NOTHING_SAID_S = 10.0
 HANDS_FREE_NOTHING_SAID_S = 60.0
 _LOOK_EVERY_S = 0.1
+
+
+def auto_stop_seconds(words: str, current_s: float) -> float:
+    """What `/autostop` means: on, off, a number of seconds, or without a word the other than now; 0 for off.
+
+    Raises:
+        UsageError: none of these.
+    """
+    word = words.strip().lower()
+    if word == "on" or (not word and not current_s):
+        return AUTO_STOP_S
+    if word in ("", "off"):
+        return 0.0
+    number = word.removesuffix("s").strip()
+    is_number = number.replace(".", "", 1).isascii() and number.replace(".", "", 1).isdigit()
+    if not is_number or not MIN_PAUSE_S <= float(number) <= MAX_PAUSE_S:
+        raise UsageError(
+            f"'{words.strip()}' is no pause.", hint=f"Say on, off, or {MIN_PAUSE_S:g} to {MAX_PAUSE_S:g} seconds."
+        )
+    return float(number)
 
 
 class SpeechWatch(Protocol):

@@ -24,6 +24,7 @@ EPILOG = (
     "  mmchat talk                      start, or start anew\n"
     "  mmchat talk -c                   go on where you left off\n"
     "  mmchat talk -a dog.jpg           begin with a picture\n"
+    "  mmchat talk --voice              hands-free\n"
     "  mmchat talk --no-tui             line by line, for screen readers\n"
     "  mmchat talk < questions.txt      one answer for each line\n"
     "\n\nThe first start fetches the default weights; everything after that works offline."
@@ -47,6 +48,9 @@ def talk(
     ] = None,
     no_log: Annotated[bool, typer.Option("--no-log", "-n", help="Store nothing.")] = False,
     speak: Annotated[bool, typer.Option("--speak", help="Speak the replies aloud; any key stops it.")] = False,
+    is_hands_free: Annotated[
+        bool, typer.Option("--voice", help="Hands-free: listen, answer, listen again; Esc leaves.")
+    ] = False,
 ) -> None:
     """Hold a conversation: type, drop in pictures, speak."""
     from mmchat.cli.attached import attached_files
@@ -58,6 +62,8 @@ def talk(
         raise UsageError("--no-log stores nothing, so it cannot go on with a conversation.", hint="Leave one out.")
     if "-" in (attachment or []):
         raise UsageError("'-a -' is for 'mmchat ask': here stdin is what you say.")
+    if is_hands_free and not sys.stdin.isatty():
+        raise UsageError("--voice needs a person at the terminal: here stdin is what you say.")
     is_plain = no_tui or not has_full_screen()
     keys = chosen_keys({} if is_plain else open_settings().keymap)
     with ExitStack() as cleanup:
@@ -74,7 +80,10 @@ def talk(
             # The app begins with the language model itself, once it is painted; two pulls of one model would queue.
             desk.fetch(("lm", "embed", "asr", "vision") if is_plain else ("embed", "asr", "vision"))
             desk.index_in_background()
-        code = _run_plain(desk, conversation, files) if is_plain else _run_app(desk, conversation, files, keys)
+        if is_plain:
+            code = _run_plain(desk, conversation, files, is_hands_free=is_hands_free)
+        else:
+            code = _run_app(desk, conversation, files, keys, is_hands_free=is_hands_free)
     if code:
         raise typer.Exit(code)
 
@@ -84,7 +93,7 @@ def has_full_screen() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -> int:
+def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], *, is_hands_free: bool) -> int:
     from mmchat import paths
     from mmchat.cli.plain import PlainChat
     from mmchat.native_noise import native_noise_to
@@ -92,7 +101,7 @@ def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -
     # Line editing writes to descriptor 1 itself, so that one is only closed to libraries when nobody edits.
     is_interactive = sys.stdin.isatty()
     with native_noise_to(paths.log_dir() / "native.log", is_stdout_too=not is_interactive):
-        PlainChat(desk, conversation, files, is_interactive=is_interactive).run()
+        PlainChat(desk, conversation, files, is_interactive=is_interactive).run(is_hands_free=is_hands_free)
     return 0
 
 
@@ -120,7 +129,7 @@ def chosen_keys(keymap: Mapping[str, str]) -> Keys:
     return Keys(known)
 
 
-def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], keys: Keys) -> int:
+def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], keys: Keys, *, is_hands_free: bool) -> int:
     from mmchat import paths
     from mmchat.config.settings import save_setting
     from mmchat.native_noise import native_noise_to
@@ -136,6 +145,7 @@ def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], key
             theme=open_settings().theme,
             save_theme=lambda name: save_setting("theme", name),
             keys=keys,
+            is_hands_free=is_hands_free,
         )
         app.run()
     return app.return_code or 0

@@ -17,7 +17,8 @@ import pytest
 
 from mmchat.chat.desk import Desk
 from mmchat.chat.mic import Microphone
-from mmchat.cli.plain import COMMANDS, PlainChat
+from mmchat.cli.plain import PlainChat
+from mmchat.cli.plain_commands import COMMANDS
 from mmchat.cli.replies import read_turn
 from mmchat.domain import LoadState, ReplyDelta, ReplyEvent, WorkStarted
 from mmchat.engines.scripted import ScriptedLanguageModel

@@ -100,7 +100,7 @@ class Senses:
             self._recall.pictures.index_tags_of(attachment.id)
             return read
         image = open_image(attachment.path)
-        read = self._store.save_seen(attachment.id, known or see(reader, image))
+        read = self._store.save_seen(attachment.id, known or see(reader, image, texts=self._engines.text_reader()))
         self._recall.index_image(attachment.id, reader.embed_images([image])[0], reader.name)
         return read
 

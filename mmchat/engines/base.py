@@ -178,6 +178,12 @@ class ImageReader(Protocol):
         """The best tags, best first: from the open vocabulary, or of `labels` (their scores sum to 1)."""
         ...
 
+    def tag_batch(
+        self, images: Sequence[Image], *, top_k: int = 5, labels: Sequence[str] | None = None
+    ) -> list[tuple[Tag, ...]]:
+        """`tag` of each picture, looked at together."""
+        ...
+
     def close(self) -> None:
         """Free the weights."""
         ...

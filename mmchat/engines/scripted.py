@@ -271,6 +271,11 @@ class ScriptedImageReader:
                 rows.append(np.tile(np.array(colour, dtype=np.float32), self.embedding_dim // 3))
         return _unit_rows(_centred(rows, self.embedding_dim))
 
+    def tag_batch(
+        self, images: Sequence[Image], *, top_k: int = 5, labels: Sequence[str] | None = None
+    ) -> list[tuple[Tag, ...]]:
+        return [self.tag(image, top_k=top_k, labels=labels) for image in images]
+
     def tag(self, image: Image, *, top_k: int = 5, labels: Sequence[str] | None = None) -> tuple[Tag, ...]:
         names = list(self.COLOURS) if labels is None else list(labels)
         if not names:

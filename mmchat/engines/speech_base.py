@@ -59,7 +59,7 @@ class WindowedRecognizer(ABC):
 
     def __init__(self, chinese: str = "simplified") -> None:
         """`chinese`: the characters wanted for Mandarin, a key of `speech_gates.CHINESE_PROMPTS`."""
-        self._chinese = chinese
+        self.chinese = chinese
         self._lock = Lock()
         self._last_language = ""
         self._is_closed = False
@@ -196,7 +196,7 @@ class WindowedRecognizer(ABC):
     def _decoded(
         self, sound: NDArray[np.float32], language: str, prompt: str, options: ListenOptions, cancel: Event
     ) -> Sequence[Segment]:
-        shown = gates.prompt_for(language, prompt, self._chinese)
+        shown = gates.prompt_for(language, prompt, self.chinese)
         how = Decoding(language, shown, options.with_words, options.is_draft)
         segments = [gates.clean(raw, shown) for raw in self._decode(sound, how, cancel)]
         return [segment for segment in segments if segment is not None]

@@ -53,6 +53,8 @@ class WiringOptions:
     should_learn: bool = True
     """False: nothing is learnt of the user from what is sent, which was not theirs alone."""
     should_pull: bool = True
+    should_read_text: bool = True
+    """False: text that stands in pictures is not read, whatever the settings say."""
 
 
 def open_settings() -> Settings:
@@ -88,7 +90,13 @@ def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, .
 
     settings, models = open_settings(), load_models_file()
     names = _chosen_names(settings, models, options, kinds)
-    hub_options = HubOptions(should_pull=options.should_pull, threads=settings.threads, device=settings.device)
+    hub_options = HubOptions(
+        should_pull=options.should_pull,
+        threads=settings.threads,
+        device=settings.device,
+        should_read_text=settings.read_text and options.should_read_text,
+        speech_by_language=not (options.asr or settings.asr),
+    )
     return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
 
 
@@ -131,7 +139,7 @@ def _model_sources() -> EvalSources:
         models,
         WeightsStore(paths.weights_dir()),
         _chosen_names(settings, models, WiringOptions(), ALL_KINDS),
-        HubOptions(threads=settings.threads, device=settings.device),
+        HubOptions(threads=settings.threads, device=settings.device, should_read_text=settings.read_text),
     )
 
 

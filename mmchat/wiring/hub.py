@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mmchat.config.model_entries import HeadEntry
+from mmchat.config.model_entries import AsrEntry, HeadEntry
 from mmchat.domain import (
     EngineSpec,
     GenerateOptions,
@@ -25,6 +25,7 @@ from mmchat.engines.head_files import read_config
 from mmchat.engines.registry import load_engine
 from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
 from mmchat.weights.finetuned import is_merged
+from mmchat.wiring.speech_models import by_language
 
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
@@ -57,6 +58,8 @@ class HubOptions:
     """Goes before what the entry says; empty: the entry's own."""
     parallel: int = 1
     """How many replies a language model draws at once."""
+    speech_by_language: bool = False
+    """Leave English to the model that the speech model names for it."""
 
 
 class EngineHub:
@@ -225,6 +228,8 @@ class EngineHub:
                 entry, engine = self._resolve(slot.state.model)
                 if entry.needs_weights and slot.state.stage == "idle":
                     self._weights_path(entry, engine, slot)
+                    if english := self._english_of(entry):
+                        self._weights_path(*self._resolve(english), slot)
                     slot.rest("")
             except MmchatError as error:
                 log.warning("fetching %s: %s", slot.state.model, error)
@@ -261,7 +266,22 @@ class EngineHub:
         if isinstance(entry, HeadEntry):
             spec = replace(spec, options={**spec.options, "encoders": self._encoders(entry, path, slot)})
         slot.report("loading", "loading", None)
-        return load_engine(kind, spec)
+        loaded = load_engine(kind, spec)
+        return self._by_language(loaded, english) if (english := self._english_of(entry)) else loaded
+
+    def _english_of(self, entry: ModelEntry) -> str:
+        """The speech model that takes over for English; empty where none is to."""
+        return entry.english if self._options.speech_by_language and isinstance(entry, AsrEntry) else ""
+
+    def _by_language(self, main: SpeechRecognizer, english: str) -> SpeechRecognizer:
+        self._check("asr", english)
+        entry, engine = self._resolve(english)
+
+        def load() -> SpeechRecognizer:
+            spec = self._spec(entry, engine, self._weights.prepared(entry, engine))
+            return cast("SpeechRecognizer", load_engine("asr", spec))
+
+        return by_language(main, english, lambda: self._is_in_place(english), load)
 
     def _encoders(self, entry: HeadEntry, path: Path | None, slot: _Slot) -> dict[str, EngineSpec]:
         """The encoders that a head stands on, fetched where they are missing."""

@@ -135,16 +135,24 @@ def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], key
     from mmchat.native_noise import native_noise_to
     from mmchat.wiring import open_settings
 
+    settings = open_settings()
     with native_noise_to(paths.log_dir() / "native.log"):
+        from mmchat.cli import terminal_graphics
         from mmchat.tui.app import MmchatApp
+
+        graphics, cell = terminal_graphics.look()
 
         app = MmchatApp(
             desk,
             conversation,
             draft_text=" ".join(shlex.quote(str(path.absolute())) for path in files),
-            theme=open_settings().theme,
+            theme=settings.theme,
             save_theme=lambda name: save_setting("theme", name),
             keys=keys,
+            previews=settings.previews,
+            graphics=graphics,
+            cell=cell,
+            save_previews=lambda choice: save_setting("previews", choice),
             is_hands_free=is_hands_free,
         )
         app.run()

@@ -54,6 +54,8 @@ class Settings(BaseModel):
     """How much of the conversation the model is shown at most; 0: all that its context holds."""
     recall: bool = True
     """Bring back older turns that bear on the present one."""
+    read_text: bool = True
+    """Read the text that stands in pictures."""
     facts: bool = True
     """Remember facts about the user from what they say, and tell the model those that bear on the message."""
 
@@ -76,6 +78,8 @@ class Settings(BaseModel):
 
     theme: str = ""
     """Colours of the app; empty: its own choice."""
+    previews: Literal["auto", "blocks", "off"] = "auto"
+    """Pictures in the conversation: as well as the terminal can show them, with half blocks, or not at all."""
     keymap: dict[str, str] = Field(default_factory=dict)
     """What a key does → the key, e.g. `voice = "f5"`. The names and the keys are checked before the app starts."""
 

@@ -13,7 +13,6 @@ from mmchat.tui.drafts import Draft
 from mmchat.tui.export_actions import ExportActions
 from mmchat.tui.memory_actions import MemoryActions
 from mmchat.tui.picture_actions import PictureActions
-from mmchat.tui.recall_actions import RecallActions
 from mmchat.tui.session_actions import SessionActions
 from mmchat.tui.text import clean, one_line
 from mmchat.tui.voice_actions import VoiceActions
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from mmchat.domain import Turn
 
 
-class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, ExportActions, VoiceActions, PictureActions):
+class Actions(SessionActions, WindowActions, MemoryActions, PictureActions, ExportActions, VoiceActions):
     """One method per command, `do_<name>`; each takes the argument."""
 
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:

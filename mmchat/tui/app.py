@@ -20,6 +20,8 @@ from textual.screen import Screen
 from textual.theme import Theme
 from textual.worker import Worker, WorkerState
 
+from mmchat.chat.pasting import PastedPictures
+from mmchat.errors import MmchatError
 from mmchat.paths import log_dir, private_dir
 from mmchat.tui.commands import COMMANDS
 from mmchat.tui.drafts import Draft
@@ -29,6 +31,7 @@ from mmchat.tui.picture_cells import NO_PIXELS, CellSize, Graphics, PreviewChoic
 from mmchat.tui.picture_loader import PictureLoader
 from mmchat.tui.screens.chat import LAST_WORDS_S, ChatScreen
 from mmchat.tui.text import one_line
+from mmchat.tui.threads import in_daemon_thread
 from mmchat.tui.widgets.pictures import PictureRow
 from mmchat.tui.widgets.turns import ErrorView
 
@@ -83,6 +86,7 @@ class MmchatApp(App[None]):
         previews: whether pictures are shown in the conversation, and how.
         graphics: the best way of drawing that the terminal is known to answer to.
         cell: the pixels of a cell, as far as the terminal says.
+        save_previews: called with how pictures are to be shown from now on.
     """
 
     CSS_PATH = "mmchat.tcss"
@@ -106,6 +110,7 @@ class MmchatApp(App[None]):
         previews: PreviewChoice = "auto",
         graphics: Graphics = "blocks",
         cell: CellSize = NO_PIXELS,
+        save_previews: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
         self.desk = desk
@@ -114,6 +119,8 @@ class MmchatApp(App[None]):
         self._draft_text = draft_text
         self._is_hands_free = is_hands_free
         self._save_theme = save_theme
+        self._save_previews = save_previews
+        self._pasted = PastedPictures()
         for each in (DARK, LIGHT):
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
@@ -163,6 +170,7 @@ class MmchatApp(App[None]):
     def on_unmount(self) -> None:
         """Give the terminal its title back, and the room that pictures take in it."""
         self.pictures.forget_all()
+        self._pasted.close()
         self._write_terminal("\x1b[23;0t")
 
     async def on_event(self, event: events.Event) -> None:
@@ -241,6 +249,27 @@ class MmchatApp(App[None]):
         self._chat.set_class(previews == "off", "-no-pictures")
         for row in self._chat.query(PictureRow):
             row.refresh()
+
+    def choose_previews(self, previews: PreviewChoice) -> None:
+        """Show pictures so, and remember it."""
+        self.use_previews(previews)
+        if self._save_previews is not None:
+            self._save_previews(previews)
+
+    async def pasted_picture(self) -> Path:
+        """The picture on the clipboard, as a file. Raises MmchatError where there is none."""
+        taken: list[Path | MmchatError] = []
+
+        def take() -> None:
+            try:
+                taken.append(self._pasted.take())
+            except MmchatError as error:
+                taken.append(error)
+
+        await in_daemon_thread(take, "paste")  # whoever offers the clipboard may take its time, or never answer
+        if isinstance(taken[0], MmchatError):
+            raise taken[0]
+        return taken[0]
 
     # --- the terminal ---------------------------------------------------------------------------
 

@@ -70,7 +70,20 @@ class ChatScreen(ChatBox):
         Binding(DEFAULT_KEYS["latest"], "to_end", "Latest", show=False, id="latest"),
         *(
             Binding(DEFAULT_KEYS[name], f"app.command('{name}')", name.capitalize(), show=False, id=name)
-            for name in ("new", "sessions", "help", "regen", "good", "bad", "voice", "attach", "edit", "restore")
+            for name in (
+                "new",
+                "sessions",
+                "help",
+                "regen",
+                "good",
+                "bad",
+                "voice",
+                "attach",
+                "paste",
+                "pictures",
+                "edit",
+                "restore",
+            )
         ),
         Binding(DEFAULT_KEYS["older"], "app.flip('', -1)", "Variant before", show=False, id="older"),
         Binding(DEFAULT_KEYS["newer"], "app.flip('', 1)", "Variant after", show=False, id="newer"),

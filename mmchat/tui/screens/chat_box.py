@@ -120,6 +120,10 @@ class ChatBox(Screen[None]):
     def _page_wanted(self, event: Composer.PageWanted) -> None:
         self.transcript.page(event.direction)
 
+    @on(Composer.PictureWanted)
+    def _picture_wanted(self) -> None:
+        self.app.run_command("paste", "or text")
+
     # --- speech ---------------------------------------------------------------------------------
 
     @on(SpeechTranscribed)

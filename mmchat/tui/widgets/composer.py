@@ -46,6 +46,9 @@ class Composer(TextArea):
 
     @dataclass
     class PageWanted(Message):
+    class PictureWanted(Message):
+        """Something was pasted that is no text, or Ctrl+V was pressed: the clipboard may hold a picture."""
+
         """PageUp or PageDown: the transcript should move."""
 
         direction: int
@@ -176,6 +179,9 @@ class Composer(TextArea):
         """Move to the end of the line; from there, to the end of the transcript."""
         if self.cursor_at_end_of_line and not select:
             self.post_message(self.EndWanted())
+        if not text:
+            self.post_message(self.PictureWanted())
+            return
         super().action_cursor_line_end(select)
 
     def action_cursor_page_up(self) -> None:
@@ -185,6 +191,15 @@ class Composer(TextArea):
     def action_cursor_page_down(self) -> None:
         """Move the transcript, not the cursor."""
         self.post_message(self.PageWanted(+1))
+
+    def action_paste(self) -> None:
+        """A picture on the clipboard, else the text that was copied here."""
+        self.post_message(self.PictureWanted())
+
+    def paste_text(self) -> bool:
+        """Paste the text that was copied here; False where there is none."""
+        super().action_paste()
+        return bool(self.app.clipboard)
 
     # --- chips as one unit ----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from textual import events, on
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 GAP = 2
 NARROWEST = 14
 """Columns of a picture among others; more of them than fit so are told by their number."""
+FEWEST_ROWS, MOST_ROWS = 5, 12
+MORE_CELLS = 11
+"""What "+12 more" takes."""
 WIDEST = 16 / 9
 """Shape of the widest box: a panorama is drawn smaller, so that it leaves room for others."""
 
@@ -72,6 +77,11 @@ class PictureRow(Widget, can_focus=False):
         super().__init__(classes=f"pictures {classes}".strip())
         self.pictures = tuple(pictures)
 
+    def show(self, pictures: Sequence[Shown]) -> None:
+        """Show others."""
+        self.pictures = tuple(pictures)
+        self.refresh()
+
     @on(Ready)
     def _ready(self, event: Ready) -> None:
         event.stop()
@@ -108,27 +118,42 @@ class PictureRow(Widget, can_focus=False):
         words = ("" if box.made is None else "(no preview)") if y == 0 else ""
         return Strip([Segment(elide(words, box.columns), style)])
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """A third of the screen, or what the pictures need; it is known before they are, so that nothing jumps."""
+        rows = min(max(viewport.height // 3, FEWEST_ROWS), MOST_ROWS)
+        _, columns = self._shares(width)
+        # A square fills its box; what is higher is drawn narrower.
+        return min(rows, math.ceil(columns / self.app.pictures.cell_aspect)) + (len(self.pictures) > 1)
+
+    def _shares(self, width: int) -> tuple[int, int]:
+        """How many pictures have room, and the columns of each."""
+        count = len(self.pictures)
+        fitting = max((width + GAP) // (NARROWEST + GAP), 1)
+        if count > fitting:
+            fitting = max((width - MORE_CELLS + GAP) // (NARROWEST + GAP), 1)
+            width -= MORE_CELLS
+        shown = max(min(count, fitting), 1)
+        return shown, max((width - GAP * (shown - 1)) // shown, 1)
+
     def _boxes(self) -> tuple[list[_Box], int]:
         """Where the pictures stand, and how many there is no room for."""
         width, height = self.size
         count = len(self.pictures)
         rows = max(height - (count > 1), 1)
-        fitting = max((width + GAP) // (NARROWEST + GAP), 1)
-        pictures = self.pictures[:fitting] if count > fitting else self.pictures
-        columns = max((width - GAP * (len(pictures) - 1)) // max(len(pictures), 1), 1)
+        shown, columns = self._shares(width)
         columns = min(columns, max(round(rows * self.app.pictures.cell_aspect * WIDEST), 1))
         background = self.background_colors[1].hex6
         boxes: list[_Box] = []
         left = 0
-        for picture in pictures:
+        for picture in self.pictures[:shown]:
             wish = Wish(picture.path, columns, rows, background)
             made = self.app.pictures.get(wish, lambda wish, made: self.post_message(self.Ready(wish, made)))
-            taken = max(made.columns, min(NARROWEST, columns)) if isinstance(made, PictureCells) else columns
-            if count == 1 and isinstance(made, PictureCells):
-                taken = made.columns
+            taken = columns
+            if isinstance(made, PictureCells):
+                taken = made.columns if count == 1 else max(made.columns, min(NARROWEST, columns))
             boxes.append(_Box(picture, left, taken, made))
             left += taken + GAP
-        return boxes, count - len(pictures)
+        return boxes, count - shown
 
     def on_click(self, event: events.Click) -> None:
         """Open the picture that was clicked."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder
+    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder, TextReader
 
 
 class Engines(Protocol):
@@ -41,6 +41,10 @@ class Engines(Protocol):
         ...
 
     def image_reader(self) -> ImageReader: ...
+
+    def text_reader(self) -> TextReader | None:
+        """What reads text in pictures; None where the settings do without."""
+        ...
 
     def embedder(self) -> TextEmbedder | None:
         """None where recall is to work on words alone (no embedder configured or wanted)."""

@@ -30,7 +30,14 @@ from mmchat.wiring.speech_models import by_language
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
     from mmchat.config.models_file import ModelsFile
-    from mmchat.engines.base import ImageReader, LanguageModel, PictureTexts, SpeechRecognizer, TextEmbedder
+    from mmchat.engines.base import (
+        ImageReader,
+        LanguageModel,
+        PictureTexts,
+        SpeechRecognizer,
+        TextEmbedder,
+        TextReader,
+    )
     from mmchat.weights.store import WeightsStore
 
 log = logging.getLogger(__name__)
@@ -60,6 +67,8 @@ class HubOptions:
     """How many replies a language model draws at once."""
     speech_by_language: bool = False
     """Leave English to the model that the speech model names for it."""
+    should_read_text: bool = True
+    """Read the text that stands in pictures."""
 
 
 class EngineHub:
@@ -79,6 +88,8 @@ class EngineHub:
         self._lock = threading.Lock()
         for kind, name in names.items():
             self._check(kind, name)  # a wrong name is said now, not when the first reply is due
+        self._reading = threading.Lock()
+        self._text_reader: TextReader | None = None
         self._mapping = threading.Lock()
         self._mapped: dict[str, PictureTexts | None] = {}
         """The light text side of a picture model; None for one that has none."""
@@ -120,6 +131,16 @@ class EngineHub:
 
     def image_reader(self) -> ImageReader:
         return cast("ImageReader", self._get("vision"))
+
+    def text_reader(self) -> TextReader | None:
+        if not self._options.should_read_text:
+            return None
+        with self._reading:
+            if self._text_reader is None:
+                from mmchat.engines.text_rapidocr import load
+
+                self._text_reader = load(self._options.threads)
+            return self._text_reader
 
     def embedder(self) -> TextEmbedder | None:
         # Recall works on words alone until the vectors' model is in place: no reply waits for its download.
@@ -198,6 +219,9 @@ class EngineHub:
         second = [self._second_ears] if self._second_ears is not None else []
         for slot in [*self._slots.values(), *second]:
             slot.close_when_loaded()
+        with self._reading:
+            if self._text_reader is not None:
+                self._text_reader.close()
 
     def load(self, kind: ModelKind, on_state: Callable[[LoadState], None]) -> Any:
         """The model of a kind, fetched and loaded now; unlike `embedder`, waits for its download too.

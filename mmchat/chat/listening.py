@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 from mmchat.domain import Heard
-from mmchat.speech_languages import code_of
+from mmchat.speech_languages import code_of, name_of
 
 PINNED_FROM = 0.7
 """From this probability on, a detected language is taken for that of the conversation."""
@@ -52,3 +52,12 @@ class Listening:
         with self._lock:
             if heard.text and is_sure and not self._chosen:
                 self._pinned = heard.language
+
+
+def language_words(listening: Listening) -> str:
+    """What `/language` answers."""
+    if listening.chosen:
+        return f"{name_of(listening.chosen)}, as you chose. /language auto has it detected."
+    if listening.language:
+        return f"{name_of(listening.language)}, as was heard. /language NAME chooses another."
+    return "What you speak is detected. /language NAME chooses."

@@ -52,6 +52,7 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("handsfree", "", "Listen, send, answer, listen again; Ctrl+C leaves", plain_voice.go_hands_free),
         PlainCommand("retranscribe", "[MODEL]", "Turn the last recording into words anew", plain_voice.retranscribe),
         PlainCommand("mic", "[NAME]", "List the microphones, or choose one", plain_voice.choose),
+        PlainCommand("language", "[NAME|auto]", "Show or choose the language you speak", plain_voice.choose_language),
         PlainCommand("autostop", "[on|off|SECONDS]", "End recordings at a pause", plain_voice.set_auto_stop),
         PlainCommand("speak", "[on|off]", "Speak replies aloud, or not any more", speech.switch),
         PlainCommand("regen", "", "Draw the last reply anew", lambda chat, argument: chat.regenerate(argument)),

@@ -8,6 +8,7 @@ import threading
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.listening import language_words
 from mmchat.chat.mic import auto_stop_seconds
 from mmchat.cli import speech
 from mmchat.cli.output import print_text
@@ -54,7 +55,7 @@ def retranscribe(chat: PlainChat, model: str) -> None:
     """`/retranscribe`: the last recording once more, with the chosen model or another one."""
     pcm = chat.desk.mic.last()
     chat.say(f"Transcribing {pcm.size / 16_000:.1f} s" + (f" with {plain_line(model)}." if model else "."))
-    text = plain_text(chat.desk.transcribe(pcm, model=model).text.strip())
+    text = plain_text(chat.desk.transcribe(pcm, listening=chat.conversation.listening, model=model).text.strip())
     if not text:
         chat.say("No speech heard.")
     elif chat.is_interactive:
@@ -77,6 +78,14 @@ def choose(chat: PlainChat, name: str) -> None:
     for device in devices:
         state = "in use, " if device.is_chosen else ""
         print_text(f"{plain_line(device.label)} ({state}{device.about})")
+
+
+def choose_language(chat: PlainChat, words: str) -> None:
+    """`/language`: which language is heard in this conversation."""
+    listening = chat.conversation.listening
+    if words:
+        listening.choose(words)
+    chat.say(language_words(listening))
 
 
 def set_auto_stop(chat: PlainChat, word: str) -> None:
@@ -125,7 +134,7 @@ def _listen(chat: PlainChat, *, is_hands_free: bool) -> str | None:
         desk.mic.keep(pcm, is_private=chat.conversation.is_private)
     except AudioError as error:  # a full disk: the words are wanted all the same
         chat.say(f"{error.message} {error.hint}".rstrip())
-    heard = desk.transcribe(pcm) if pcm.size else None
+    heard = desk.transcribe(pcm, listening=chat.conversation.listening) if pcm.size else None
     text = plain_text(heard.text.strip()) if heard else ""
     if not text:
         chat.say(f"No speech heard: {recorder.warning}." if recorder.warning else "No speech heard.")

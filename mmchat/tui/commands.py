@@ -49,6 +49,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("handsfree", "Listen, send, answer, listen again; Esc leaves", aliases=("hands-free",)),
     Command("retranscribe", "Turn the last recording into words anew", "[MODEL]"),
     Command("mic", "Show or choose the microphone", "[NAME|pick]", aliases=("microphone",)),
+    Command("language", "Show or choose the language you speak", "[NAME|auto]"),
     Command("autostop", "End recordings at a pause", "[on|off|SECONDS]"),
     Command("speak", "Speak replies aloud, or not any more", "[on|off]"),
     Command("regen", "Draw the last reply anew", aliases=("regenerate",)),

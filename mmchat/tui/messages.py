@@ -9,7 +9,7 @@ from textual.message import Message
 
 from mmchat.chat.session import ChatSession
 from mmchat.chat.window import View
-from mmchat.domain import Fact, Heard, ReplyEvent, Turn
+from mmchat.domain import Fact, Heard, LiveText, ReplyEvent, Turn
 from mmchat.errors import MmchatError
 
 if TYPE_CHECKING:
@@ -122,6 +122,14 @@ class RecordingEnded(Message):
 
     take: int
     ending: Ending
+
+
+@dataclass
+class LiveHeard(Message):
+    """What is being said, while it is recorded."""
+
+    take: int
+    text: LiveText
 
 
 @dataclass

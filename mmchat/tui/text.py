@@ -32,6 +32,13 @@ def elide(text: str, cells: int) -> str:
     return set_cell_size(text, max(cells - 1, 0)).rstrip() + "…"
 
 
+def elide_start(text: str, cells: int) -> str:
+    """Cut the beginning, so that the newest words of what goes on stay in view."""
+    if cell_len(text) <= cells:
+        return text
+    return "…" + set_cell_size(text[::-1], max(cells - 1, 0)).rstrip()[::-1] if cells > 0 else ""
+
+
 def elide_middle(text: str, cells: int) -> str:
     """Cut the middle, so that a file name keeps its ending."""
     if cell_len(text) <= cells:

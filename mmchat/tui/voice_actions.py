@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mmchat.chat.listening import language_words
 from mmchat.chat.mic import auto_stop_seconds
 from mmchat.errors import UsageError
+from mmchat.speech_languages import name_of
 from mmchat.tui.action_base import ActionGroup
 from mmchat.tui.text import clean, one_line
 
@@ -78,6 +80,16 @@ class VoiceActions(ActionGroup):
         current = next((at for at, device in enumerate(devices, 1) if device.is_chosen), 0 if not chosen else -1)
         at = await self._app.push_screen_wait(ChooseScreen("Which microphone?", lines, current))
         return "" if at is None else "default" if at == 0 else devices[at - 1].label
+
+    async def do_language(self, argument: str) -> None:
+        """Say which language is heard in this conversation, or choose it."""
+        listening = self._chat.session.listening
+        if argument:
+            chosen = listening.choose(argument)
+            told = f"This conversation is heard as {name_of(chosen)}." if chosen else "What you speak is detected."
+            self._hint(told)
+        else:
+            self._hint(language_words(listening))
 
     async def do_autostop(self, argument: str) -> None:
         """End recordings after a pause, or only when they are ended."""

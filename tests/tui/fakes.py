@@ -15,9 +15,9 @@ from mmchat.chat.desk import Desk
 from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import SearchHit
+from mmchat.chat.listening import Listening
 from mmchat.chat.mic import Device, Ending
-from mmchat.chat.ports import Voice
-from mmchat.chat.ports import RecorderState
+from mmchat.chat.ports import RecorderState, Voice
 from mmchat.chat.session import UserInput
 from mmchat.chat.speaking import Speaker, no_voice
 from mmchat.chat.window import View
@@ -26,6 +26,7 @@ from mmchat.domain import (
     AttachmentRead,
     Fact,
     Heard,
+    LiveText,
     LoadState,
     Message,
     ModelSummary,
@@ -122,6 +123,7 @@ class FakeSession:
     stored: list[Turn] = field(default_factory=list)
     sent: list[UserInput] = field(default_factory=list)
     is_private: bool = False
+    listening: Listening = field(default_factory=Listening)
 
     @property
     def window(self) -> FakeWindow:
@@ -378,6 +380,8 @@ class FakeDesk:
     find_voice: Callable[[], Voice] = no_voice
     """What speaks."""
 
+    live: Sequence[LiveText] = ()
+    """What is shown while one speaks."""
     transcribed_by: list[str] = field(default_factory=list)
     """The models that recordings were given to; empty for the chosen one."""
 
@@ -429,7 +433,19 @@ class FakeDesk:
     def warm(self, kinds: Sequence[str]) -> None:
         self.warmed += kinds
 
-    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None, model: str = "") -> Heard:
+    def live_transcript(
+        self, recorder: FakeRecorder, over: Event, *, listening: Listening | None = None
+    ) -> Iterator[LiveText]:
+        yield from self.live
+
+    def transcribe(
+        self,
+        pcm: NDArray[np.float32],
+        cancel: Event | None = None,
+        *,
+        listening: Listening | None = None,
+        model: str = "",
+    ) -> Heard:
         self.transcribed_by.append(model)
         if self.transcribe_gate is not None:
             assert cancel is not None

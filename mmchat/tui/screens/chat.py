@@ -98,7 +98,7 @@ class ChatScreen(ChatBox):
         self.transcript = Transcript(id="transcript")
         self.activity = ActivityLine(id="activity")
         self.status = StatusLine(id="status")
-        self.voice = VoiceBar(desk, lambda: self.session.is_private, id="voice")
+        self.voice = VoiceBar(desk, lambda: self.session, id="voice")
         self.hands_free = HandsFree(self)
         self.flow = ReplyFlow(self)
         self.turn_count = 0

@@ -10,10 +10,12 @@ from textual.screen import Screen
 from textual.widgets import Markdown
 
 from mmchat.domain import ModelKind
+from mmchat.speech_languages import name_of
+from mmchat.tui.doubts import doubtful_spans
 from mmchat.tui.hands_free import HandsFree
 from mmchat.tui.messages import MicrophoneFailed, RecordingEnded, SpeakerChanged, SpeechTranscribed
 from mmchat.tui.suggest import suggestions
-from mmchat.tui.text import clean
+from mmchat.tui.text import clean, plural
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
 from mmchat.tui.widgets.turns import ErrorView
@@ -57,6 +59,8 @@ class ChatBox(Screen[None]):
         super().__init__()
         self._is_quit_armed = False
         self._warmed: set[ModelKind] = set()
+        self._told_language = ""
+        """The language that was said to have been heard last."""
 
     def watch_models(self) -> None:
         """Look again how models load, until all is settled."""
@@ -116,13 +120,13 @@ class ChatBox(Screen[None]):
         """Return to the newest line."""
         self.transcript.scroll_to_end()
 
-    @on(Composer.PageWanted)
-    def _page_wanted(self, event: Composer.PageWanted) -> None:
-        self.transcript.page(event.direction)
-
     @on(Composer.PictureWanted)
     def _picture_wanted(self) -> None:
         self.app.run_command("paste", "or text")
+
+    @on(Composer.PageWanted)
+    def _page_wanted(self, event: Composer.PageWanted) -> None:
+        self.transcript.page(event.direction)
 
     # --- speech ---------------------------------------------------------------------------------
 
@@ -143,10 +147,22 @@ class ChatBox(Screen[None]):
         elif not text:
             self.activity.set_hint(f"No speech heard: {event.trouble}." if event.trouble else "No speech heard.")
         else:
-            self.composer.insert_words(text)
-            hint = f"{clean(event.trouble)[:1].upper()}{clean(event.trouble)[1:]}." if event.trouble else ""
-            self.activity.set_hint("" if event.ending == "failed" else hint, about=self.composer.text)
+            self._put_in(event, text)
         self.composer.focus()
+
+    def _put_in(self, event: SpeechTranscribed, text: str) -> None:
+        """Put spoken words into the box, and say what there is to know of them."""
+        assert event.heard is not None
+        self.composer.insert_spoken(text, doubtful_spans(event.heard, text), is_again=event.ending == "again")
+        told = []
+        if event.trouble and event.ending != "failed":
+            told.append(f"{clean(event.trouble)[:1].upper()}{clean(event.trouble)[1:]}.")
+        if self.composer.doubt_count:
+            told.append(f"{plural(self.composer.doubt_count, 'underlined word')} may be wrong.")
+        if event.heard.language and event.heard.language != self._told_language:
+            self._told_language = event.heard.language
+            told.append(f"Heard as {name_of(event.heard.language)}; /language changes it.")
+        self.activity.set_hint(" ".join(told), about=self.composer.text)
 
     @on(RecordingEnded)
     def _recording_ended(self, event: RecordingEnded) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.content import Content
 from textual.widgets import Static
 from textual.worker import Worker
 
+from mmchat.domain import LiveText
 from mmchat.errors import AudioError, MmchatError
-from mmchat.tui.messages import MicrophoneFailed, MicrophoneOpened, RecordingEnded, SpeechTranscribed
-from mmchat.tui.text import MUTED, clean, clock, elide
+from mmchat.speech_languages import name_of
+from mmchat.tui.messages import LiveHeard, MicrophoneFailed, MicrophoneOpened, RecordingEnded, SpeechTranscribed
+from mmchat.tui.text import MUTED, clean, clock, elide, elide_start, one_line
 from mmchat.tui.threads import in_daemon_thread
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
+    from mmchat.chat.listening import Listening
     from mmchat.chat.mic import Ending
     from mmchat.chat.ports import Recorder
+    from mmchat.chat.session import ChatSession
     from mmchat.tui.app import MmchatApp
 
 VoiceState = Literal["off", "starting", "recording", "transcribing"]
@@ -29,6 +35,8 @@ LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
 QUIETEST_DBFS = -60.0
 SHOWN_PEAKS = 16
 SAMPLES_PER_S = 16_000
+LIVE_LINES = 2
+NOTHING_YET = LiveText("", "")
 
 
 def level_mark(peak_dbfs: float, levels: str = LEVELS) -> str:
@@ -42,7 +50,7 @@ class VoiceBar(Static):
 
     Args:
         desk: gives the microphone and turns sound into words.
-        is_private: whether the conversation at hand leaves nothing behind.
+        session: the conversation that is spoken in.
     """
 
     app: MmchatApp
@@ -50,13 +58,13 @@ class VoiceBar(Static):
     def __init__(
         self,
         desk: Desk,
-        is_private: Callable[[], bool] = lambda: False,
+        session: Callable[[], ChatSession],
         *,
         id: str | None = None,  # noqa: A002 - Textual's own name
     ) -> None:
         super().__init__(id=id, markup=False)
         self._desk = desk
-        self._is_private = is_private
+        self._session = session
         self._recorder: Recorder | None = None
         self._cancel = Event()
         self._over = Event()
@@ -65,6 +73,7 @@ class VoiceBar(Static):
         self._take = 0
         self._waits_for = ""
         self._resting = ""
+        self._live = NOTHING_YET
         self.state: VoiceState = "off"
         self.is_hands_free = False
         """Whether it listens again by itself: `hands_free` decides when."""
@@ -100,6 +109,7 @@ class VoiceBar(Static):
         self._take += 1
         self._cancel, self._over = Event(), Event()
         self._peaks.clear()
+        self._live = NOTHING_YET
         self._recorder = self._desk.mic.new_recorder()
         self._set_state("starting")
         self._desk.warm(("asr",))  # it loads while one speaks
@@ -159,7 +169,18 @@ class VoiceBar(Static):
         await in_daemon_thread(follow, "listen")
 
     @work(group="microphone", exit_on_error=False)
+    async def _run_live(self, take: int, recorder: Recorder, over: Event, listening: Listening) -> None:
+        def listen() -> None:
+            with suppress(MmchatError):  # the transcription says what is wrong with the model
+                for text in self._desk.live_transcript(recorder, over, listening=listening):
+                    self.post_message(LiveHeard(take, text))
+
+        await in_daemon_thread(listen, "live")
+
+    @work(group="microphone", exit_on_error=False)
     async def _run_transcribe(self, take: int, recorder: Recorder, cancel: Event, ending: Ending) -> None:
+        session = self._session()
+
         def transcribe() -> None:
             told = SpeechTranscribed(take, None, ending)
             is_kept = False
@@ -168,11 +189,11 @@ class VoiceBar(Static):
                 told.duration_s, told.trouble = pcm.size / SAMPLES_PER_S, recorder.warning
                 if pcm.size:
                     try:
-                        self._desk.mic.keep(pcm, is_private=self._is_private())
+                        self._desk.mic.keep(pcm, is_private=session.is_private)
                         is_kept = True
                     except AudioError as error:  # a full disk takes no recording, but the words are wanted all the same
                         told.problem = error
-                    told.heard = self._desk.transcribe(pcm, cancel)
+                    told.heard = self._desk.transcribe(pcm, cancel, listening=session.listening)
             except MmchatError as error:
                 self.post_message(MicrophoneFailed(take, error, is_kept))
             else:
@@ -182,10 +203,12 @@ class VoiceBar(Static):
 
     @work(group="microphone", exit_on_error=False)
     async def _run_again(self, take: int, cancel: Event, model: str) -> None:
+        listening = self._session().listening
+
         def transcribe() -> None:
             try:
                 pcm = self._desk.mic.last()
-                heard = self._desk.transcribe(pcm, cancel, model=model)
+                heard = self._desk.transcribe(pcm, cancel, listening=listening, model=model)
             except MmchatError as error:
                 self.post_message(MicrophoneFailed(take, error))
             else:
@@ -201,6 +224,14 @@ class VoiceBar(Static):
         if event.take == self._take and self._recorder is not None:
             self._set_state("recording")
             self._run_follow(self._take, self._recorder, self._over)
+            self._run_live(self._take, self._recorder, self._over, self._session().listening)
+
+    @on(LiveHeard)
+    def _live_heard(self, event: LiveHeard) -> None:
+        event.stop()
+        if event.take == self._take and self.state == "recording":
+            self._live = event.text
+            self.refresh_level()
 
     @on(RecordingEnded)
     def _recording_ended(self, event: RecordingEnded) -> None:
@@ -276,7 +307,10 @@ class VoiceBar(Static):
         warning = clean(recorder.warning)
         before = "hands-free: speak " if self.is_hands_free else ""
         keys = self._keys()
-        about = elide(clean(recorder.device_name), max(width - len(keys) - len(before) - SHOWN_PEAKS - 15, 8))
+        spoken = self._session().listening.language
+        language = f" · {name_of(spoken)}" if spoken else ""
+        room = width - len(keys) - len(before) - len(language) - SHOWN_PEAKS - 15
+        about = elide(clean(recorder.device_name), max(room, 8)) + language
         return Content.assemble(
             ("● ", "$error"),
             f"{before}{clock(recorder.elapsed_s)} ",
@@ -284,7 +318,18 @@ class VoiceBar(Static):
             (f"  {about}  ", MUTED),
             (keys, "bold"),
             (f"\n  {warning}" if warning else "", "$warning"),
+            *self._live_words(width),
         )
+
+    def _live_words(self, width: int) -> tuple[tuple[str, str], ...]:
+        """The end of what is being said; what may still change is dim."""
+        confirmed, tentative = one_line(self._live.confirmed), one_line(self._live.tentative)
+        if not confirmed and not tentative:
+            return ()
+        room = width * LIVE_LINES - 4
+        tentative = elide_start(tentative, room)
+        confirmed = elide_start(confirmed, max(room - cell_len(tentative), 0))
+        return (("\n  ", ""), (confirmed, ""), (tentative, f"{MUTED} italic"))
 
     def _keys(self) -> str:
         if self.is_hands_free:

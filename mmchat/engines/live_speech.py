@@ -104,7 +104,6 @@ class LiveSpeech:
         language: None to detect it.
         expected: the language heard before.
         clock: monotonic seconds.
-        wait: sleeps for so many seconds, or until the listening is over: True then.
     """
 
     recognizer: SpeechRecognizer

@@ -66,6 +66,8 @@ class Settings(BaseModel):
     """The device's name, or part of it, as /mic lists it; empty: the system's default."""
     auto_stop_s: float = Field(default=0.0, ge=0, le=10)
     """A recording ends by itself after so many seconds of silence; 0: only when you end it."""
+    recording_limit_s: int = Field(default=300, ge=10, le=3600)
+    """The longest recording; it is kept and turned into words when it is reached."""
     keep_recording: bool = True
     """Keep the last recording, one file, for /retranscribe."""
     speak: bool = False

@@ -274,7 +274,7 @@ def _microphone(settings: Settings, *, should_store: bool) -> Microphone:
     def recorder(device: str) -> Recorder:
         from mmchat.engines.microphone import MicrophoneRecorder
 
-        return MicrophoneRecorder(device)
+        return MicrophoneRecorder(device, max_duration_s=settings.recording_limit_s)
 
     def devices() -> tuple[InputDevice, ...]:
         from mmchat.engines.input_devices import list_input_devices

@@ -13,12 +13,15 @@ ENGLISH = Heard("hello there", "en", 3.0, language_probability=0.98)
 CHINESE = Heard("你好", "zh", 3.0, language_probability=0.9)
 
 
+def state(listening: Listening) -> tuple[str | None, str | None]:
+    return listening.language, listening.chosen
+
+
 def test_the_first_sure_language_is_kept() -> None:
     listening = Listening()
-    assert not listening.language
+    assert state(listening) == (None, None)
     listening.note(ENGLISH)
-    assert listening.language == "en"
-    assert listening.chosen is None
+    assert state(listening) == ("en", None)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +49,14 @@ def test_who_goes_on_in_another_language_takes_it_along() -> None:
 def test_a_chosen_language_stays_until_it_is_let_go() -> None:
     listening = Listening("de")
     listening.note(CHINESE)
-    assert (listening.language, listening.chosen) == ("de", "de")
+    assert state(listening) == ("de", "de")
     assert listening.choose("Chinese") == "zh"
     listening.note(ENGLISH)
-    assert listening.language == "zh"
+    assert state(listening) == ("zh", "zh")
     assert listening.choose("auto") is None
-    assert not listening.language
+    assert state(listening) == (None, None)
     listening.note(ENGLISH)
-    assert listening.language == "en"
+    assert state(listening) == ("en", None)
 
 
 @pytest.mark.parametrize(

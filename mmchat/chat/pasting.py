@@ -69,8 +69,8 @@ class PastedPictures:
             grabbed = self._grab()
         except (NotImplementedError, ChildProcessError, subprocess.SubprocessError) as error:
             raise _unreadable(error) from error
-        except DECODER_ERRORS as error:
-            raise ImageError("What is on the clipboard is no picture that can be read.") from error
+        except DECODER_ERRORS as error:  # some programs hand over text, whatever they are asked for
+            raise _no_picture() from error
         if isinstance(grabbed, list):
             files = [Path(name) for name in grabbed if kind_of(name) == "image"]
             if not files:

@@ -16,6 +16,7 @@ from rich.text import Text
 from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.worker import Worker, WorkerState
@@ -27,7 +28,7 @@ from mmchat.tui.commands import COMMANDS
 from mmchat.tui.drafts import Draft
 from mmchat.tui.keymap import DEFAULT_KEYS, STANDARD_KEYS, Keys
 from mmchat.tui.messages import Copied
-from mmchat.tui.picture_cells import NO_PIXELS, CellSize, Graphics, PreviewChoice
+from mmchat.tui.picture_cells import NO_PIXELS, CellSize, Graphics, PreviewChoice, with_stripes
 from mmchat.tui.picture_loader import PictureLoader
 from mmchat.tui.screens.chat import LAST_WORDS_S, ChatScreen
 from mmchat.tui.text import one_line
@@ -112,6 +113,8 @@ class MmchatApp(App[None]):
         cell: CellSize = NO_PIXELS,
         save_previews: Callable[[str], None] | None = None,
     ) -> None:
+        # Before the base class, which asks for the driver.
+        self.pictures = PictureLoader(graphics, cell, self._write_terminal)
         super().__init__()
         self.desk = desk
         self.keys = keys
@@ -127,10 +130,22 @@ class MmchatApp(App[None]):
         self.last_deleted = ""
         """Id of the conversation that /restore brings back."""
         self.previews: PreviewChoice = previews
-        self.pictures = PictureLoader(graphics, cell, self._write_terminal)
         self.has_hushed = False
         """Whether the last key stopped the voice."""
         self._unknown_theme = "" if theme in ("", self.theme) else theme
+
+    def get_driver_class(self) -> type[Driver]:
+        """The terminal's own, which puts the pictures in where the screen has marks for them."""
+        stripes = self.pictures.stripes
+        base = super().get_driver_class()
+
+        class PictureDriver(base):  # type: ignore[misc,valid-type]
+            """Writes pictures over the cells that were kept free for them."""
+
+            def write(self, data: str) -> None:
+                super().write(with_stripes(data, stripes))
+
+        return PictureDriver if self.pictures.graphics == "sixel" else base
 
     def get_default_screen(self) -> Screen[None]:
         """The conversation."""

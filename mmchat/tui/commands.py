@@ -39,7 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("search", "Find words in all conversations", "WORDS"),
     Command("recall", "Find what was said, shown or heard, also by a picture", "[WORDS]"),
     Command("view", "Open a picture or sound of this conversation", "[NAME]"),
-    Command("pictures", "Look at the pictures of the draft, or of this conversation", "[NAME]"),
+    Command("pictures", "See pictures large: the draft's, or those here", "[NAME]"),
     Command("previews", "Show pictures in the conversation, or not", "[auto|blocks|off]"),
     Command("image", "Attach a picture", "PATH"),
     Command("paste", "Attach the picture on the clipboard"),

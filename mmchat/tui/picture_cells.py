@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import math
+import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rich.color import Color
-from rich.segment import ControlType, Segment
+from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
@@ -25,7 +28,7 @@ BLOCK_ASPECT = 2.0
 """Height by width of a cell where the terminal does not say."""
 _PLACEHOLDER = "\U0010eeee"
 _MAX_CHUNK = 4096
-# Behind kitty's placeholder they stand for 0, 1, 2, …: its row and its column in the picture.
+# Marks without width. Behind kitty's placeholder they stand for 0, 1, 2, …: its row and its column in the picture.
 # Source: the table `rowcolumn-diacritics.txt` of kitty's protocol documentation, its first entries.
 _MARKS = (
     "\u0305\u030d\u030e\u0310\u0312\u033d\u033e\u033f\u0346\u034a\u034b\u034c\u0350\u0351\u0352\u0357\u035b\u0363\u0364"
@@ -61,6 +64,8 @@ class PictureCells:
     rows: tuple[Strip, ...]
     upload: str = ""
     """What the terminal must be sent once before the rows mean anything."""
+    stripes: Mapping[str, str] = field(default_factory=dict)
+    """Marks in the rows, and what is written in their place."""
 
 
 def fit(thumbnail: Thumbnail, columns: int, rows: int, aspect: float) -> tuple[int, int]:
@@ -130,14 +135,34 @@ def kitty_forget(number: int) -> str:
 
 
 def sixel_cells(thumbnail: Thumbnail, columns: int, rows: int, cell: CellSize, background: str) -> PictureCells:
-    """Blank cells, and over each row of them its stripe of the picture, so that any row can be drawn by itself."""
+    """Blank cells, and behind each row of them a mark for its stripe of the picture: any row can be drawn by itself.
+
+    A stripe itself cannot stand in a strip: nobody there knows that it takes no cells.
+    """
     image = thumbnail.image().resize((columns * cell.width, rows * cell.height))
     blank = Style(bgcolor=background)
-    strips = []
+    strips, stripes = [], {}
     for stripe in sixel_rows(image, cell.height):
+        mark = new_mark()
         # Back to the first of the blank cells, the stripe, and where the cursor was.
-        over = f"\x1b7\x1b[{columns}D{stripe}\x1b8"
-        strips.append(
-            Strip([Segment(" " * columns, blank), Segment(over, None, [(ControlType.CURSOR_FORWARD, 0)])], columns)
-        )
-    return PictureCells(columns, tuple(strips))
+        stripes[mark] = f"\x1b7\x1b[{columns}D{stripe}\x1b8"
+        strips.append(Strip([Segment(" " * columns + mark, blank)], columns))
+    return PictureCells(columns, tuple(strips), stripes=stripes)
+
+
+_numbers = itertools.count()
+_MARK = re.compile(f"\x1c([{_MARKS}]+)\x1d")
+
+
+def new_mark() -> str:
+    """Letters without width that stand for what is to be written in their place; no text that is shown holds such."""
+    number, digits = next(_numbers), ""
+    while not digits or number:
+        number, digit = divmod(number, len(_MARKS))
+        digits += _MARKS[digit]
+    return f"\x1c{digits}\x1d"
+
+
+def with_stripes(data: str, stripes: Mapping[str, str]) -> str:
+    """What is written to the terminal, with each mark replaced."""
+    return _MARK.sub(lambda match: stripes.get(match[0], ""), data) if "\x1c" in data else data

@@ -58,6 +58,8 @@ class PictureLoader:
         self._thumbnails = Previews()
         self._kept: OrderedDict[Wish, Made] = OrderedDict()
         self._numbers: dict[Wish, int] = {}
+        self.stripes: dict[str, str] = {}
+        """What is written to the terminal in place of the marks in the cells."""
         # Numbers are the terminal's, not ours: where we begin should not be where another program did.
         self._last_number = (os.getpid() & 0xFF) << 16
         self._wishes: deque[tuple[Wish, Graphics, OnReady]] = deque()
@@ -99,8 +101,12 @@ class PictureLoader:
 
     def keep(self, wish: Wish, made: Made) -> None:
         """Take over what was made; on the interface thread."""
-        if isinstance(made, PictureCells) and made.upload:
-            self._write(made.upload)
+        if wish in self._kept:
+            self._forget(wish)
+        if isinstance(made, PictureCells):
+            self.stripes |= made.stripes
+            if made.upload:
+                self._write(made.upload)
         self._kept[wish] = made
         while len(self._kept) > KEPT:
             self._forget(next(iter(self._kept)))
@@ -111,7 +117,10 @@ class PictureLoader:
             self._forget(wish)
 
     def _forget(self, wish: Wish) -> None:
-        self._kept.pop(wish)
+        made = self._kept.pop(wish)
+        if isinstance(made, PictureCells):
+            for mark in made.stripes:
+                self.stripes.pop(mark, None)
         number = self._numbers.pop(wish, 0)
         if number:
             self._write(kitty_forget(number))

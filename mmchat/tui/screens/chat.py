@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -40,6 +40,7 @@ from mmchat.tui.text import clean, one_line
 from mmchat.tui.threads import in_daemon_thread
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
+from mmchat.tui.widgets.pictures import PictureRow
 from mmchat.tui.widgets.status import ActivityLine, HeaderLine, QueueView, StatusLine, loading_words, taking_in_words
 from mmchat.tui.widgets.transcript import Transcript
 from mmchat.tui.widgets.turns import ErrorView, NoticeLine
@@ -135,6 +136,14 @@ class ChatScreen(ChatBox):
             self.call_later(self.transcript.show, ())
         else:
             self._run_open(lambda: self.session)
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _covered(self) -> None:
+        """A dialog came or went: pictures of pixels must not lie over it."""
+        if self.app.pictures.graphics == "sixel":
+            for row in self.query(PictureRow):
+                row.refresh()
 
     def on_unmount(self) -> None:
         """Stop what runs; everything said is stored."""

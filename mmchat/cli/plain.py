@@ -10,6 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
+from mmchat.chat.pasting import PastedPictures
 from mmchat.chat.private import STORED_ONLY
 from mmchat.chat.session import UserInput
 from mmchat.cli import (
@@ -55,6 +56,7 @@ class PlainChat:
         self._files = list(files)
         self.is_interactive = is_interactive
         self._interrupts = 0
+        self._pasted = PastedPictures()
 
     @property
     def conversation(self) -> ChatSession:
@@ -91,6 +93,8 @@ class PlainChat:
             self._flush_files()
         except _Leave:
             pass
+        finally:
+            self._pasted.close()
         if self.is_interactive:
             is_stored = self.conversation.info is not None and not self.conversation.is_private
             self.say("Everything is stored." if is_stored else "Goodbye.")
@@ -192,6 +196,10 @@ class PlainChat:
     def _attach(self, path: Path) -> None:
         self._files.append(path)
         self.say(f"Attached the {_SENSE_WORDS[kind_of(path) or 'image']} {path.name}.")
+
+    def paste(self) -> None:
+        """`/paste`."""
+        self._attach(self._pasted.take())
 
     def _flush_files(self) -> None:
         if self._files:

@@ -48,6 +48,7 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand(
             "audio", "PATH", "Attach a sound file to the next message", lambda chat, argument: chat.attach(argument)
         ),
+        PlainCommand("paste", "", "Attach the picture on the clipboard", lambda chat, _: chat.paste()),
         PlainCommand("voice", "", "Speak your next message", plain_voice.record),
         PlainCommand("handsfree", "", "Listen, send, answer, listen again; Ctrl+C leaves", plain_voice.go_hands_free),
         PlainCommand("retranscribe", "[MODEL]", "Turn the last recording into words anew", plain_voice.retranscribe),

@@ -117,13 +117,19 @@ def _cut(text: str) -> tuple[list[str], str]:
         sentence = text[start : match.end()]
         if not _is_end(sentence):
             continue
-        sentences.append(sentence)
+        sentences += _parts(sentence)
         start = match.end()
-    rest = text[start:]
-    while len(rest) > MAX_CHARACTERS and (at := _last_pause(rest)):
-        sentences.append(rest[:at])
-        rest = rest[at:]
-    return sentences, rest
+    *parts, rest = _parts(text[start:])
+    return sentences + parts, rest
+
+
+def _parts(text: str) -> list[str]:
+    """A sentence in pieces that are not too long."""
+    parts: list[str] = []
+    while len(text) > MAX_CHARACTERS and (at := _last_pause(text)):
+        parts.append(text[:at])
+        text = text[at:]
+    return [*parts, text]
 
 
 def _is_end(sentence: str) -> bool:

@@ -131,7 +131,9 @@ class ChatScreen(ChatBox):
         self.look_at_models()
         self.show_title()
         self.desk.speaker.watch(lambda: self.post_message(SpeakerChanged()))
-        self.call_later(self.show_speaking)
+        if problem := self.desk.speaker.take_problem():
+            words = f"Replies are not spoken: {problem.message} {problem.hint}".rstrip()
+            self.app.notify(clean(words), severity="warning", markup=False)
         if self.session.info is None:
             self.call_later(self.transcript.show, ())
         else:

@@ -141,6 +141,8 @@ class Seen:
     caption: str = ""
     model: str = ""
     elapsed_s: float = 0.0
+    part: str = ""
+    """Which page or frame of the file it is ("frame 7 of 24", "page 1 of 3"); empty where the file is one picture."""
 
 
 # --- what is remembered -------------------------------------------------------------------------

@@ -64,6 +64,11 @@ def recording_path() -> Path:
     return data_dir() / "last-recording.wav"
 
 
+def seen_cache_path() -> Path:
+    """What was seen in pictures that no conversation keeps."""
+    return cache_dir() / "seen.db"
+
+
 def evals_dir() -> Path:
     """Saved evaluations, a folder each."""
     return data_dir() / "evals"

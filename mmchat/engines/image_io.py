@@ -46,7 +46,7 @@ def open_image(path: Path) -> Image.Image:
     Raises:
         ImageError: missing, no picture, too large, or cut off; said apart.
     """
-    return decode_image(_read_file(path.expanduser()), path.name)
+    return decode_image(read_picture_file(path), path.name)
 
 
 def decode_image(data: bytes, name: str) -> Image.Image:
@@ -81,7 +81,9 @@ def decode_image(data: bytes, name: str) -> Image.Image:
         raise ImageError(f"'{name}' is damaged and cannot be decoded.", hint="Copy or download it again.") from error
 
 
-def _read_file(path: Path) -> bytes:
+def read_picture_file(path: Path) -> bytes:
+    """The bytes of a file that may be a picture. Raises ImageError: missing, no file, empty, too large; said apart."""
+    path = path.expanduser()
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):

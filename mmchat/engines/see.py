@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmchat.domain import Seen, Tag
+from mmchat.engines.image_frames import part_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,7 +63,7 @@ def see_all(
         text = texts.read(image) if texts is not None else ""
         elapsed_s = share_s + time.perf_counter() - started
         caption = describe(tags) if labels is None else ""
-        seen.append(Seen(tags=tags, text=text, caption=caption, model=reader.name, elapsed_s=elapsed_s))
+        seen.append(Seen(tags, text, caption, model=reader.name, elapsed_s=elapsed_s, part=part_of(image)))
     return seen
 
 

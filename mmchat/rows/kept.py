@@ -256,7 +256,9 @@ def _seen(fields: RowFields, value: object, where: str) -> Seen | None:
         )
         for each in _objects(fields, value.get("tags"), f"{where}.tags")
     ]
-    words = {key: fields.optional_text(key, of=value, where=f"{where}.{key}") for key in ("text", "caption", "model")}
+    words = {
+        key: fields.optional_text(key, of=value, where=f"{where}.{key}") for key in ("text", "caption", "model", "part")
+    }
     return Seen(tuple(tags), **words, elapsed_s=_number(fields, value, "elapsed_s", where))
 
 

@@ -12,6 +12,7 @@ from mmchat.domain import LoadState, ModelKind
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
+    from mmchat.chat.gallery import Gallery, Look
     from mmchat.chat.known import KnownFacts
     from mmchat.chat.mic import Microphone, SpeechWatch
     from mmchat.chat.ports import Recorder
@@ -190,6 +191,17 @@ def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:
 
     hub = hub or open_hub(kinds=("vision", "embed"))
     return Recall(store, hub.embedder, hub.picture_texts)
+
+
+def open_gallery(hub: EngineHub, look: Look, *, should_remember: bool = True) -> Gallery:
+    """Looks at many pictures. `should_remember`: what was seen earlier in the same bytes is not looked at again."""
+    from mmchat.chat.gallery import Gallery
+    from mmchat.memory.seen_cache import SeenCache
+
+    if not should_remember:
+        return Gallery(hub, look)
+    stamp = f"{hub.stamp('vision')}\n{look.top_k}\n{look.labels}\n{hub.text_reader_name()}"
+    return Gallery(hub, look, SeenCache(paths.seen_cache_path(), stamp))
 
 
 def open_facts(store: MemoryStore) -> KnownFacts:

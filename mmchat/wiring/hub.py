@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -132,6 +133,10 @@ class EngineHub:
     def image_reader(self) -> ImageReader:
         return cast("ImageReader", self._get("vision"))
 
+    def text_reader_name(self) -> str:
+        """What `text_reader` would be; loads nothing."""
+        return f"rapidocr {version('rapidocr')}" if self._options.should_read_text else ""
+
     def text_reader(self) -> TextReader | None:
         if not self._options.should_read_text:
             return None
@@ -185,6 +190,14 @@ class EngineHub:
 
     def is_in_place(self, kind: ModelKind) -> bool:
         return kind in self._slots and self._is_in_place(self._slots[kind].state.model)
+
+    def stamp(self, kind: ModelKind) -> str:
+        """What tells a model's weights, and the code that uses them, from others of that name. Loads nothing."""
+        name = self._slots[kind].state.model
+        entry, engine = self._resolve(name)
+        folder = self._weights.prepared(entry, engine) if entry.needs_weights and self._is_in_place(name) else None
+        files = [*(folder.iterdir() if folder is not None else ()), *Path(__file__).parent.parent.glob("engines/*.py")]
+        return f"{name}\n{engine}\n{folder}\n{max(file.stat().st_mtime_ns for file in files)}"
 
     def states(self) -> tuple[LoadState, ...]:
         second = [self._second_ears] if self._second_ears is not None else []

@@ -114,7 +114,7 @@ class PictureRow(Widget, can_focus=False):
     def _cells(self, box: _Box, y: int) -> Strip:
         style = self.rich_style
         if isinstance(box.made, PictureCells):
-            if box.made.stripes and not self.screen.is_current:
+            if box.made.stripes and not self.screen.is_active:
                 return Strip.blank(box.columns, style)  # pixels would lie over the dialog that covers them
             return box.made.rows[y] if y < len(box.made.rows) else Strip.blank(box.columns, style)
         words = ("" if box.made is None else "(no preview)") if y == 0 else ""

@@ -35,7 +35,7 @@ _STALL_S = 2.0
 _LOST_S = 0.5
 _CLOSE_S = 2.0
 
-_DIGITAL_SILENCE = "only digital silence: the microphone is muted, or this terminal may not use it"
+_DIGITAL_SILENCE = "only digital silence: muted, or this terminal may not listen"
 
 _log = logging.getLogger(__name__)
 

@@ -115,7 +115,7 @@ class SourceWatch:
             what = "was switched off" if self._first in names else "was unplugged"
             self.problem = f"'{self._labels[self._first]}' {what}; recording goes on from '{self.label}'"
         elif _is_muted(source) or stream.mute:
-            self.problem = f"'{self.label}' is muted in the system's sound settings: nothing is heard"
+            self.problem = f"'{self.label}' is muted in the system's sound settings"
         else:
             self.problem = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmchat.tui.text import clean
+from mmchat.tui.text import clean, sentence
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -64,7 +64,7 @@ class HandsFree:
         screen = self._screen
         text = event.heard.text.strip() if event.heard else ""
         if not text:
-            screen.activity.set_hint(event.trouble or NOT_UNDERSTOOD)
+            screen.activity.set_hint(sentence(event.trouble) or NOT_UNDERSTOOD)
             return
         screen.composer.insert_words(clean(text))
         draft = screen.composer.draft

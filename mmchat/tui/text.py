@@ -47,6 +47,12 @@ def elide_middle(text: str, cells: int) -> str:
     return elide(text, cells - cell_len(tail)) + tail
 
 
+def sentence(words: str) -> str:
+    """Words with a capital and a full stop, on one line; empty where there are none."""
+    words = one_line(words).strip()
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
 def plural(count: int, noun: str) -> str:
     """A count with its noun, such as 1 turn or 2 turns."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -15,7 +15,7 @@ from mmchat.tui.doubts import doubtful_spans
 from mmchat.tui.hands_free import HandsFree
 from mmchat.tui.messages import MicrophoneFailed, RecordingEnded, SpeakerChanged, SpeechTranscribed
 from mmchat.tui.suggest import suggestions
-from mmchat.tui.text import clean, plural
+from mmchat.tui.text import clean, plural, sentence
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
 from mmchat.tui.widgets.turns import ErrorView
@@ -143,9 +143,9 @@ class ChatBox(Screen[None]):
             await self.hands_free.take(event)
             return
         if event.heard is None:
-            self.activity.set_hint(event.trouble or NO_SOUND)
+            self.activity.set_hint(sentence(event.trouble) or NO_SOUND)
         elif not text:
-            self.activity.set_hint(f"No speech heard: {event.trouble}." if event.trouble else "No speech heard.")
+            self.activity.set_hint(sentence(event.trouble) or "No speech heard.")
         else:
             self._put_in(event, text)
         self.composer.focus()
@@ -156,7 +156,7 @@ class ChatBox(Screen[None]):
         self.composer.insert_spoken(text, doubtful_spans(event.heard, text), is_again=event.ending == "again")
         told = []
         if event.trouble and event.ending != "failed":
-            told.append(f"{clean(event.trouble)[:1].upper()}{clean(event.trouble)[1:]}.")
+            told.append(sentence(event.trouble))
         if self.composer.doubt_count:
             told.append(f"{plural(self.composer.doubt_count, 'underlined word')} may be wrong.")
         if event.heard.language and event.heard.language != self._told_language:

@@ -62,6 +62,8 @@ class ListenOptions:
     """The language that was heard before: taken for granted unless the text comes out doubtful. ISO 639-1."""
     with_words: bool = False
     """Tell the words of each segment with their times and probabilities."""
+    terms: tuple[str, ...] = ()
+    """Names and terms that may come up, to be spelled so; no text is made of them where nothing is heard."""
     is_draft: bool = False
     """The text is shown for a moment only: no second tries."""
 

@@ -43,7 +43,7 @@ class Ear:
             pcm,
             language=listening.chosen,
             cancel=cancel,
-            options=ListenOptions(expected=listening.language or "", with_words=True),
+            options=ListenOptions(expected=listening.language or "", with_words=True, terms=listening.terms()),
         )
         if cancel is None or not cancel.is_set():
             listening.note(heard)

@@ -1,7 +1,8 @@
-"""How one conversation listens: in which language."""
+"""How one conversation listens: in which language, and for which names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 
 from mmchat.domain import Heard
@@ -16,8 +17,14 @@ PINNED_FROM_S = 1.0
 class Listening:
     """The language of a conversation's speech. Every method may be called from any thread."""
 
-    def __init__(self, language: str | None = None) -> None:
-        """`language`: from the settings, ISO 639-1; None: the first recording decides."""
+    def __init__(self, language: str | None = None, terms: Callable[[], tuple[str, ...]] = tuple) -> None:
+        """Listen for a conversation.
+
+        Args:
+            language: from the settings, ISO 639-1; None: the first recording decides.
+            terms: gives the names and terms that may come up; may be slow.
+        """
+        self.terms = terms
         self._lock = Lock()
         self._chosen = language
         self._pinned: str | None = None

@@ -22,6 +22,8 @@ from mmchat.chat.notices import prompt_notices
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.reply import REPEATED, stream_reply
 from mmchat.chat.senses import Senses, examine
+from mmchat.chat.shown_pictures import asked_about
+from mmchat.chat.terms import terms_of
 from mmchat.chat.title import make_title
 from mmchat.chat.window import SessionWindow, reply_options, view_start
 from mmchat.chat.worth import is_small_talk, worth_telling
@@ -53,6 +55,8 @@ log = logging.getLogger(__name__)
 
 MAX_RECALLED = 3
 """Few and short: a small model drowns in notes."""
+TERM_TURNS = 20
+"""So many of the last turns tell a recogniser which names may come up."""
 RECALL_DEPTH = 3 * MAX_RECALLED
 """How many are looked at to find so many that tell something."""
 
@@ -103,8 +107,8 @@ class ChatSession:
         self._engines = engines
         self._settings = settings
         self._session = session
-        self.listening = Listening(settings.language)
-        """The language of its speech."""
+        self.listening = Listening(settings.language, self._terms)
+        """The language of its speech, and the names in it."""
         self._senses = Senses(store, recall, engines, self.listening)
         self._quiet = quiet or Quiet()
         self._regenerations = 0
@@ -130,6 +134,11 @@ class ChatSession:
     def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
         """All stored turns, oldest first, or so many of the newest."""
         return self._store.turns(self._session.id, newest=newest) if self._session else ()
+
+    def _terms(self) -> tuple[str, ...]:
+        """Names and terms that came up, the last first, for the recogniser to spell."""
+        title = self._session.title if self._session else ""
+        return terms_of([*(turn.text for turn in reversed(self.turns(newest=TERM_TURNS))), title])
 
     def rename(self, title: str) -> Session:
         """Give the conversation a title of the user's.
@@ -257,7 +266,7 @@ class ChatSession:
             yield from self._learn(question)
             return
         history = self.branches.before(question)
-        recalled = yield from self._recalled(question, history)
+        recalled = yield from self._recalled(question, history, has_pixels=model.accepts_images)
         options = self._options()
         recalled = self.window.fitting_notes(model, options, question, recalled)
         prompt = self.window.prompt(model, options, history, question, recalled)
@@ -291,15 +300,19 @@ class ChatSession:
             self._store.title_session(self._session.id, make_title(question))
             self._session = self._store.get_session(self._session.id)
 
-    def _recalled(self, question: Turn, history: Sequence[Turn]) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
+    def _recalled(
+        self, question: Turn, history: Sequence[Turn], *, has_pixels: bool
+    ) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
+        start = view_start(history, self.window.summary())
+        in_view = [*(turn.id for turn in history[start:]), *self.window.pinned()]
+        if again := asked_about(question, history, in_view, has_pixels=has_pixels):
+            return again  # what else is found by "the first photo" is not what was meant
         query = searchable_text(question)
         if not (self._settings.should_recall or self._settings.should_know_facts):
             return ()
         if not query or is_small_talk(query):
             return ()
         yield WorkStarted("remembering")
-        start = view_start(history, self.window.summary())
-        in_view = [*(turn.id for turn in history[start:]), *self.window.pinned()]
         told = [note.fact or note.turn for turn in history[start:] for note in turn.recalled]
         hidden = [*in_view, *told, question.id]
         alike = self._senses.shown_before(question, hidden) if self._settings.should_recall else ()

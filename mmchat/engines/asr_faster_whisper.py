@@ -37,7 +37,6 @@ class FasterWhisperRecognizer(WindowedRecognizer):
         self.dtype = str(model.model.compute_type)
         self.languages = tuple(model.supported_languages)
         self._model: _OnceEncodingModel | None = model
-        self._held_for: NDArray[np.float32] | None = None
 
     def _loaded(self) -> _OnceEncodingModel:
         assert self._model is not None  # the base class refuses work after close()
@@ -48,51 +47,48 @@ class FasterWhisperRecognizer(WindowedRecognizer):
         with _translated_errors(self.name):
             # The same frames as decoding takes, so that one pass of the encoder serves both.
             features = model.feature_extractor(window)[:, :-1]
-            encoded = model.encode(pad_or_trim(features))
-            token, probability = model.model.detect_language(encoded)[0][0]
-        model.held, self._held_for = encoded, window
+            token, probability = model.model.detect_language(model.encode(pad_or_trim(features)))[0][0]
         return str(token)[2:-2], float(probability)
 
     def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         model = self._loaded()
-        if self._held_for is not window:
-            model.held = None
-        try:
-            with _translated_errors(self.name):
-                ctranslate2.set_random_seed(0)  # the fallback's temperatures draw: same sound, same words
-                segments, _ = model.transcribe(
-                    window,
-                    language=how.language,
-                    beam_size=1 if how.is_draft else BEAM_SIZE,
-                    temperature=list(gates.TEMPERATURES[:1] if how.is_draft else gates.TEMPERATURES),
-                    initial_prompt=how.prompt or None,
-                    condition_on_previous_text=False,
-                    vad_filter=False,  # done for all engines alike in speech_windows
-                    no_speech_threshold=gates.NO_SPEECH_PROB,
-                    word_timestamps=how.with_words,
-                    log_progress=False,
-                )
-                for raw in segments:
-                    yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob, _words(raw.words))
-                    if cancel.is_set():
-                        return
-        finally:
-            model.held = self._held_for = None
+        with _translated_errors(self.name):
+            ctranslate2.set_random_seed(0)  # the fallback's temperatures draw: same sound, same words
+            segments, _ = model.transcribe(
+                window,
+                language=how.language,
+                beam_size=1 if how.is_draft else BEAM_SIZE,
+                temperature=list(gates.TEMPERATURES[:1] if how.is_draft else gates.TEMPERATURES),
+                initial_prompt=how.prompt or None,
+                condition_on_previous_text=False,
+                vad_filter=False,  # done for all engines alike in speech_windows
+                no_speech_threshold=gates.NO_SPEECH_PROB,
+                word_timestamps=how.with_words,
+                log_progress=False,
+            )
+            for raw in segments:
+                yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob, _words(raw.words))
+                if cancel.is_set():
+                    return
 
     def _free(self) -> None:
         self._model = None
 
 
 class _OnceEncodingModel(WhisperModel):  # type: ignore[misc]  # faster-whisper ships no types
-    """Hands an encoder pass made for language detection on to decoding: on a CPU it is two thirds of the work."""
+    """Remembers its last encoder pass: on a CPU it is two thirds of the work.
 
-    held: ctranslate2.StorageView | None = None
+    Detecting the language, decoding, and decoding again with other words in sight ask for the same window.
+    """
+
+    last: tuple[NDArray[np.float32], ctranslate2.StorageView] | None = None
 
     def encode(self, features: NDArray[np.float32]) -> ctranslate2.StorageView:
-        if self.held is not None:
-            encoded, self.held = self.held, None
-            return encoded
-        return super().encode(features)
+        if self.last is not None and np.array_equal(self.last[0], features):
+            return self.last[1]
+        encoded = super().encode(features)
+        self.last = features.copy(), encoded
+        return encoded
 
 
 def _words(words: Sequence[Any] | None) -> tuple[Word, ...]:

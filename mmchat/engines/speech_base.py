@@ -196,9 +196,19 @@ class WindowedRecognizer(ABC):
     def _decoded(
         self, sound: NDArray[np.float32], language: str, prompt: str, options: ListenOptions, cancel: Event
     ) -> Sequence[Segment]:
+        """The window as text; where words are in doubt and terms are known, the better of two."""
+        terms = () if options.is_draft else options.terms
         shown = gates.prompt_for(language, prompt, self.chinese)
-        how = Decoding(language, shown, options.with_words, options.is_draft)
-        segments = [gates.clean(raw, shown) for raw in self._decode(sound, how, cancel)]
+        how = Decoding(language, shown, options.with_words or bool(terms), options.is_draft)
+        plain = self._cleaned(sound, how, cancel)
+        if not terms or cancel.is_set() or not gates.has_doubt(plain):
+            return plain
+        shown = gates.prompt_for(language, f"{prompt} {gates.told(terms, language)}", self.chinese)
+        helped = self._cleaned(sound, replace(how, prompt=shown), cancel)
+        return helped if gates.is_helped(plain, helped, terms) else plain
+
+    def _cleaned(self, sound: NDArray[np.float32], how: Decoding, cancel: Event) -> Sequence[Segment]:
+        segments = [gates.clean(raw, how.prompt) for raw in self._decode(sound, how, cancel)]
         return [segment for segment in segments if segment is not None]
 
 

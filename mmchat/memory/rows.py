@@ -44,12 +44,26 @@ def recalled_to_json(recalled: Sequence[Recalled]) -> str | None:
     """References only: what is deleted elsewhere must not live on in other conversations' rows."""
     if not recalled:
         return None
-    return json.dumps(
-        [
-            {"fact": each.fact, "score": each.score} if each.fact else {"turn": each.turn, "score": each.score}
-            for each in recalled
-        ]
-    )
+    return json.dumps([_reference(each) for each in recalled])
+
+
+def _reference(note: Recalled) -> dict[str, object]:
+    if note.fact:
+        return {"fact": note.fact, "score": note.score}
+    reference: dict[str, object] = {"turn": note.turn, "score": note.score}
+    if note.attachment is not None:
+        reference["file"] = note.attachment.id
+    return reference if note.place is None else reference | {"place": note.place}
+
+
+def recallable_by_file(found: Recalled, attachments: Sequence[Attachment]) -> dict[str, Recalled]:
+    """What a reference may mean, by what it names: a turn, or one of its files."""
+    each_first = {file.id: replace(found, attachment=file) for file in attachments}
+    return {found.turn: found} | {_file_key(found.turn, file_id): note for file_id, note in each_first.items()}
+
+
+def _file_key(turn: str, file: str) -> str:
+    return f"{turn}/{file}"
 
 
 def heard_from_json(text: str | None) -> Heard | None:
@@ -199,7 +213,8 @@ def _recalled_from_json(text: str | None, recallable: Mapping[str, Recalled]) ->
         return ()
     found: list[Recalled] = []
     for reference in json.loads(text):
-        known = recallable.get(reference.get("fact") or reference["turn"])
+        key = reference.get("fact") or reference["turn"]
+        known = recallable.get(_file_key(key, reference.get("file", "")), recallable.get(key))
         if known is not None:
-            found.append(replace(known, score=reference["score"]))
+            found.append(replace(known, score=reference["score"], place=reference.get("place")))
     return tuple(found)

@@ -366,6 +366,8 @@ class FakeDesk:
     recorder: FakeRecorder = field(default_factory=FakeRecorder)
     heard: Heard | Exception = field(default_factory=lambda: Heard("what is this", "en", 1.0))
     transcribe_gate: Event | None = None
+    folder: Path = Path()
+    """Where scenes put their files."""
     finder: Any = None
     """What /recall and /view ask, where a test needs them."""
     used_models: list[str] = field(default_factory=list)

@@ -32,7 +32,7 @@ from tests.virtual_mic import VirtualMicrophone, missing_parts  # noqa: E402
 
 LOOK_S = 0.05
 ENGLISH = "please summarise the attached picture in one sentence"
-CHINESE = "今天天气很好, 我们去公园散步吧"
+CHINESE = "你好，请告诉我中国的首都是哪里"
 CHINESE_VOICE = "cmn-latn-pinyin+f3"
 """The voice plain cmn reads the tones aloud as digits, in English."""
 COUNTING = "one two three four five six seven eight nine ten eleven twelve"
@@ -142,6 +142,7 @@ class Scene:
 
 
 def tone_file(folder: Path, samples: np.ndarray, name: str) -> Path:
+    """Samples at 16 kHz as a WAV file."""
     path = folder / name
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
@@ -155,6 +156,7 @@ def tone_file(folder: Path, samples: np.ndarray, name: str) -> Path:
 
 
 def english(scene: Scene) -> None:
+    """An English sentence, ended with Enter."""
     scene.record()
     ended_s = scene.play(scene.mic.say(ENGLISH))
     scene.press("Enter")
@@ -162,6 +164,7 @@ def english(scene: Scene) -> None:
 
 
 def chinese(scene: Scene) -> None:
+    """A Chinese sentence."""
     scene.record()
     ended_s = scene.play(scene.mic.say(CHINESE, CHINESE_VOICE))
     scene.press("Enter")
@@ -169,12 +172,14 @@ def chinese(scene: Scene) -> None:
 
 
 def english_then_chinese(scene: Scene) -> None:
+    """The language changes in one conversation."""
     english(scene)
     scene.press("C-u")
     chinese(scene)
 
 
 def silence(scene: Scene) -> None:
+    """Nobody speaks, and nothing hums."""
     scene.record()
     scene.wait(4)
     scene.press("Enter")
@@ -182,6 +187,7 @@ def silence(scene: Scene) -> None:
 
 
 def noise(scene: Scene) -> None:
+    """White noise at -26 dBFS."""
     scene.record()
     samples = np.random.default_rng(7).normal(0, 0.05, 16_000 * 4)
     scene.play(tone_file(scene.folder, samples, "noise.wav"))
@@ -212,12 +218,14 @@ def pause(scene: Scene) -> None:
 
 
 def nothing_said(scene: Scene) -> None:
+    """Automatic end on, and nobody speaks."""
     scene.type("/autostop on")
     scene.record()
     scene.until(lambda screen: "Nothing was said" in screen, "the answer", 20)
 
 
 def server_killed(scene: Scene) -> None:
+    """The sound server dies in mid-sentence."""
     scene.record()
     scene.play(scene.mic.say(COUNTING), to_its_end=False)
     scene.wait(2.5)
@@ -227,6 +235,7 @@ def server_killed(scene: Scene) -> None:
 
 
 def muted(scene: Scene) -> None:
+    """The microphone is muted in mid-sentence."""
     scene.record()
     scene.play(scene.mic.say(COUNTING), to_its_end=False)
     scene.wait(2.0)
@@ -239,6 +248,7 @@ def muted(scene: Scene) -> None:
 
 
 def unplugged(scene: Scene) -> None:
+    """The microphone goes while another one is there."""
     scene.record()
     scene.play(scene.mic.say(COUNTING), to_its_end=False)
     scene.wait(2.0)
@@ -259,6 +269,7 @@ def limit(scene: Scene) -> None:
 
 
 def cancelled(scene: Scene) -> None:
+    """Esc in mid-sentence."""
     scene.record()
     scene.play(scene.mic.say(ENGLISH), to_its_end=False)
     scene.wait(1.0)
@@ -268,12 +279,14 @@ def cancelled(scene: Scene) -> None:
 
 
 def no_device(scene: Scene) -> None:
+    """No sound server and no sound card."""
     scene.press("C-t")
     scene.until(lambda screen: "No microphone" in screen or "cannot be opened" in screen, "the answer")
     scene.wait(0.5)
 
 
 def again(scene: Scene) -> None:
+    """The same recording with another model, while its words stand in the box."""
     english(scene)
     scene.press("C-e")
     scene._tmux("send-keys", "-l", " Now.")
@@ -285,6 +298,7 @@ def again(scene: Scene) -> None:
 
 
 def choosing(scene: Scene) -> None:
+    """List the microphones, choose one by name, record from it."""
     scene.type("/mic")
     scene.until(lambda screen: "plugged in now" in screen, "the list")
     scene.type("/mic Null")
@@ -296,6 +310,7 @@ def choosing(scene: Scene) -> None:
 
 
 def hands_free(scene: Scene) -> None:
+    """Two questions in a row without a key."""
     scene.type("/handsfree")
     for question in ("what is the capital of France", "and of Italy"):
         scene.until(lambda screen: "hands-free: speak" in screen, "the microphone", 90)
@@ -330,6 +345,7 @@ SCENES: dict[str, tuple[Callable[[Scene], None], dict[str, str]]] = {
 
 @contextmanager
 def stage(name: str, settings: dict[str, str]) -> Iterator[Scene]:
+    """A sound server and the app for one scene."""
     folder = Path(tempfile.mkdtemp(prefix="scene-"))
     pulse = folder / "pulse"
     pulse.mkdir(mode=0o700)
@@ -348,6 +364,7 @@ def stage(name: str, settings: dict[str, str]) -> Iterator[Scene]:
 
 
 def main() -> None:
+    """Play the scenes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenes", nargs="*", choices=[*SCENES, []], metavar="SCENE", help=f"of {', '.join(SCENES)}")
     parser.add_argument("--out", type=Path, help="write it there as Markdown too")

@@ -324,6 +324,7 @@ class VoiceBar(Static):
     def _live_words(self, width: int) -> tuple[tuple[str, str], ...]:
         """The end of what is being said; what may still change is dim."""
         confirmed, tentative = one_line(self._live.confirmed), one_line(self._live.tentative)
+        tentative = " " * self._live.tentative.startswith(" ") + tentative.lstrip()
         if not confirmed and not tentative:
             return ()
         room = width * LIVE_LINES - 4

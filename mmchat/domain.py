@@ -15,6 +15,12 @@ from mmchat.model_values import LoadState as LoadState
 from mmchat.model_values import ModelKind as ModelKind
 from mmchat.model_values import ModelSummary as ModelSummary
 from mmchat.model_values import PullProgress as PullProgress
+from mmchat.speech_values import TEXT_ONLY as TEXT_ONLY
+from mmchat.speech_values import Heard as Heard
+from mmchat.speech_values import ListenOptions as ListenOptions
+from mmchat.speech_values import LiveText as LiveText
+from mmchat.speech_values import Segment as Segment
+from mmchat.speech_values import Word as Word
 from mmchat.window_values import SENTENCES as SENTENCES
 from mmchat.window_values import PartKind as PartKind
 from mmchat.window_values import Summary as Summary
@@ -118,30 +124,6 @@ class Likelihood:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of speech."""
-
-    start_s: float
-    end_s: float
-    text: str
-    avg_logprob: float = 0.0
-    no_speech_prob: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Speech turned into text. `text` is empty when no speech was found."""
-
-    text: str
-    language: str
-    """ISO 639-1, as Whisper names it."""
-    duration_s: float
-    segments: tuple[Segment, ...] = ()
-    model: str = ""
-    elapsed_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Tag:
     """A label and how far to believe it, a calibrated probability in [0, 1]."""
 
@@ -159,6 +141,8 @@ class Seen:
     caption: str = ""
     model: str = ""
     elapsed_s: float = 0.0
+    part: str = ""
+    """Which page or frame of the file it is ("frame 7 of 24", "page 1 of 3"); empty where the file is one picture."""
 
 
 # --- what is remembered -------------------------------------------------------------------------
@@ -219,6 +203,9 @@ class Recalled:
     attachment: Attachment | None = None
     fact: str = ""
     """Id of the fact that this is, said in `turn`; empty for a turn."""
+    place: int | None = None
+    """For a picture of the present conversation that the message asks about: which one it is in the message's own
+    count, from 1; 0 where the message does not count. None for everything else."""
     partner: Partner | None = None
     """Told with it where it is not whole alone: the answer to a question, the question to an answer."""
 

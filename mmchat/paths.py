@@ -59,6 +59,16 @@ def blobs_dir() -> Path:
     return data_dir() / "blobs"
 
 
+def recording_path() -> Path:
+    """The last recording, in the place of the one before."""
+    return data_dir() / "last-recording.wav"
+
+
+def seen_cache_path() -> Path:
+    """What was seen in pictures that no conversation keeps."""
+    return cache_dir() / "seen.db"
+
+
 def evals_dir() -> Path:
     """Saved evaluations, a folder each."""
     return data_dir() / "evals"

@@ -154,7 +154,7 @@ _ASKS_ENGLISH = re.compile(
 _ASKS_CHINESE = re.compile(
     "照片|相片|图片|图像|截图|截屏|合影|合照|自拍|画面|[那这哪][几一]?[张幅]|[张幅]图|给你看过|给你看的|[发传]给你的图|[发传]过的图"
 )
-_FIGURES = re.compile(
+PICTURE_FIGURES = re.compile(
     r"\b(?:big|bigger|whole|full|clear|clearer|wider) picture\b|\b(?:self|public|brand|body) image\b"
     r"|\b(?:draw|paint|take|make|generate|create|edit|print|crop|resize|post|upload|download|save|delete|hang|frame) "
     r"(?:me |us )?(?:a|an|the|my|some|this|these|more|better|good)? ?(?:[\w'-]+ )?"
@@ -207,7 +207,7 @@ class PictureQuestion:
 def picture_question(query: str) -> PictureQuestion:
     """Take a query apart into what asks for a picture and what should be in it."""
     plain = " ".join(unicodedata.normalize("NFKC", query).casefold().replace("’", "'").split())
-    asked = _FIGURES.sub(" ", plain)
+    asked = PICTURE_FIGURES.sub(" ", plain)
     is_about = bool(_ASKS_ENGLISH.search(asked) or _ASKS_CHINESE.search(asked))
     is_glossed = is_mostly_chinese(plain)
     if is_glossed:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmchat.chat.session import ChatSession, SessionSettings
 from mmchat.domain import LoadState, ModelHabits, ModelKind, ModelSummary, Session
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedImageReader, ScriptedLanguageModel, ScriptedRecognizer
+from mmchat.engines.scripted_texts import ScriptedTextReader
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
 
@@ -24,6 +25,7 @@ class FakeEngines:
         self.lm = lm or ScriptedLanguageModel()
         self.asr = asr or ScriptedRecognizer("hello from the recording")
         self.vision = vision or ScriptedImageReader()
+        self.texts = ScriptedTextReader()
         self.embed = ScriptedEmbedder()
         self.started: list[ModelKind] = []
 
@@ -36,8 +38,14 @@ class FakeEngines:
     def recognizer(self) -> ScriptedRecognizer:
         return self.asr
 
+    def recognizer_named(self, name: str) -> ScriptedRecognizer:
+        return self.asr
+
     def image_reader(self) -> ScriptedImageReader:
         return self.vision
+
+    def text_reader(self) -> ScriptedTextReader:
+        return self.texts
 
     def embedder(self) -> ScriptedEmbedder:
         return self.embed
@@ -60,6 +68,9 @@ class FakeEngines:
         self.lm = ScriptedLanguageModel(name=name)
 
     def language_models(self) -> tuple[ModelSummary, ...]:
+        return ()
+
+    def speech_models(self) -> tuple[ModelSummary, ...]:
         return ()
 
     def close(self) -> None:

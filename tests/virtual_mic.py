@@ -65,8 +65,8 @@ class VirtualMicrophone:
         modules = (
             "module-native-protocol-unix",
             "module-null-sink sink_name=mic_in rate=48000 channels=1 norewinds=1",
-            "module-remap-source master=mic_in.monitor source_name=vmic",
-            "module-null-source source_name=nullmic",
+            "module-remap-source master=mic_in.monitor source_name=vmic source_properties=device.description=Desk-mic",
+            "module-null-source source_name=nullmic description=Null-mic",
             "module-null-sink sink_name=speaker norewinds=1",
         )
         for module in modules:
@@ -83,6 +83,10 @@ class VirtualMicrophone:
 
     def mute(self, is_muted: bool) -> None:
         self._pactl("set-source-mute", "vmic", "1" if is_muted else "0")
+
+    def unload(self, module: str) -> None:
+        """Take a module away, e.g. `module-remap-source`, which is the microphone itself."""
+        self._pactl("unload-module", module)
 
     def say(self, text: str, voice: str = "en-us") -> Path:
         """Synthesised speech as a WAV file (22 050 Hz)."""

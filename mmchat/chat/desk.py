@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.ear import Ear
 from mmchat.chat.finder import Finder
 from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
+from mmchat.chat.listening import Listening
+from mmchat.chat.mic import Microphone
 from mmchat.chat.picture_backlog import PictureBacklog
-from mmchat.chat.ports import Engines, Recorder
+from mmchat.chat.ports import Engines, Recorder, Voice
 from mmchat.chat.private import PrivateRoom, PrivateStore
 from mmchat.chat.quiet import Backstage
 from mmchat.chat.roles import Casting, usable_roles
 from mmchat.chat.session import ChatSession, SessionSettings
+from mmchat.chat.speaking import Speaker, no_voice
 from mmchat.chat.unsent import UnsentDrafts
-from mmchat.domain import Heard, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
-from mmchat.engines.hear import hear
+from mmchat.domain import Heard, LiveText, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.errors import MmchatError, UsageError
 
 if TYPE_CHECKING:
@@ -53,17 +56,21 @@ class Desk:
         recall: Recall,
         engines: Engines,
         settings: SessionSettings,
-        make_recorder: Callable[[], Recorder],
+        mic: Microphone,
         on_close: Callable[[], None] | None = None,
         make_private: Callable[[], PrivateStore] | None = None,
+        find_voice: Callable[[], Voice] = no_voice,
     ) -> None:
         self._store = store
         self._recall = recall
         self.engines = engines
         self._settings = settings
-        self._make_recorder = make_recorder
+        self.mic = mic
+        """The microphone: which one, how it is watched, what was recorded last."""
         self._on_close = on_close
         self._closing = Event()
+        self._ear = Ear(engines)
+        self._listening = Listening(settings.language)
         self._taken_in: tuple[int, int] | None = None
         self._quiet = Backstage()
         self._backlog = PictureBacklog(store, recall, engines, self._quiet)
@@ -78,6 +85,8 @@ class Desk:
         self.drafts = UnsentDrafts(store)
         """What stands in the input box, so that it outlives the program."""
         self._private = PrivateRoom(make_private) if make_private is not None else None
+        self.speaker = Speaker(find_voice, settings.language)
+        """Speaks replies aloud once it is turned on."""
 
     # --- conversations --------------------------------------------------------------------------
 
@@ -138,6 +147,7 @@ class Desk:
         """Remove what was said in private; harmless where nothing was."""
         if self._private is not None:
             self._private.leave()
+            self.mic.forget_private()
 
     def latest_session(self) -> Session | None:
         """The conversation last spoken in, of those that are listed."""
@@ -201,21 +211,38 @@ class Desk:
 
     # --- voice ----------------------------------------------------------------------------------
 
-    def new_recorder(self) -> Recorder:
-        """A fresh microphone, not yet open."""
-        return self._make_recorder()
-
-    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None) -> Heard:
+    def transcribe(
+        self,
+        pcm: NDArray[np.float32],
+        cancel: Event | None = None,
+        *,
+        listening: Listening | None = None,
+        model: str = "",
+    ) -> Heard:
         """Slow. A recording as words; empty text when no speech was heard.
 
         Args:
             pcm: (S,) float32 in [-1, 1], 16 000 Hz.
             cancel: set it to give up early.
+            listening: `ChatSession.listening` of the conversation that it is for; the desk has one for the rest.
+            model: another speech model than the chosen one.
         """
-        return hear(self.engines.recognizer(), pcm, language=self._settings.language, cancel=cancel)
+        return self._ear.transcribe(pcm, cancel, listening or self._listening, model)
+
+    def live_transcript(
+        self, recorder: Recorder, over: Event, *, listening: Listening | None = None
+    ) -> Iterator[LiveText]:
+        """Slow. What is being said while `recorder` records, for showing only: `transcribe` has the last word.
+
+        Iterate it in a worker of its own. Ends when the recording does, or soon after `over` is set: set it before
+        the recording is stopped, so that no pass is in the way of the last word. Yields nothing where this machine
+        is too slow for it.
+        """
+        return self._ear.live(recorder, over, listening or self._listening)
 
     def close(self) -> None:
         """Free the models and close the store."""
+        self.speaker.close()
         self._quiet.finish(LAST_WORK_S)
         self._closing.set()
         self.engines.close()

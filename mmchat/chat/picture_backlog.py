@@ -6,6 +6,7 @@ import logging
 from threading import Event
 from typing import TYPE_CHECKING
 
+from mmchat.chat.listening import Listening
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.senses import Senses
 from mmchat.errors import DeviceError, EngineUnavailable, MediaError, UsageError, WeightsError
@@ -30,7 +31,7 @@ class PictureBacklog:
         self._recall = recall
         self._engines = engines
         self._quiet = quiet
-        self._senses = Senses(store, recall, engines, None)
+        self._senses = Senses(store, recall, engines, Listening())
 
     def waiting(self) -> int:
         """How many pictures wait; the same bytes count once."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Event
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mmchat.domain import LoadState, ModelHabits, ModelKind, ModelSummary
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder
+    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder, TextReader
 
 
 class Engines(Protocol):
@@ -31,7 +32,19 @@ class Engines(Protocol):
 
     def recognizer(self) -> SpeechRecognizer: ...
 
+    def recognizer_named(self, name: str) -> SpeechRecognizer:
+        """Another speech model than the chosen one; stays loaded until the next that is named.
+
+        Raises:
+            ModelNotFound: no such speech model.
+        """
+        ...
+
     def image_reader(self) -> ImageReader: ...
+
+    def text_reader(self) -> TextReader | None:
+        """What reads text in pictures; None where the settings do without."""
+        ...
 
     def embedder(self) -> TextEmbedder | None:
         """None where recall is to work on words alone (no embedder configured or wanted)."""
@@ -63,6 +76,10 @@ class Engines(Protocol):
 
     def language_models(self) -> tuple[ModelSummary, ...]:
         """What `/model` offers."""
+        ...
+
+    def speech_models(self) -> tuple[ModelSummary, ...]:
+        """What `/retranscribe` offers."""
         ...
 
     def close(self) -> None: ...
@@ -103,10 +120,40 @@ class Recorder(Protocol):
         """
         ...
 
+    def snapshot(self) -> NDArray[np.float32]:
+        """What was recorded so far, while it goes on. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
+        ...
+
+    def sound(self, since: int = 0) -> NDArray[np.float32]:
+        """What was captured so far, from sample `since` on. (S,) float32 in [-1, 1], 16 000 Hz."""
+        ...
+
     def stop(self) -> NDArray[np.float32]:
         """End the recording, keeping its tail. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
         ...
 
     def cancel(self) -> None:
         """End and discard."""
+        ...
+
+
+class Voice(Protocol):
+    """What speaks."""
+
+    @property
+    def name(self) -> str:
+        """The program, as the user knows it."""
+        ...
+
+    def speak(self, sentence: str, language: str, cancel: Event) -> None:
+        """Speak a sentence, and come back when its sound is over. Setting `cancel` ends it within milliseconds.
+
+        Args:
+            sentence: plain words.
+            language: ISO 639-1.
+            cancel: ends it.
+
+        Raises:
+            EngineUnavailable: the program failed, or there is no way for sound out.
+        """
         ...

@@ -19,6 +19,7 @@ from mmchat.memory.word_search import Filters
 from mmchat.picture_words import asks_for_alike
 
 if TYPE_CHECKING:
+    from mmchat.chat.listening import Listening
     from mmchat.chat.ports import Engines
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
@@ -60,11 +61,11 @@ def examine(path: Path) -> NewAttachment:
 class Senses:
     """Reads attachments with the models at hand and keeps what they said."""
 
-    def __init__(self, store: MemoryStore, recall: Recall, engines: Engines, language: str | None) -> None:
+    def __init__(self, store: MemoryStore, recall: Recall, engines: Engines, listening: Listening) -> None:
         self._store = store
         self._recall = recall
         self._engines = engines
-        self._language = language
+        self._listening = listening
 
     @staticmethod
     def needs_work(attachment: Attachment) -> bool:
@@ -99,18 +100,20 @@ class Senses:
             self._recall.pictures.index_tags_of(attachment.id)
             return read
         image = open_image(attachment.path)
-        read = self._store.save_seen(attachment.id, known or see(reader, image))
+        read = self._store.save_seen(attachment.id, known or see(reader, image, texts=self._engines.text_reader()))
         self._recall.index_image(attachment.id, reader.embed_images([image])[0], reader.name)
         return read
 
     def _listen(self, attachment: Attachment, cancel: Event) -> Attachment:
-        from mmchat.engines.audio_io import decode_audio
+        from mmchat.engines.audio_io import stream_audio
 
         recognizer = self._engines.recognizer()
-        known = self._store.find_heard(attachment.sha256, recognizer.name)
-        if known is not None:
-            return self._store.save_heard(attachment.id, known)
-        heard = hear(recognizer, decode_audio(attachment.path), language=self._language, cancel=cancel)
+        for name in recognizer.model_names:
+            known = self._store.find_heard(attachment.sha256, name)
+            if known is not None:
+                return self._store.save_heard(attachment.id, known)
+        # Another conversation's language says nothing of a file, and a file's says nothing of the speaker's.
+        heard = hear(recognizer, stream_audio(attachment.path), language=self._listening.chosen, cancel=cancel)
         if cancel.is_set():
             # Half a transcript must not pass for the whole of it the next time these bytes come.
             return replace(attachment, heard=heard)

@@ -17,11 +17,14 @@ from mmchat.chat.branches import Branches, to_answer_anew
 from mmchat.chat.compact import Compaction
 from mmchat.chat.export import SessionExport
 from mmchat.chat.known import KnownFacts
+from mmchat.chat.listening import Listening
 from mmchat.chat.notices import prompt_notices
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.remembering import Remembering, ids_of
 from mmchat.chat.reply import stream_reply
 from mmchat.chat.senses import Senses, examine
+from mmchat.chat.shown_pictures import asked_about
+from mmchat.chat.terms import terms_of
 from mmchat.chat.title import make_title
 from mmchat.chat.window import SessionWindow, reply_options, view_start
 from mmchat.domain import (
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
 
 log = logging.getLogger(__name__)
+
+TERM_TURNS = 20
+"""So many of the last turns tell a recogniser which names may come up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,9 @@ class ChatSession:
         self._engines = engines
         self._settings = settings
         self._session = session
-        self._senses = Senses(store, recall, engines, settings.language)
+        self.listening = Listening(settings.language, self._terms)
+        """The language of its speech, and the names in it."""
+        self._senses = Senses(store, recall, engines, self.listening)
         self._quiet = quiet or Quiet()
         self._regenerations = 0
         self.facts = KnownFacts(store, engines.embedder)
@@ -174,6 +182,11 @@ class ChatSession:
     def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
         """All stored turns, oldest first, or so many of the newest."""
         return self._store.turns(self._session.id, newest=newest) if self._session else ()
+
+    def _terms(self) -> tuple[str, ...]:
+        """Names and terms that came up, the last first, for the recogniser to spell."""
+        title = self._session.title if self._session else ""
+        return terms_of([*(turn.text for turn in reversed(self.turns(newest=TERM_TURNS))), title])
 
     def rename(self, title: str) -> Session:
         """Give the conversation a title of the user's.
@@ -313,7 +326,7 @@ class ChatSession:
             yield from self._learn(question)
             return
         history = self.branches.before(question)
-        recalled = yield from self._recalled(question, history)
+        recalled = yield from self._recalled(question, history, has_pixels=model.accepts_images)
         options = self._options()
         recalled = self.window.fitting_notes(model, options, question, recalled)
         prompt = self.window.prompt(model, options, history, question, recalled)
@@ -347,9 +360,13 @@ class ChatSession:
             self._store.title_session(self._session.id, make_title(question))
             self._session = self._store.get_session(self._session.id)
 
-    def _recalled(self, question: Turn, history: Sequence[Turn]) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
+    def _recalled(
+        self, question: Turn, history: Sequence[Turn], *, has_pixels: bool
+    ) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
         start = view_start(history, self.window.summary())
         in_view = [*(turn.id for turn in history[start:]), *self.window.pinned()]
+        if again := asked_about(question, history, in_view, has_pixels=has_pixels):
+            return again  # what else is found by "the first photo" is not what was meant
         told = [note for turn in history[start:] for note in turn.recalled]
         return (yield from self._remembering.notes(question, [*in_view, *ids_of(told), question.id]))
 

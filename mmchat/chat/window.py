@@ -188,7 +188,7 @@ class SessionWindow:
         bare = model.count_tokens(self._told(model, question))
         summary = self.summary()
         summed = summary.text if summary is not None else ""
-        kept = tuple(note for note in notes if note.text.strip() not in summed)
+        kept = tuple(note for note in notes if note.place is not None or note.text.strip() not in summed)
         while kept and model.count_tokens(self._told(model, question, kept)) - bare > limit:
             alone = (replace(kept[-1], partner=None),) if kept[-1].partner is not None else ()
             kept = (*kept[:-1], *alone)

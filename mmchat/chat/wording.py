@@ -2,15 +2,19 @@
 
 A small model takes a bracketed note for a text to edit, but plain words in the conversation ground
 its replies. Which words do it best is measured, not guessed: `benchmarks/wording.py` asks the probe
-set `benchmarks/probes/wording.jsonl` with every style below and counts the replies that use what
-they were told. Styles are named so that a models.toml entry can choose (`notes = "spoken"`).
+set `benchmarks/probes/wording.jsonl` with every style of `chat.note_styles` and counts the replies
+that use what they were told; `benchmarks/picture_talk.py` does so with several pictures and with
+earlier ones. Styles are named so that a models.toml entry can choose (`notes = "spoken"`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
+from mmchat.chat.note_styles import STYLES as STYLES
+from mmchat.chat.note_styles import NoteStyle
+from mmchat.chat.picture_refs import named_in_message
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
 from mmchat.engines.see import with_article
 from mmchat.memory.rows import sensed_text
@@ -23,158 +27,6 @@ MAX_NOTE_CHARS = 240
 MAX_QUESTION_CHARS = 160
 """The question of an exchange is quoted up to here; it is its end that asks."""
 
-
-@dataclass(frozen=True, slots=True)
-class NoteStyle:
-    """Sentences around what the model is told; `{}` takes the content."""
-
-    photo: str
-    """Before the user's words, in the user's voice."""
-    photo_unclear: str
-    photo_text: str
-    sound: str
-    sound_empty: str
-    memory: str
-    """Before the user's words; `{}` takes the quoted turns."""
-    memory_user: str
-    """One quoted turn of the user's."""
-    memory_assistant: str
-    memory_asked: str
-    """A question of the user's and how it was answered."""
-    memory_answered: str
-    """A question of the model's and what the user answered."""
-    memory_photo: str
-    """One recalled picture; `{}` takes what was seen in it."""
-    photo_answer: str = ""
-    """When set, the picture is told as the assistant's own words, in an exchange before the question."""
-    photo_ask: str = ""
-    memory_answer: str = ""
-    """When set, the memory is told as the assistant's own words, in an exchange before the question."""
-    memory_ask: str = ""
-
-
-STYLES: dict[str, dict[str, NoteStyle]] = {
-    "spoken": {
-        "en": NoteStyle(
-            photo="I am showing you a photo of {}.",
-            photo_unclear="I am showing you a photo, but it is hard to make out.",
-            photo_text='The photo has this text in it: "{}".',
-            sound='I am playing you a recording. It says: "{}".',
-            sound_empty="I am playing you a recording in which nobody speaks.",
-            memory="{}",
-            memory_user='Earlier I told you: "{}".',
-            memory_assistant='Earlier you told me: "{}".',
-            memory_asked='Earlier I asked you: "{}" You told me: "{}".',
-            memory_answered='Earlier you asked me: "{}" I told you: "{}".',
-            memory_photo="Earlier I showed you a photo of {}.",
-        ),
-        "zh": NoteStyle(
-            photo="我给你看一张照片，上面有{}。",
-            photo_unclear="我给你看一张照片，但看不太清楚。",
-            photo_text="照片里写着：“{}”。",
-            sound="我给你放一段录音，内容是：“{}”。",
-            sound_empty="我给你放一段录音，里面没有人说话。",
-            memory="{}",
-            memory_user="我以前告诉过你：“{}”。",
-            memory_assistant="你以前告诉过我：“{}”。",
-            memory_asked="我以前问过你：“{}”你告诉我：“{}”。",
-            memory_answered="你以前问过我：“{}”我告诉你：“{}”。",
-            memory_photo="我以前给你看过一张照片，上面有{}。",
-        ),
-    },
-    "witness": {
-        "en": NoteStyle(
-            photo="{}",
-            photo_ask="Please look at the photo I am showing you.",
-            photo_answer="I can see {} in your photo.",
-            photo_unclear="I am showing you a photo, but it is hard to make out.",
-            photo_text='The photo has this text in it: "{}".',
-            sound='I am playing you a recording. It says: "{}".',
-            sound_empty="I am playing you a recording in which nobody speaks.",
-            memory="{}",
-            memory_ask="Do you remember what we said before?",
-            memory_answer="Yes, I remember. {}",
-            memory_user='You told me: "{}".',
-            memory_assistant='I told you: "{}".',
-            memory_asked='You asked me: "{}" I told you: "{}".',
-            memory_answered='I asked you: "{}" You told me: "{}".',
-            memory_photo="You showed me a photo of {}.",
-        ),
-        "zh": NoteStyle(
-            photo="{}",
-            photo_ask="请看看我给你的照片。",
-            photo_answer="我在照片里看到了{}。",
-            photo_unclear="我给你看一张照片，但看不太清楚。",
-            photo_text="照片里写着：“{}”。",
-            sound="我给你放一段录音，内容是：“{}”。",
-            sound_empty="我给你放一段录音，里面没有人说话。",
-            memory="{}",
-            memory_ask="你还记得我们以前说过什么吗？",
-            memory_answer="记得。{}",
-            memory_user="你告诉过我：“{}”。",
-            memory_assistant="我告诉过你：“{}”。",
-            memory_asked="你问过我：“{}”我告诉你：“{}”。",
-            memory_answered="我问过你：“{}”你告诉我：“{}”。",
-            memory_photo="你给我看过一张照片，上面有{}。",
-        ),
-    },
-    "plain": {
-        "en": NoteStyle(
-            photo="I am showing you a photo of {}.",
-            photo_unclear="I am showing you a photo, but it is hard to make out.",
-            photo_text="The photo says: {}.",
-            sound="In the recording somebody says: {}",
-            sound_empty="In the recording nobody speaks.",
-            memory="{}",
-            memory_user="{}",
-            memory_assistant='Earlier you told me: "{}".',
-            memory_asked='Earlier I asked you: "{}" You told me: "{}".',
-            memory_answered='Earlier you asked me: "{}" I told you: "{}".',
-            memory_photo="Earlier I showed you a photo of {}.",
-        ),
-        "zh": NoteStyle(
-            photo="我给你看一张照片，上面有{}。",
-            photo_unclear="我给你看一张照片，但看不太清楚。",
-            photo_text="照片里写着：{}。",
-            sound="录音里有人说：{}",
-            sound_empty="录音里没有人说话。",
-            memory="{}",
-            memory_user="{}",
-            memory_assistant="你以前告诉过我：“{}”。",
-            memory_asked="我以前问过你：“{}”你告诉我：“{}”。",
-            memory_answered="你以前问过我：“{}”我告诉你：“{}”。",
-            memory_photo="我以前给你看过一张照片，上面有{}。",
-        ),
-    },
-    "bracket": {
-        "en": NoteStyle(
-            photo="[Photo: {}]",
-            photo_unclear="[Photo: unclear]",
-            photo_text="[Text in the photo: {}]",
-            sound="[Recording: {}]",
-            sound_empty="[Recording: no speech]",
-            memory="[Notes from earlier conversations: {}]",
-            memory_user="the user said: {}",
-            memory_assistant="the assistant said: {}",
-            memory_asked="the user asked: {} the assistant said: {}",
-            memory_answered="the assistant asked: {} the user said: {}",
-            memory_photo="the user showed a photo of {}",
-        ),
-        "zh": NoteStyle(
-            photo="[照片：{}]",
-            photo_unclear="[照片：不清楚]",
-            photo_text="[照片里的文字：{}]",
-            sound="[录音：{}]",
-            sound_empty="[录音：没有人说话]",
-            memory="[以前的对话：{}]",
-            memory_user="用户说：{}",
-            memory_assistant="助手说：{}",
-            memory_asked="用户问：{}助手说：{}",
-            memory_answered="助手问：{}用户说：{}",
-            memory_photo="用户给看过一张照片：{}",
-        ),
-    },
-}
 
 DEFAULT_STYLE = "spoken"
 
@@ -208,12 +60,13 @@ def turn_messages(
     words = style_for(style, turn.text or " ".join(a.heard.text for a in turn.attachments if a.heard))
     before: list[Message] = []
     parts: list[str] = []
-    _tell_memory(recalled, words, before, parts)
-    images = tuple(a.path for a in turn.attachments if a.kind == "image") if has_pixels else ()
-    if not has_pixels:
-        for attachment in turn.attachments:
-            if attachment.kind == "image" and attachment.seen is not None:
-                _tell_photo(attachment.seen, words, before, parts)
+    _tell_memory(recalled, words, before, parts, has_pixels=has_pixels)
+    images: tuple[Path, ...] = ()
+    if has_pixels:
+        again = [note.attachment.path for note in recalled if note.place is not None and note.attachment is not None]
+        images = (*again, *(a.path for a in turn.attachments if a.kind == "image"))
+    else:
+        _tell_photos(turn, words, before, parts)
     spoken = [a for a in turn.attachments if a.kind == "audio" and a.heard is not None]
     if not turn.text and spoken and not parts and all(a.heard and a.heard.text for a in spoken):
         # A turn that is nothing but speech is the user speaking, not a recording to discuss.
@@ -225,13 +78,19 @@ def turn_messages(
     return (*before, Message("user", _join(parts), image_paths=images))
 
 
-def _tell_memory(recalled: Sequence[Recalled], words: NoteStyle, before: list[Message], parts: list[str]) -> None:
+def _tell_memory(
+    recalled: Sequence[Recalled], words: NoteStyle, before: list[Message], parts: list[str], *, has_pixels: bool
+) -> None:
     if not recalled:
         return
-    quotes = _join([_note(note, words) for note in recalled])
-    if words.memory_answer:
+    shown = [note for note in recalled if note.place is not None and has_pixels]
+    parts += [words.memory_nth_shown.format(nth=_nth(note.place, words)) if note.place else words.memory_shown
+              for note in shown]  # fmt: skip
+    told = [note for note in recalled if note not in shown]
+    quotes = _join([_note(note, words) for note in told])
+    if words.memory_answer and told:
         before += [Message("user", words.memory_ask), Message("assistant", words.memory_answer.format(quotes))]
-    else:
+    elif told:
         parts.append(words.memory.format(quotes))
 
 
@@ -244,12 +103,68 @@ def _note(note: Recalled, words: NoteStyle) -> str:
         return (words.memory_asked if is_user else words.memory_answered).format(_asking(asked), _quotable(said))
     seen = note.attachment.seen if note.attachment is not None else None
     content = describe(seen, is_chinese=is_mostly_chinese(words.photo_unclear)) if seen is not None else ""
+    if note.place is not None and seen is not None:
+        return _photo_again(note.place, content, seen, words)
     if not content:
         return (words.memory_user if note.role == "user" else words.memory_assistant).format(_quotable(note.text))
     photo = words.memory_photo.format(content)
     # What was seen stands in the place of words where there were none.
     has_words = note.attachment is not None and not note.text.startswith(sensed_text(note.attachment))
     return _join([words.memory_user.format(_quotable(note.text)), photo]) if has_words else photo
+
+
+def _photo_again(place: int, content: str, seen: Seen, words: NoteStyle) -> str:
+    """A picture of the same conversation, told once more next to the question about it."""
+    if not content and not seen.text:
+        return words.photo_unclear
+    told = words.memory_nth.format(content, nth=_nth(place, words)) if place else words.memory_same.format(content)
+    return _join([told] if content else []) + (" " if content and seen.text else "") + _written(seen, words)
+
+
+def _tell_photos(turn: Turn, words: NoteStyle, before: list[Message], parts: list[str]) -> None:
+    photos = [(a.name, a.seen) for a in turn.attachments if a.kind == "image" and a.seen is not None]
+    if len(photos) == 1:
+        _tell_photo(photos[0][1], words, before, parts)
+    elif photos:
+        _tell_several(turn.text, photos, words, before, parts)
+    if photos and not turn.text and len(photos) == len(turn.attachments):
+        parts.append(words.photo_alone)
+
+
+def _tell_several(
+    text: str, photos: Sequence[tuple[str, Seen]], words: NoteStyle, before: list[Message], parts: list[str]
+) -> None:
+    asked = named_in_message(text, [name for name, _ in photos])
+    is_chinese = is_mostly_chinese(words.photo_unclear)
+    told = []
+    for index, (name, seen) in enumerate(photos):
+        if asked and index not in asked and words.should_tell_asked_only:
+            continue
+        is_named = name.casefold() in text.casefold()
+        content = describe(seen, is_chinese=is_chinese) or words.photo_nothing
+        nth = name if is_named else _nth(index + 1, words)
+        told.append((words.photo_named if is_named else words.photo_nth).format(content, nth=nth))
+        told += [_written(seen, words)] if seen.text else []
+    how_many = words.photos.format(_number(len(photos), words))
+    if words.photo_answer:
+        before += [Message("user", _join([how_many, words.photo_ask])), Message("assistant", _join(told))]
+    else:
+        parts += [how_many, *told]
+
+
+def _written(seen: Seen, words: NoteStyle) -> str:
+    return words.photo_text.format(_quotable(seen.text)) if seen.text else ""
+
+
+def _nth(place: int, words: NoteStyle) -> str:
+    """Which of several, in a word where the language has one at hand."""
+    names = words.ordinals.split()
+    return names[place - 1] if place <= len(names) else words.figure.format(place)
+
+
+def _number(count: int, words: NoteStyle) -> str:
+    names = words.numbers.split()
+    return names[count - 1] if count <= len(names) else str(count)
 
 
 def _tell_photo(seen: Seen, words: NoteStyle, before: list[Message], parts: list[str]) -> None:
@@ -261,7 +176,7 @@ def _tell_photo(seen: Seen, words: NoteStyle, before: list[Message], parts: list
     else:
         parts.append(words.photo.format(content))
     if seen.text:
-        parts.append(words.photo_text.format(_quotable(seen.text)))
+        parts.append(_written(seen, words))
 
 
 def _tell_sound(attachment: Attachment, words: NoteStyle) -> str:

@@ -62,11 +62,13 @@ def ask(
     no_recall: Annotated[
         bool, typer.Option("--no-recall", help="Bring nothing back from other conversations; for scripts.")
     ] = False,
+    speak: Annotated[bool, typer.Option("--speak", help="Speak the answer aloud, too; Ctrl+C stops it.")] = False,
 ) -> None:
     """Ask one question and print the answer."""
     from mmchat import paths
     from mmchat.cli.attached import attached_files
     from mmchat.cli.replies import open_conversation
+    from mmchat.cli.speech import speak_to_the_end, warn_of_silence
     from mmchat.native_noise import native_noise_to
     from mmchat.wiring import WiringOptions, open_desk
 
@@ -95,8 +97,13 @@ def ask(
         )
         cleanup.enter_context(native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True))
         desk = cleanup.enter_context(closing(open_desk(options)))
+        if speak:
+            desk.speaker.turn_on()
         conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
         outcome = answer(desk, conversation, text, files, as_json=as_json)
+        if not outcome.was_interrupted:
+            speak_to_the_end(desk)
+            warn_of_silence(desk)
     if outcome.was_interrupted:
         raise typer.Exit(130)
 
@@ -111,9 +118,11 @@ def answer(desk: Desk, conversation: Any, text: str, files: tuple[Path, ...], *,
 
     def on_text(piece: str) -> None:
         pieces.append(piece)
+        desk.speaker.feed(piece)
         if not as_json:
             print_text(piece, end="")
 
+    desk.speaker.begin()
     outcome = read_turn(
         lambda cancel: conversation.reply(UserInput(text, files), cancel),
         load_states=desk.load_states,
@@ -121,6 +130,9 @@ def answer(desk: Desk, conversation: Any, text: str, files: tuple[Path, ...], *,
         # What is said of a reply while it streams waits for the end of its line.
         say=lambda line: late.append(line) if pieces else narrate(line),
     )
+    if outcome.was_interrupted:
+        desk.speaker.hush()
+    desk.speaker.finish()
     if as_json:
         if outcome.reply is not None:
             print_json(reply_row(outcome.reply, outcome))

@@ -27,6 +27,8 @@ LIBRARIES = {
     "faster-whisper": "faster_whisper",
     "openai-whisper": "whisper",
     "open_clip_torch": "open_clip",
+    "rapidocr": "rapidocr",
+    "onnxruntime": "onnxruntime",
     "sounddevice": "sounddevice",
     "textual": "textual",
     "sqlite-utils": "sqlite_utils",

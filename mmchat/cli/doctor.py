@@ -41,12 +41,12 @@ def doctor(
 
 def examine(*, should_listen: bool, should_print: bool) -> list[Finding]:
     """Run all checks in order, printing each finding as it comes."""
-    from mmchat.cli import checks, terminal_probe
+    from mmchat.cli import checks, speech, terminal_probe
 
     listening: tuple[Callable[[], list[Finding]], ...] = (lambda: checks.check_microphone(should_listen=should_listen),)
     findings: list[Finding] = []
     status = StatusLine()
-    for check in (*checks.CHECKS, *listening, terminal_probe.check_terminal):
+    for check in (*checks.CHECKS, *listening, speech.check_speaking, terminal_probe.check_terminal):
         status.show(f"Checking {len(findings)} …" if findings else "Checking …")
         try:
             found = check()

@@ -109,6 +109,7 @@ def info_lines(entry: ModelEntry, models: ModelsFile, store: WeightsStore, engin
         ("licence", entry.license),
         ("languages", ", ".join(entry.languages)),
         ("context", f"{item['context_tokens']} tokens" if item["context_tokens"] else ""),
+        ("pictures", "takes the pixels" if item["accepts_images"] else ""),
         ("format", entry.format if entry.needs_weights else ""),
         ("server", getattr(entry, "base_url", None) or ""),
         ("base", entry.base or ""),

@@ -5,17 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
+from mmchat.chat.pasting import PastedPictures
 from mmchat.chat.private import STORED_ONLY
 from mmchat.chat.session import UserInput
-from mmchat.cli import plain_export, plain_memory, plain_ratings, plain_recall, plain_sessions, plain_window
+from mmchat.cli import (
+    plain_memory,
+    plain_ratings,
+    speech,
+)
 from mmchat.cli.output import print_error, print_error_text, print_text
+from mmchat.cli.plain_commands import ALIASES, COMMANDS
 from mmchat.cli.plain_sessions import title_of
+from mmchat.cli.progress_lines import ProgressLines
 from mmchat.cli.replies import read_turn
 from mmchat.errors import MmchatError, UsageError
 from mmchat.sanitize import plain_line, plain_text
@@ -35,34 +41,6 @@ class _Leave(Exception):
     """The user asked to leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlainCommand:
-    """A slash command of the plain mode."""
-
-    name: str
-    argument: str
-    help: str
-    run: Callable[[PlainChat, str], None]
-
-
-class ProgressLines:
-    """Tells of slow work in whole lines, each kind of work once, so that a screen reader is not flooded."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._said = ""
-
-    def show(self, text: str) -> None:
-        """Say it, unless only its figures have changed."""
-        words = text.split(":")[0]
-        if words != self._said:
-            self._said = words
-            self._say(text)
-
-    def clear(self) -> None:
-        """There is nothing to take away."""
-
-
 class PlainChat:
     """Reads what the user says from stdin, a line at a time, and prints the replies.
 
@@ -76,8 +54,9 @@ class PlainChat:
         self.desk = desk
         self._conversation = conversation
         self._files = list(files)
-        self._is_interactive = is_interactive
+        self.is_interactive = is_interactive
         self._interrupts = 0
+        self._pasted = PastedPictures()
 
     @property
     def conversation(self) -> ChatSession:
@@ -97,35 +76,39 @@ class PlainChat:
 
     # --- the loop -------------------------------------------------------------------------------
 
-    def run(self) -> None:
+    def run(self, *, is_hands_free: bool = False) -> None:
         """Talk until the input ends or `/quit`.
 
         Raises:
             MmchatError: a turn failed and nobody is there to be told.
         """
         self.desk.warm(("lm",))
-        if self._is_interactive:
+        if self.is_interactive:
             self._greet()
         try:
+            if is_hands_free:
+                self._handle("/handsfree")
             for message in self._messages():
                 self._handle(message)
             self._flush_files()
         except _Leave:
             pass
-        if self._is_interactive:
+        finally:
+            self._pasted.close()
+        if self.is_interactive:
             is_stored = self.conversation.info is not None and not self.conversation.is_private
             self.say("Everything is stored." if is_stored else "Goodbye.")
 
     def say(self, text: str) -> None:
         """Tell the person; beside the data when the data go into a pipe."""
-        if self._is_interactive:
+        if self.is_interactive:
             print_text(text)
         else:
             print_error_text(plain_text(text))
 
     def say_greeting(self) -> None:
         """What whoever is played says first; a person is there to hear it."""
-        if self._is_interactive and self.conversation.greeting:
+        if self.is_interactive and self.conversation.greeting:
             self.say(MODEL + self.conversation.greeting)
 
     def _greet(self) -> None:
@@ -143,7 +126,7 @@ class PlainChat:
 
     def _messages(self) -> Iterator[str]:
         """What the user says, several lines between triple quotes joined."""
-        while (line := self._read_line(YOU_IN_PRIVATE if self.conversation.is_private else YOU)) is not None:
+        while (line := self.read_line(YOU_IN_PRIVATE if self.conversation.is_private else YOU)) is not None:
             if line.strip().startswith(FENCE):
                 line = self._read_fenced(line.strip().removeprefix(FENCE))
             yield line
@@ -152,39 +135,44 @@ class PlainChat:
         lines = []
         while not line.rstrip().endswith(FENCE):
             lines.append(line)
-            following = self._read_line("... ")
+            following = self.read_line("... ")
             if following is None:
                 return "\n".join(lines).strip()
             line = following
         return "\n".join([*lines, line.rstrip().removesuffix(FENCE)]).strip()
 
-    def _read_line(self, prompt: str) -> str | None:
+    def read_line(self, prompt: str) -> str | None:
         """A line without its newline; None at the end. The second Ctrl+C in a row ends too."""
         while True:
             try:
-                line = _input(prompt) if self._is_interactive else sys.stdin.readline()
+                line = _input(prompt) if self.is_interactive else sys.stdin.readline()
             except EOFError:
                 print_text("")
                 return None
             except KeyboardInterrupt:
-                if not self._is_interactive or self._interrupts:
+                if self.desk.speaker.hush():
+                    print_text("")
+                    continue
+                if not self.is_interactive or self._interrupts:
                     raise
                 self._interrupts += 1
                 print_text("\nPress Ctrl+C again, or type /quit, to leave.")
                 continue
             self._interrupts = 0
-            if not self._is_interactive and not line:
+            if not self.is_interactive and not line:
                 return None
             return line.rstrip("\r\n")
 
     def _handle(self, message: str) -> None:
+        self.desk.speaker.hush()
+        speech.tell_problem(self)
         try:
             if is_command(message):
                 self._run_command(message)
-            elif message.strip() or (self._files and self._is_interactive):
+            elif message.strip() or (self._files and self.is_interactive):
                 self._send(message)
         except MmchatError as error:
-            if not self._is_interactive:
+            if not self.is_interactive:
                 raise
             print_error(error)
 
@@ -193,10 +181,10 @@ class PlainChat:
     def _send(self, message: str) -> None:
         text = self._take_files(message)
         if not text and message.strip():  # nothing but files, or nothing that could be sent
-            if self._files and self._is_interactive:
+            if self._files and self.is_interactive:
                 self.say("They go with your next message; an empty line sends them alone.")
             return
-        self._reply(text)
+        self.reply(text)
 
     def _take_files(self, message: str) -> str:
         """The message without the files named in it, which are attached; what cannot be attached is told."""
@@ -215,11 +203,16 @@ class PlainChat:
         self._files.append(path)
         self.say(f"Attached the {_SENSE_WORDS[kind_of(path) or 'image']} {path.name}.")
 
+    def paste(self) -> None:
+        """`/paste`."""
+        self._attach(self._pasted.take())
+
     def _flush_files(self) -> None:
         if self._files:
-            self._reply("")
+            self.reply("")
 
-    def _reply(self, text: str) -> None:
+    def reply(self, text: str) -> None:
+        """Send words with the attached files, and print the reply."""
         user_input = UserInput(text, tuple(self._files))
         self.print_reply(lambda cancel: self.conversation.reply(user_input, cancel))
         self._files.clear()
@@ -230,33 +223,46 @@ class PlainChat:
 
         def on_text(piece: str) -> None:
             nonlocal has_begun
-            print_text((MODEL if self._is_interactive and not has_begun else "") + piece, end="")
+            print_text((MODEL if self.is_interactive and not has_begun else "") + piece, end="")
+            self.desk.speaker.feed(piece)
             has_begun = True
 
-        status = ProgressLines(self.say if self._is_interactive else lambda _: None)
+        self.desk.speaker.begin()
+        status = ProgressLines(self.say if self.is_interactive else lambda _: None)
         try:
             outcome = read_turn(
                 start, load_states=self.desk.load_states, on_text=on_text, say=self._between(lambda: has_begun),
                 status=status,
             )  # fmt: skip
         except KeyboardInterrupt:
-            if not self._is_interactive:
+            if not self.is_interactive:
                 raise
+            self.desk.speaker.hush()
             self.say("\nStopped. Your message is kept; /regen answers it.")
             return
         if has_begun:
             print_text("")
+        self._end_speech(outcome.was_interrupted)
         plain_memory.tell_learnt(self, outcome.learnt)
         if outcome.was_interrupted:
-            if not self._is_interactive:
+            if not self.is_interactive:
                 raise KeyboardInterrupt
             self.say("Stopped. What came is kept.")
+
+    def _end_speech(self, was_interrupted: bool) -> None:
+        """Speak the reply to its end: beside the prompt with a person there, else before the next line is read."""
+        if was_interrupted:
+            self.desk.speaker.hush()
+        self.desk.speaker.finish()
+        if not self.is_interactive:
+            speech.speak_to_the_end(self.desk)
+        speech.tell_problem(self)
 
     def _between(self, has_begun: Callable[[], bool]) -> Callable[[str], None]:
         """Tells a line in the middle of a reply on a line of its own."""
 
         def say(text: str) -> None:
-            self.say(f"\n{text}" if has_begun() and self._is_interactive else text)
+            self.say(f"\n{text}" if has_begun() and self.is_interactive else text)
 
         return say
 
@@ -265,7 +271,7 @@ class PlainChat:
     def _run_command(self, message: str) -> None:
         word, *rest = message.strip().removeprefix("/").split(maxsplit=1)
         argument = rest[0] if rest else ""
-        command = COMMANDS.get(_ALIASES.get(word.lower(), word.lower()))
+        command = COMMANDS.get(ALIASES.get(word.lower(), word.lower()))
         if command is None:
             raise UsageError(f"Unknown command '/{plain_line(word)}'.", hint="/help lists the commands.")
         if self.conversation.is_private and command.name in STORED_ONLY:
@@ -312,76 +318,10 @@ class PlainChat:
 
     def confirm(self, question: str, *, otherwise: bool = False) -> bool:
         """Ask a person; an empty answer, and a pipe, mean `otherwise`."""
-        if not self._is_interactive:
+        if not self.is_interactive:
             return otherwise
-        answer = (self._read_line(question) or "").strip().lower()
+        answer = (self.read_line(question) or "").strip().lower()
         return answer in {"y", "yes"} if answer else otherwise
-
-
-COMMANDS: dict[str, PlainCommand] = {
-    command.name: command
-    for command in (
-        PlainCommand("help", "", "This list", PlainChat.show_help),
-        PlainCommand(
-            "recall",
-            "[WORDS]",
-            "Find what was said or shown, or what the attached picture is like",
-            plain_recall.recall,
-        ),
-        PlainCommand("view", "[NAME]", "Open a picture or sound of this conversation", plain_recall.view),
-        PlainCommand("image", "PATH", "Attach a picture to the next message", PlainChat.attach),
-        PlainCommand("audio", "PATH", "Attach a sound file to the next message", PlainChat.attach),
-        PlainCommand("regen", "", "Draw the last reply anew", PlainChat.regenerate),
-        PlainCommand("good", "", "Mark the last reply as good; again takes it back", plain_ratings.mark_good),
-        PlainCommand("bad", "", "Mark the last reply as bad; again takes it back", plain_ratings.mark_bad),
-        PlainCommand("better", "TEXT", "Say what the last reply should have been", plain_ratings.give_better),
-        PlainCommand("unrate", "", "Take back all you said of the last reply", plain_ratings.take_back),
-        PlainCommand("why", "", "What the last reply was drawn from, and what it cost", plain_window.explain),
-        PlainCommand("context", "", "What the model sees now, in tokens", plain_window.show_context),
-        PlainCommand("pin", "[N]", "Keep a message in view for good; 1 is the last", plain_window.pin),
-        PlainCommand("unpin", "[N]", "Let a pinned message drop out of view", plain_window.unpin),
-        PlainCommand("pins", "", "List the pinned messages", plain_window.list_pins),
-        PlainCommand(
-            "compact",
-            "[show|edit TEXT|undo|redo]",
-            "Put a summary in the place of older messages",
-            plain_window.compact,
-        ),
-        PlainCommand("persona", "[ROLE|off]", "List the roles, or begin anew with one", plain_sessions.play),
-        PlainCommand("model", "[NAME]", "List the language models, or switch", PlainChat.switch_model),
-        PlainCommand("variant", "[N|prev|next]", "Flip through replies and edits", plain_sessions.variant),
-        PlainCommand("edit", "[-N] [TEXT]", "Put TEXT in the place of your last message", plain_sessions.edit),
-        PlainCommand("undo", "", "Take the last exchange out of view", plain_sessions.undo),
-        PlainCommand("redo", "", "Bring back what /undo took", plain_sessions.redo),
-        PlainCommand("fork", "", "Go on in a copy of this conversation", plain_sessions.fork),
-        PlainCommand("new", "", "Start a new conversation", plain_sessions.start_new),
-        PlainCommand("sessions", "[WORDS]", "List conversations, or those with WORDS", plain_sessions.list_sessions),
-        PlainCommand("search", "WORDS", "Find words in all conversations", plain_sessions.search),
-        PlainCommand("open", "ID", "Go on with another conversation", plain_sessions.open_session),
-        PlainCommand("rename", "TITLE", "Give this conversation a title", plain_sessions.rename),
-        PlainCommand("tag", "[NAME]", "Tag this conversation; -NAME takes a tag off", plain_sessions.tag),
-        PlainCommand("export", "[FILE]", "Write this conversation to .md, .html, .jsonl or .zip", plain_export.export),
-        PlainCommand("archive", "", "Put this conversation away; it is still found", plain_sessions.archive),
-        PlainCommand("unarchive", "", "List this conversation again", plain_sessions.unarchive),
-        PlainCommand("delete", "", "Move this conversation to the trash", plain_sessions.delete),
-        PlainCommand("restore", "[ID]", "Bring back a deleted conversation", plain_sessions.restore),
-        PlainCommand("memory", "[WORDS]", "What is remembered of you", plain_memory.list_facts),
-        PlainCommand("remember", "TEXT", "Keep a fact about you", plain_memory.remember),
-        PlainCommand("forget", "[WORDS|undo]", "Forget what was remembered last, or a fact", plain_memory.forget),
-        PlainCommand("private", "", "Talk without storing or recalling anything", plain_memory.go_private),
-        PlainCommand("quit", "", "Leave; everything is stored", PlainChat.leave),
-    )
-}
-_ALIASES = {
-    "?": "help",
-    "exit": "quit",
-    "bye": "quit",
-    "clear": "new",
-    "resume": "open",
-    "regenerate": "regen",
-    "tokens": "context",
-    "window": "context",
-}
 
 
 def _input(prompt: str) -> str:

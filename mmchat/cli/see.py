@@ -1,37 +1,45 @@
-"""`mmchat see`: what is in a picture."""
+"""`mmchat see`: what is in pictures, one or a folder of thousands."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmchat.cli.output import StatusLine, print_error, print_json, print_table, print_text
+from mmchat.cli.exits import EXIT_INTERRUPTED
+from mmchat.cli.output import StatusLine, narrate, print_error, print_json, print_table, print_text
+from mmchat.cli.stoppable import leave, run_stoppable
 from mmchat.domain import Seen
 from mmchat.errors import MediaError, UsageError
 
 if TYPE_CHECKING:
-    from mmchat.engines.base import ImageReader
+    from mmchat.chat.gallery import Gallery, Looked
     from mmchat.wiring.hub import EngineHub
 
 EPILOG = (
     "\b\nExamples:\n"
     "  mmchat see dog.jpg\n"
-    "  mmchat see *.jpg --json\n"
+    "  mmchat see Holiday/ --json > holiday.json\n"
     '  mmchat see cat.png --labels "a cat,a dog,a lion"\n'
     "  mmchat see photo.webp --labels-file labels.txt --top 3\n"
-    "\n\nScores say how likely each word is true; with labels, they are shares of 1."
+    "\n\nScores say how likely each word is true; with labels, they are shares of 1. What was seen is kept in the"
+    " cache folder, so that the same picture is not looked at twice."
 )
-POLL_S = 0.1
+STOP_GRACE_S = 10.0
+"""How long the pictures at hand may take when interrupted."""
+_Ending = Literal["done", "interrupted", "still at work"]
 
 
 def see(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures: png, jpg, webp, gif, bmp, tiff.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Pictures, or folders of them: png, jpg, webp, gif, tiff …")
+    ],
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="Vision model; see 'mmchat models list'.")
     ] = None,
@@ -44,62 +52,118 @@ def see(
     labels_file: Annotated[
         Path | None, typer.Option("--labels-file", metavar="FILE", help="Rank the lines of a text file.")
     ] = None,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Do not read what is written in them.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Look again at what was seen before, and keep nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object for each picture.")] = False,
 ) -> None:
-    """Say what is in a picture."""
+    """Say what is in pictures."""
     from mmchat import paths
+    from mmchat.chat.gallery import Look, pictures_in
     from mmchat.native_noise import native_noise_to
-    from mmchat.wiring import WiringOptions, open_hub
+    from mmchat.wiring import WiringOptions, open_gallery, open_hub
 
     wanted = _labels(labels, labels_file)
+    look = Look(top or 5, tuple(wanted) if wanted is not None else None)
+    files = pictures_in(images)
+    options = WiringOptions(vision=model, should_read_text=not no_text)
     with (
         native_noise_to(paths.log_dir() / "native.log", is_stdout_too=True),
-        closing(open_hub(WiringOptions(vision=model), kinds=("vision",))) as hub,
+        closing(open_hub(options, kinds=("vision",))) as hub,
+        closing(open_gallery(hub, look, should_remember=not again)) as gallery,
     ):
-        seen, failures = _see_all(images, hub, wanted, top)
-        if as_json:
-            print_json([_row(path, result) for path, result in seen])
-        else:
-            _print(seen)
-    if failures:
+        job = _Job(files, top, as_json=as_json)
+        ending = _run(job, gallery, hub)
+        job.print_rest()
+        if ending != "done":
+            narrate(f"Interrupted; what was seen in {len(job.looked):,} of {len(files):,} pictures is printed.")
+        if ending == "still at work":
+            leave(EXIT_INTERRUPTED)
+    if ending == "interrupted":
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if job.failures:
         raise typer.Exit(MediaError.exit_code)
 
 
-def _see_all(
-    images: Sequence[Path], hub: EngineHub, labels: list[str] | None, top: int | None
-) -> tuple[list[tuple[Path, Seen]], int]:
-    """Look at each picture; those that cannot be read are reported and counted, the others go on."""
-    from mmchat.engines.image_io import open_image
-    from mmchat.engines.see import see as look_at
+@dataclass(slots=True)
+class _Job:
+    """Pictures on their way to words."""
 
-    seen: list[tuple[Path, Seen]] = []
-    failures = 0
+    files: Sequence[Path]
+    top: int | None
+    as_json: bool
+    looked: list[Looked] = field(default_factory=list)
+    """In the order of the files; filled by the worker's thread, read by the one that prints."""
+    failures: int = 0
+    _printed: int = 0
+
+    def print_new(self, status: StatusLine) -> None:
+        """Say what has come since; JSON waits for the end."""
+        done = len(self.looked)
+        if done > self._printed and not self.as_json:
+            status.clear()
+        for number in range(self._printed, done):
+            self._print(number)
+        self._printed = done
+
+    def print_rest(self) -> None:
+        """Say what is left."""
+        self.print_new(StatusLine())
+        if self.as_json:
+            print_json([_row(each.path, self._cut(each.seen), each.is_known) for each in self.looked if each.seen])
+
+    def _print(self, number: int) -> None:
+        each = self.looked[number]
+        if each.error is not None:
+            self.failures += 1
+            print_error(each.error)
+        elif each.seen is not None and not self.as_json:
+            if len(self.files) > 1:
+                print_text(f"{each.path}:" if number == 0 else f"\n{each.path}:")
+            _print_seen(self._cut(each.seen))
+
+    def _cut(self, seen: Seen) -> Seen:
+        from dataclasses import replace
+
+        return replace(seen, tags=seen.tags[: self.top])
+
+
+def _run(job: _Job, gallery: Gallery, hub: EngineHub) -> _Ending:
+    """Look at all; on Ctrl+C, wait a little for the pictures at hand.
+
+    Raises:
+        MmchatError: the model cannot be had, or failed.
+    """
+    shown_from_s = time.monotonic() + 0.5
     status = StatusLine()
+
+    def work(cancel: threading.Event) -> _Ending:
+        for looked in gallery.look_at(job.files, cancel):
+            job.looked.append(looked)
+        return "interrupted" if cancel.is_set() else "done"
+
+    def show() -> None:
+        job.print_new(status)
+        if time.monotonic() > shown_from_s:
+            status.show(_progress(job, hub))
+
     try:
-        for number, path in enumerate(images, 1):
-            try:
-                image = open_image(path)
-                reader = _wait_for_reader(hub, status)  # only now: a wrong path is answered at once
-                status.show(f"looking at {path.name} ({number} of {len(images)})")
-                result = look_at(reader, image, top_k=top or 5, labels=labels)
-            except MediaError as error:
-                status.clear()
-                print_error(error)
-                failures += 1
-            else:
-                seen.append((path, replace(result, tags=result.tags[:top])))
+        return run_stoppable(work, on_stop=lambda: status.show("stopping …"), on_wait=show, grace_s=STOP_GRACE_S)
+    except KeyboardInterrupt:
+        return "still at work"
     finally:
         status.clear()
-    return seen, failures
 
 
-def _wait_for_reader(hub: EngineHub, status: StatusLine) -> ImageReader:
-    """The vision model; what its loading waits for is shown meanwhile."""
-    hub.start(("vision",))
-    while any(state.stage in ("pulling", "loading") for state in hub.states()):
-        status.show(next(f"vision model: {state.detail or state.stage}" for state in hub.states()))
-        time.sleep(POLL_S)
-    return hub.image_reader()
+def _progress(job: _Job, hub: EngineHub) -> str:
+    for state in hub.states():
+        if state.stage in ("pulling", "loading"):
+            return f"vision model: {state.detail or state.stage}"
+    done = len(job.looked)
+    if done == len(job.files):
+        return ""
+    return f"looking at {job.files[done].name} ({done + 1:,} of {len(job.files):,})"
 
 
 def _labels(typed: str | None, file: Path | None) -> list[str] | None:
@@ -126,20 +190,23 @@ def _labels(typed: str | None, file: Path | None) -> list[str] | None:
     return labels
 
 
-def _print(seen: Sequence[tuple[Path, Seen]]) -> None:
-    for number, (path, result) in enumerate(seen):
-        if len(seen) > 1:
-            print_text(f"{path}:" if number == 0 else f"\n{path}:")
-        print_table((">score", "label"), [(f"{tag.score:.2f}", tag.label) for tag in result.tags])
-        if result.caption:
-            print_text(result.caption)
+def _print_seen(seen: Seen) -> None:
+    print_table((">score", "label"), [(f"{tag.score:.2f}", tag.label) for tag in seen.tags])
+    if seen.part:
+        print_text(f"This is {seen.part}.")
+    if seen.caption:
+        print_text(seen.caption)
+    if seen.text:
+        print_text("It reads:\n" + "\n".join(f"  {line}" for line in seen.text.splitlines()))
 
 
-def _row(path: Path, seen: Seen) -> dict[str, object]:
+def _row(path: Path, seen: Seen, is_known: bool) -> dict[str, object]:
     return {
         "file": str(path),
         "tags": [{"label": tag.label, "score": round(tag.score, 4)} for tag in seen.tags],
         "text": seen.text,
         "caption": seen.caption,
         "elapsed_s": round(seen.elapsed_s, 3),
+        "part": seen.part,
+        "known": is_known,
     }

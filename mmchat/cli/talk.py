@@ -25,6 +25,7 @@ EPILOG = (
     "  mmchat talk -c                   go on where you left off\n"
     "  mmchat talk -a dog.jpg           begin with a picture\n"
     "  mmchat talk --persona tutor:zh   with somebody, in Chinese\n"
+    "  mmchat talk --voice              hands-free\n"
     "  mmchat talk --no-tui             line by line, for screen readers\n"
     "  mmchat talk < questions.txt      one answer for each line\n"
     "\n\nThe first start fetches the default weights; everything after that works offline."
@@ -50,10 +51,15 @@ def talk(
         str | None, typer.Option("--language", metavar="CODE", help="The language you speak, e.g. en or zh.")
     ] = None,
     no_log: Annotated[bool, typer.Option("--no-log", "-n", help="Store nothing.")] = False,
+    speak: Annotated[bool, typer.Option("--speak", help="Speak the replies aloud; any key stops it.")] = False,
+    is_hands_free: Annotated[
+        bool, typer.Option("--voice", help="Hands-free: listen, answer, listen again; Esc leaves.")
+    ] = False,
 ) -> None:
     """Hold a conversation: type, drop in pictures, speak."""
     from mmchat.cli.attached import attached_files
     from mmchat.cli.replies import open_conversation
+    from mmchat.cli.speech import start_speaking
     from mmchat.wiring import WiringOptions, open_desk, open_settings
 
     if no_log and (should_continue or session is not None):
@@ -62,6 +68,8 @@ def talk(
         raise UsageError("A conversation keeps its role.", hint="Leave out --persona, or -c and -s.")
     if "-" in (attachment or []):
         raise UsageError("'-a -' is for 'mmchat ask': here stdin is what you say.")
+    if is_hands_free and not sys.stdin.isatty():
+        raise UsageError("--voice needs a person at the terminal: here stdin is what you say.")
     is_plain = no_tui or not has_full_screen()
     keys = chosen_keys({} if is_plain else open_settings().keymap)
     with ExitStack() as cleanup:
@@ -72,12 +80,16 @@ def talk(
         files = cleanup.enter_context(attached_files(attachment or []))
         options = WiringOptions(model=model, persona=persona, language=language, should_log=not no_log)
         desk = cleanup.enter_context(closing(open_desk(options)))
+        start_speaking(desk, is_asked=speak)
         conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
         if sys.stdin.isatty():  # a person may show a picture or speak next; a script says what it needs
             # The app begins with the language model itself, once it is painted; two pulls of one model would queue.
             desk.fetch(("lm", "embed", "asr", "vision") if is_plain else ("embed", "asr", "vision"))
             desk.index_in_background()
-        code = _run_plain(desk, conversation, files) if is_plain else _run_app(desk, conversation, files, keys)
+        if is_plain:
+            code = _run_plain(desk, conversation, files, is_hands_free=is_hands_free)
+        else:
+            code = _run_app(desk, conversation, files, keys, is_hands_free=is_hands_free)
     if code:
         raise typer.Exit(code)
 
@@ -87,7 +99,7 @@ def has_full_screen() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -> int:
+def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], *, is_hands_free: bool) -> int:
     from mmchat import paths
     from mmchat.cli.plain import PlainChat
     from mmchat.native_noise import native_noise_to
@@ -95,7 +107,7 @@ def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...]) -
     # Line editing writes to descriptor 1 itself, so that one is only closed to libraries when nobody edits.
     is_interactive = sys.stdin.isatty()
     with native_noise_to(paths.log_dir() / "native.log", is_stdout_too=not is_interactive):
-        PlainChat(desk, conversation, files, is_interactive=is_interactive).run()
+        PlainChat(desk, conversation, files, is_interactive=is_interactive).run(is_hands_free=is_hands_free)
     return 0
 
 
@@ -123,22 +135,31 @@ def chosen_keys(keymap: Mapping[str, str]) -> Keys:
     return Keys(known)
 
 
-def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], keys: Keys) -> int:
+def _run_app(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], keys: Keys, *, is_hands_free: bool) -> int:
     from mmchat import paths
     from mmchat.config.settings import save_setting
     from mmchat.native_noise import native_noise_to
     from mmchat.wiring import open_settings
 
+    settings = open_settings()
     with native_noise_to(paths.log_dir() / "native.log"):
+        from mmchat.cli import terminal_graphics
         from mmchat.tui.app import MmchatApp
+
+        graphics, cell = terminal_graphics.look()
 
         app = MmchatApp(
             desk,
             conversation,
             draft_text=" ".join(shlex.quote(str(path.absolute())) for path in files),
-            theme=open_settings().theme,
+            theme=settings.theme,
             save_theme=lambda name: save_setting("theme", name),
             keys=keys,
+            previews=settings.previews,
+            graphics=graphics,
+            cell=cell,
+            save_previews=lambda choice: save_setting("previews", choice),
+            is_hands_free=is_hands_free,
         )
         app.run()
     return app.return_code or 0

@@ -29,8 +29,12 @@ def check_terminal() -> list[Finding]:
     return [*findings, *_tmux(environment)]
 
 
-def ask_terminal() -> str:
-    """The terminal's answers to "which keyboard protocol?" and "what are you?"; empty if it does not answer."""
+def ask_terminal(question: bytes = b"\x1b[?u") -> str:
+    """The terminal's answers to a question and to "what are you?"; empty if it does not answer.
+
+    Args:
+        question: by default "which keyboard protocol?".
+    """
     if os.name == "nt":
         return ""
     import termios
@@ -42,7 +46,7 @@ def ask_terminal() -> str:
     try:
         tty.setcbreak(terminal, termios.TCSANOW)
         # Every terminal answers the second question, so there is no need to wait out the first.
-        os.write(sys.stdout.fileno(), b"\x1b[?u\x1b[c")
+        os.write(sys.stdout.fileno(), question + b"\x1b[c")
         ends_at = time.monotonic() + _ANSWER_TIMEOUT_S
         while not re.search(rb"\x1b\[\?[\d;]*c", answer) and (left_s := ends_at - time.monotonic()) > 0:
             if select.select([terminal], [], [], left_s)[0]:

@@ -270,6 +270,8 @@ class AsrEntry(Entry):
     """A speech recogniser."""
 
     kind: Literal["asr"]
+    english: str = ""
+    """Name of the model that takes over for English, where this one is the default and was not asked for by name."""
 
 
 class VisionEntry(Entry):

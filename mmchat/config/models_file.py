@@ -32,6 +32,7 @@ from mmchat.config.model_entries import (
 from mmchat.config.problems import did_you_mean, problem, read_toml, validation_problems
 from mmchat.domain import ModelKind
 from mmchat.errors import ConfigError, ModelNotFound
+from mmchat.gguf_names import is_projector
 
 __all__ = [
     "AsrEntry",
@@ -178,20 +179,27 @@ class ModelsFile:
         if path.is_file():
             if path.suffix.lower() != ".gguf":
                 raise ModelNotFound(f"'{path}' is not a .gguf file.", hint="Name a .gguf file or a model's folder.")
-            source, model_format, engine = f"file:{path.absolute()}", "gguf", "llamacpp"
+            files, model_format, engine = _with_projector(path.absolute()), "gguf", "llamacpp"
+            sources = [{"source": f"file:{file}"} for file in files]
         else:
-            source, model_format, engine = f"dir:{path.absolute()}", "safetensors", "transformers"
+            sources, model_format, engine = [{"source": f"dir:{path.absolute()}"}], "safetensors", "transformers"
         name = path.absolute().stem if path.is_file() else path.absolute().name
         # two folders may have one name, and either may be called like a model of the files
         folder = f"{name}-{sha256(str(path.absolute()).encode()).hexdigest()[:8]}"
         return LmEntry.model_validate(
             {"name": name, "weights_name": folder, "kind": "lm", "engine": engine, "format": model_format,
-             "description": str(path), "sources": [{"source": source}]}
+             "description": str(path), "sources": sources, "accepts_images": len(sources) > 1}
         )  # fmt: skip
 
 
 def _reads_like_path(text: str) -> bool:
     return "/" in text or "\\" in text or text.startswith("~") or text.lower().endswith(".gguf")
+
+
+def _with_projector(path: Path) -> list[Path]:
+    """A .gguf file, with the file beside it that lets it take pictures, where those two are the only ones there."""
+    others = [file for file in path.parent.glob("*.gguf") if file.name != path.name]
+    return [path, *others] if len(others) == 1 and is_projector(others[0].name) else [path]
 
 
 def _is_path(text: str) -> bool:

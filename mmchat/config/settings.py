@@ -22,10 +22,11 @@ from mmchat.config.problems import read_toml, validation_problems
 from mmchat.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "MMCHAT_"
+_TABLES = frozenset({"keymap", "voices"})
 
 
 class Settings(BaseModel):
-    """What a user may set once for all. Every key but `keymap` has a variable `MMCHAT_<KEY>`."""
+    """What a user may set once for all. Every key but the tables has a variable `MMCHAT_<KEY>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,6 +56,8 @@ class Settings(BaseModel):
     """How much of the conversation the model is shown at most; 0: all that its context holds."""
     recall: bool = True
     """Bring back older turns that bear on the present one."""
+    read_text: bool = True
+    """Read the text that stands in pictures."""
     facts: bool = True
     """Remember facts about the user from what they say, and tell the model those that bear on the message."""
 
@@ -62,10 +65,25 @@ class Settings(BaseModel):
     """0: as many as this process may use."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     microphone: str = ""
-    """Part of the device's name; empty: the system's default."""
+    """The device's name, or part of it, as /mic lists it; empty: the system's default."""
+    auto_stop_s: float = Field(default=0.0, ge=0, le=10)
+    """A recording ends by itself after so many seconds of silence; 0: only when you end it."""
+    recording_limit_s: int = Field(default=300, ge=10, le=3600)
+    """The longest recording; it is kept and turned into words when it is reached."""
+    keep_recording: bool = True
+    """Keep the last recording, one file, for /retranscribe."""
+    speak: bool = False
+    """Speak replies aloud."""
+    speak_command: str = ""
+    """The program that speaks, such as espeak-ng, or a command in which {voice} stands for the voice, which reads the
+    words from its standard input; empty: the first that is found."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """Language → the voice that speaks it, as the program calls it."""
 
     theme: str = ""
     """Colours of the app; empty: its own choice."""
+    previews: Literal["auto", "blocks", "off"] = "auto"
+    """Pictures in the conversation: as well as the terminal can show them, with half blocks, or not at all."""
     keymap: dict[str, str] = Field(default_factory=dict)
     """What a key does → the key, e.g. `voice = "f5"`. The names and the keys are checked before the app starts."""
 
@@ -94,7 +112,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The variables that name a setting. Empty ones count as not set; others of the prefix are not ours."""
     found: dict[str, Any] = {}
     for key in Settings.model_fields:
-        if key != "keymap" and (value := environment.get(ENVIRONMENT_PREFIX + key.upper(), "")):
+        if key not in _TABLES and (value := environment.get(ENVIRONMENT_PREFIX + key.upper(), "")):
             found[key] = value
     return found
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -13,10 +14,10 @@ from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
 from numpy.typing import NDArray
 
-from mmchat.domain import EngineSpec, Segment
+from mmchat.domain import EngineSpec, Segment, Word
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.device import usable_threads
-from mmchat.engines.speech_base import WindowedRecognizer, wanted_chinese
+from mmchat.engines.speech_base import Decoding, WindowedRecognizer, wanted_chinese
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
@@ -46,48 +47,52 @@ class FasterWhisperRecognizer(WindowedRecognizer):
         with _translated_errors(self.name):
             # The same frames as decoding takes, so that one pass of the encoder serves both.
             features = model.feature_extractor(window)[:, :-1]
-            encoded = model.encode(pad_or_trim(features))
-            token, probability = model.model.detect_language(encoded)[0][0]
-        model.held = encoded
+            token, probability = model.model.detect_language(model.encode(pad_or_trim(features)))[0][0]
         return str(token)[2:-2], float(probability)
 
-    def _decode(self, window: NDArray[np.float32], language: str, prompt: str, cancel: Event) -> Iterator[Segment]:
+    def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         model = self._loaded()
-        try:
-            with _translated_errors(self.name):
-                ctranslate2.set_random_seed(0)  # the fallback's temperatures draw: same sound, same words
-                segments, _ = model.transcribe(
-                    window,
-                    language=language,
-                    beam_size=BEAM_SIZE,
-                    temperature=list(gates.TEMPERATURES),
-                    initial_prompt=prompt or None,
-                    condition_on_previous_text=False,
-                    vad_filter=False,  # done for all engines alike in speech_windows
-                    no_speech_threshold=gates.NO_SPEECH_PROB,
-                    log_progress=False,
-                )
-                for raw in segments:
-                    yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob)
-                    if cancel.is_set():
-                        return
-        finally:
-            model.held = None
+        with _translated_errors(self.name):
+            ctranslate2.set_random_seed(0)  # the fallback's temperatures draw: same sound, same words
+            segments, _ = model.transcribe(
+                window,
+                language=how.language,
+                beam_size=1 if how.is_draft else BEAM_SIZE,
+                temperature=list(gates.TEMPERATURES[:1] if how.is_draft else gates.TEMPERATURES),
+                initial_prompt=how.prompt or None,
+                condition_on_previous_text=False,
+                vad_filter=False,  # done for all engines alike in speech_windows
+                no_speech_threshold=gates.NO_SPEECH_PROB,
+                word_timestamps=how.with_words,
+                log_progress=False,
+            )
+            for raw in segments:
+                yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob, _words(raw.words))
+                if cancel.is_set():
+                    return
 
     def _free(self) -> None:
         self._model = None
 
 
 class _OnceEncodingModel(WhisperModel):  # type: ignore[misc]  # faster-whisper ships no types
-    """Hands an encoder pass made for language detection on to decoding: on a CPU it is two thirds of the work."""
+    """Remembers its last encoder pass: on a CPU it is two thirds of the work.
 
-    held: ctranslate2.StorageView | None = None
+    Detecting the language, decoding, and decoding again with other words in sight ask for the same window.
+    """
+
+    last: tuple[NDArray[np.float32], ctranslate2.StorageView] | None = None
 
     def encode(self, features: NDArray[np.float32]) -> ctranslate2.StorageView:
-        if self.held is not None:
-            encoded, self.held = self.held, None
-            return encoded
-        return super().encode(features)
+        if self.last is not None and np.array_equal(self.last[0], features):
+            return self.last[1]
+        encoded = super().encode(features)
+        self.last = features.copy(), encoded
+        return encoded
+
+
+def _words(words: Sequence[Any] | None) -> tuple[Word, ...]:
+    return tuple(Word(word.word, word.start, word.end, word.probability) for word in words or ())
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from threading import Event
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,10 @@ from torch import Tensor
 from whisper.audio import N_FRAMES, N_SAMPLES
 from whisper.tokenizer import LANGUAGES
 
-from mmchat.domain import EngineSpec, Segment
+from mmchat.domain import EngineSpec, Segment, Word
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.device import usable_threads
-from mmchat.engines.speech_base import WindowedRecognizer, wanted_chinese
+from mmchat.engines.speech_base import Decoding, WindowedRecognizer, wanted_chinese
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
@@ -63,7 +64,7 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
         language = max(probabilities, key=lambda code: probabilities[code])
         return language, float(probabilities[language])
 
-    def _decode(self, window: NDArray[np.float32], language: str, prompt: str, cancel: Event) -> Iterator[Segment]:
+    def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         model = self._loaded()
         devices = [model.device] if model.device.type == "cuda" else []
         with _translated_errors(self.name), _threads(self._threads), torch.random.fork_rng(devices=devices):
@@ -72,20 +73,20 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
                 model,
                 window,
                 verbose=None,
-                language=language,
-                beam_size=BEAM_SIZE,
+                language=how.language,
+                beam_size=None if how.is_draft else BEAM_SIZE,
                 best_of=BEAM_SIZE,
-                temperature=gates.TEMPERATURES,
-                initial_prompt=prompt or None,
+                temperature=gates.TEMPERATURES[:1] if how.is_draft else gates.TEMPERATURES,
+                initial_prompt=how.prompt or None,
                 condition_on_previous_text=False,
                 no_speech_threshold=gates.NO_SPEECH_PROB,
+                word_timestamps=how.with_words,
                 fp16=self._is_half,
             )
         for raw in result["segments"]:
             if raw["text"].strip():
-                yield Segment(
-                    float(raw["start"]), float(raw["end"]), raw["text"], raw["avg_logprob"], raw["no_speech_prob"]
-                )
+                times = float(raw["start"]), float(raw["end"])
+                yield Segment(*times, raw["text"], raw["avg_logprob"], raw["no_speech_prob"], _words(raw))
             if cancel.is_set():
                 return
 
@@ -93,6 +94,13 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
         self._model = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _words(raw: Mapping[str, Any]) -> tuple[Word, ...]:
+    return tuple(
+        Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]))
+        for word in raw.get("words", ())
+    )
 
 
 class _OnceEncoder(torch.nn.Module):

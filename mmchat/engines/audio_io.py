@@ -1,7 +1,7 @@
 """Sound files in, 16 kHz mono out; recordings written privately; the first two gates against silence.
 
-Decoding goes through PyAV, so no ffmpeg program is needed. Memory is bounded: one array of the result's
-size, grown in place, and one decoded frame at a time.
+Decoding goes through PyAV, so no ffmpeg program is needed. Memory is bounded: ten seconds at a time, or, where the
+whole sound is asked for, one array of its size, grown in place.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -51,6 +51,7 @@ _DEMUXERS = (
 _FORMATS_WITH_DURATION = ("wav", "flac", "mov", "aiff", "matroska", "w64", "caf")
 _UNKNOWN_WAV_BYTES = 0x7FFF_0000
 _GROWTH_SAMPLES = 60 * SAMPLE_RATE_HZ
+_PIECE_SAMPLES = 10 * SAMPLE_RATE_HZ
 
 
 def decode_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> NDArray[np.float32]:
@@ -66,20 +67,53 @@ def decode_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> NDArr
     Raises:
         AudioError: missing, unreadable, empty, not a sound, cut short, too long, or without a sound track.
     """
-    with _opened(path, max_duration_s) as (box, stream, expected_s):
-        pcm = _collect(path, _mono_blocks(path, box, stream), expected_s, max_duration_s)
-        is_exact = box.format.name.startswith(_FORMATS_WITH_DURATION)
-    if pcm.size == 0:
-        raise AudioError(f"'{path.name}' has a sound track, but no sound in it.", hint="Record or export it again.")
-    got_s = pcm.size / SAMPLE_RATE_HZ
-    missing = _missing_wav_bytes(path)
-    if missing or (is_exact and got_s < expected_s - max(0.5, 0.02 * expected_s)):
-        short = f"{missing:,} bytes are missing" if missing else f"of {expected_s:.1f} s only {got_s:.1f} s are there"
-        raise AudioError(
-            f"'{path.name}' is cut short: {short}.",
-            hint="Copy or download it again; to use what is there, save it anew with a sound editor.",
-        )
+    pcm = np.zeros(0, dtype=np.float32)
+
+    def make_room(seconds: float) -> None:
+        pcm.resize(int((seconds + 1) * SAMPLE_RATE_HZ), refcheck=False)
+
+    filled = 0
+    for block in stream_audio(path, max_duration_s=max_duration_s, on_length=make_room):
+        end = filled + block.size
+        if end > pcm.size:
+            pcm.resize(max(end, pcm.size + _GROWTH_SAMPLES), refcheck=False)  # in place: no second copy
+        pcm[filled:end] = block
+        filled = end
+    pcm.resize(filled, refcheck=False)
     return pcm
+
+
+def stream_audio(
+    path: Path, *, max_duration_s: float = MAX_DURATION_S, on_length: Callable[[float], object] = lambda seconds: None
+) -> Iterator[NDArray[np.float32]]:
+    """Read a sound file, or the sound of a video, piece by piece, so that no length of it fills the memory.
+
+    Args:
+        path: as for `decode_audio`.
+        max_duration_s: longer files are refused, when they say so or when it turns out.
+        on_length: told, before the first piece, how many seconds the file says it has; 0 where it does not say.
+
+    Yields:
+        (S,) float32 in [-1, 1], 16 000 Hz, channels averaged; about ten seconds each, never empty, at least one.
+
+    Raises:
+        AudioError: as `decode_audio`; that a file is damaged or was cut short may come after pieces of it.
+    """
+    with _opened(path, max_duration_s) as (box, stream, expected_s):
+        _refuse_missing_bytes(path)
+        on_length(expected_s)
+        got = 0
+        for piece in _pieces(_mono_blocks(path, box, stream)):
+            got += piece.size
+            if got > max_duration_s * SAMPLE_RATE_HZ:
+                raise _too_long(path, max_duration_s)
+            yield piece
+        is_exact = box.format.name.startswith(_FORMATS_WITH_DURATION)
+    got_s = got / SAMPLE_RATE_HZ
+    if not got:
+        raise AudioError(f"'{path.name}' has a sound track, but no sound in it.", hint="Record or export it again.")
+    if is_exact and got_s < expected_s - max(0.5, 0.02 * expected_s):
+        raise _cut_short(path, f"of {expected_s:.1f} s only {got_s:.1f} s are there")
 
 
 def check_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> None:
@@ -265,22 +299,35 @@ def _mono_blocks(path: Path, box: av.container.InputContainer, stream: AudioStre
         yield from _samples(resampler, None)
 
 
-def _collect(
-    path: Path, blocks: Iterator[NDArray[np.float32]], expected_s: float, max_duration_s: float
-) -> NDArray[np.float32]:
-    pcm = np.zeros(int((expected_s + 1) * SAMPLE_RATE_HZ), dtype=np.float32)
-    filled = 0
+def _pieces(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The blocks joined to pieces of a handy size, and their values within bounds."""
+    held: list[NDArray[np.float32]] = []
+    size = 0
     for block in blocks:
-        end = filled + block.size
-        if end > max_duration_s * SAMPLE_RATE_HZ:
-            raise _too_long(path, max_duration_s)
-        if end > pcm.size:
-            pcm.resize(max(end, pcm.size + _GROWTH_SAMPLES), refcheck=False)  # in place: no second copy
-        pcm[filled:end] = block
-        filled = end
-    pcm.resize(filled, refcheck=False)
+        held.append(block)
+        size += block.size
+        if size >= _PIECE_SAMPLES:
+            yield _bounded(np.concatenate(held))
+            held, size = [], 0
+    if size:
+        yield _bounded(np.concatenate(held))
+
+
+def _bounded(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
     np.nan_to_num(pcm, copy=False, posinf=1.0, neginf=-1.0)
     return np.clip(pcm, -1.0, 1.0, out=pcm)
+
+
+def _refuse_missing_bytes(path: Path) -> None:
+    if missing := _missing_wav_bytes(path):
+        raise _cut_short(path, f"{missing:,} bytes are missing")
+
+
+def _cut_short(path: Path, how: str) -> AudioError:
+    return AudioError(
+        f"'{path.name}' is cut short: {how}.",
+        hint="Copy or download it again; to use what is there, save it anew with a sound editor.",
+    )
 
 
 def _too_long(path: Path, max_duration_s: float) -> AudioError:

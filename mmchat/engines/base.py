@@ -12,11 +12,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mmchat.domain import (
+    TEXT_ONLY,
     BatchReply,
     GenerateOptions,
     GenerationDone,
     Heard,
     Likelihood,
+    ListenOptions,
     Message,
     Segment,
     Tag,
@@ -122,19 +124,31 @@ class SpeechRecognizer(Protocol):
     engine: str
     device: str
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Models whose results count as its own: itself, and those that it leaves some languages to."""
+        ...
+
     def transcribe(
-        self, pcm: NDArray[np.float32], *, language: str | None = None, prompt: str = "", cancel: Event | None = None
+        self,
+        pcm: NDArray[np.float32] | Iterator[NDArray[np.float32]],
+        *,
+        language: str | None = None,
+        prompt: str = "",
+        cancel: Event | None = None,
+        options: ListenOptions = TEXT_ONLY,
     ) -> Iterator[Segment | Heard]:
         """Yield segments as they are recognised, then exactly one `Heard`.
 
         Args:
-            pcm: (S,) float32 in [-1, 1], 16 000 Hz, mono.
+            pcm: (S,) float32 in [-1, 1], 16 000 Hz, mono; or an iterator over its pieces, for long sounds.
             language: ISO 639-1, or None to detect it.
             prompt: words that bias the recogniser (names, spelling, script).
             cancel: ends the stream after the current segment; `Heard` then holds what was done.
+            options: what else is wanted.
 
         Raises:
-            AudioError: pcm is empty, not one-dimensional or not float32.
+            AudioError: pcm is empty, not one-dimensional or not float32, or a piece cannot be read.
         """
         ...
 
@@ -162,6 +176,32 @@ class ImageReader(Protocol):
 
     def tag(self, image: Image, *, top_k: int = 5, labels: Sequence[str] | None = None) -> tuple[Tag, ...]:
         """The best tags, best first: from the open vocabulary, or of `labels` (their scores sum to 1)."""
+        ...
+
+    def tag_batch(
+        self, images: Sequence[Image], *, top_k: int = 5, labels: Sequence[str] | None = None
+    ) -> list[tuple[Tag, ...]]:
+        """`tag` of each picture, looked at together."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """Reads text that stands in pictures."""
+
+    name: str
+    engine: str
+
+    def read(self, image: Image) -> str:
+        """The text, a row of it a line; empty where there is none to be sure of. The image is RGB and oriented.
+
+        Raises:
+            EngineUnavailable: the library failed.
+        """
         ...
 
     def close(self) -> None:

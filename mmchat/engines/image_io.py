@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import stat
-import struct
 import warnings
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from mmchat.engines.image_frames import DECODER_ERRORS, best_frame
 from mmchat.errors import ImageError
 
 if TYPE_CHECKING:
@@ -17,47 +17,36 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 200 * 2**20
 MAX_PIXELS = 120_000_000
-"""A 108-megapixel phone photo passes; decoded as RGB that is 360 MB, once."""
+"""A 108-megapixel phone photo passes; decoded that is 430 MB, once."""
+MAX_PIXELS_OF = {"WEBP": 40_000_000, "JPEG2000": 30_000_000, "AVIF": 60_000_000, "HEIF": 60_000_000}
+"""Their decoders hold several copies: 14, 18, 9 and 9 bytes a pixel, measured. A 48-megapixel HEIC photo passes."""
 TARGET_PX = 2048
 """Longest side handed on. JPEGs are decoded at a fraction of their size where that suffices."""
 MIN_SIDE_PX = 1
-READABLE = "Pictures: png, jpg, webp, gif, bmp, tiff."
+BAND_PIXELS = 4_000_000
+DEEP_GREYS = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+_ORIENTATION_TAG = 0x0112
+READABLE = "Pictures: png, jpg, webp, gif, bmp, tiff, avif."
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "ICO", "ICNS", "PPM", "JPEG2000", "QOI")
+"""Others of Pillow's are no pictures one shows, run programs (PostScript), or take any bytes for theirs (TGA)."""
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-
-DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,  # Pillow's word for a broken header
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow's decoders raise on broken files; each was or may be met on random bytes."""
 
 
 def open_image(path: Path) -> Image.Image:
-    """Read a picture: the first frame, turned upright, on white where it is transparent, as RGB.
+    """Read a picture, turned upright, on white where it is transparent, as RGB.
+
+    Of a TIFF's pages it is the first; of an animation the one of a few spread frames that shows most.
 
     Args:
         path: a file of any format that Pillow can read; the content decides, not the name.
 
     Returns:
-        RGB, its longest side at most `TARGET_PX`.
+        RGB, its longest side at most `TARGET_PX`. `image_frames.part_of` says which page or frame it is.
 
     Raises:
         ImageError: missing, no picture, too large, or cut off; said apart.
     """
-    return decode_image(_read_file(path.expanduser()), path.name)
+    return decode_image(read_picture_file(path), path.name)
 
 
 def decode_image(data: bytes, name: str) -> Image.Image:
@@ -69,9 +58,11 @@ def decode_image(data: bytes, name: str) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns above half its own limit and about odd metadata; our limit is checked below.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
-                _check_size(picture.size, name)
-                return _to_upright_rgb(picture)
+            Image.init()  # a build of Pillow need not have them all
+            formats = [each for each in (("HEIF",) if _is_heif(data) else FORMATS) if each in Image.OPEN]
+            with Image.open(io.BytesIO(data), formats=formats) as picture:
+                _check_size(picture.size, name, picture.format or "")
+                return best_frame(picture, data, _to_upright_rgb)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -80,6 +71,8 @@ def decode_image(data: bytes, name: str) -> Image.Image:
         raise _too_many_pixels(name) from error
     except MemoryError as error:
         raise ImageError(f"There is too little memory to decode '{name}'.", hint="Make it smaller first.") from error
+    except _TooLarge as error:
+        raise _too_many_pixels(name, f" ({error.size[0]} x {error.size[1]})", error.limit) from error
     except DECODER_ERRORS as error:
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
             raise ImageError(
@@ -88,7 +81,9 @@ def decode_image(data: bytes, name: str) -> Image.Image:
         raise ImageError(f"'{name}' is damaged and cannot be decoded.", hint="Copy or download it again.") from error
 
 
-def _read_file(path: Path) -> bytes:
+def read_picture_file(path: Path) -> bytes:
+    """The bytes of a file that may be a picture. Raises ImageError: missing, no file, empty, too large; said apart."""
+    path = path.expanduser()
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -122,66 +117,92 @@ def _refuse_known_strangers(data: bytes, name: str) -> None:
     if start.startswith((b"%!ps", b"\xc5\xd0\xd3\xc6")):
         # Pillow would hand PostScript, a programming language, to Ghostscript.
         raise ImageError(f"'{name}' is PostScript, not a picture.", hint="Export it as PNG first.")
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and not _can_read_heif():
+    if _is_heif(data) and not _can_read_heif():
         raise ImageError(
             f"'{name}' is a HEIC photo, which needs a plugin.",
-            hint="Install it with 'pip install pillow-heif', or export the photo as JPEG.",
+            hint="Install it with 'pip install pi-heif', or export the photo as JPEG.",
         )
+
+
+def _is_heif(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and b"avif" not in data[12:64]
 
 
 def _can_read_heif() -> bool:
     try:
-        from pillow_heif import register_heif_opener
+        from pi_heif import register_heif_opener
     except ImportError:
         return False
     register_heif_opener()
     return True
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _check_size(size: tuple[int, int], name: str, form: str) -> None:
     width, height = size
     if width < MIN_SIDE_PX or height < MIN_SIDE_PX:
         raise ImageError(f"'{name}' has no pixels ({width} x {height}).", hint="Copy or download it again.")
-    if width * height > MAX_PIXELS:
-        raise _too_many_pixels(name, f" ({width} x {height})")
+    limit = MAX_PIXELS_OF.get(form, MAX_PIXELS)
+    if width * height > limit:
+        raise _too_many_pixels(name, f" ({width} x {height})", limit)
 
 
-def _too_many_pixels(name: str, size: str = "") -> ImageError:
+def _too_many_pixels(name: str, size: str = "", limit: int = MAX_PIXELS) -> ImageError:
     return ImageError(
-        f"'{name}' has too many pixels{size}; {MAX_PIXELS // 10**6} million are the limit.",
+        f"'{name}' has too many pixels{size}; {limit // 10**6} million are the limit.",
         hint="Make it smaller first.",
     )
 
 
-def _to_upright_rgb(picture: Image.Image) -> Image.Image:
-    from PIL import Image, ImageOps
+class _TooLarge(Exception):
+    """A frame is larger than the file's header said."""
 
+    def __init__(self, size: tuple[int, int], limit: int) -> None:
+        super().__init__(f"{size[0]} x {size[1]}")
+        self.size, self.limit = size, limit
+
+
+def _to_upright_rgb(picture: Image.Image) -> Image.Image:
     # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, for a fraction of the memory and the time.
     if max(picture.size) > TARGET_PX:
         picture.draft("RGB", _fit(picture.size))
+    limit = MAX_PIXELS_OF.get(picture.format or "", MAX_PIXELS)
     picture.load()
-    frame: Image.Image = picture
-    if max(frame.size) > TARGET_PX:
-        box = _fit(frame.size)
-        # reducing_gap needs no second full copy; palettes are not resampled, so they turn to colours first.
-        frame = (_on_white(frame) if frame.mode in ("P", "1", "PA") else frame).resize(
-            box, Image.Resampling.BICUBIC, reducing_gap=3.0
-        )
-    frame.info.update({key: value for key, value in picture.info.items() if key == "transparency"})
-    upright = _turned(frame, picture) if frame is not picture else ImageOps.exif_transpose(picture)
-    return _on_white(upright)
+    if picture.width * picture.height > limit:  # containers of icons say the size of one and hold another
+        raise _TooLarge(picture.size, limit)
+    orientation = _orientation(picture)
+    frame = _shrunk(picture) if max(picture.size) > TARGET_PX else _on_white(picture)
+    return frame if orientation is None else frame.transpose(orientation)
 
 
-def _turned(frame: Image.Image, source: Image.Image) -> Image.Image:
-    """`frame`, which lost its metadata, turned as `source`'s metadata says."""
-    from PIL import Image, ImageOps
+def _orientation(picture: Image.Image) -> Image.Transpose | None:
+    """How to turn it upright; nothing where its metadata is broken, which harms no pixel."""
+    from PIL import Image
 
-    orientation = source.getexif().get(0x0112)
-    if orientation in range(2, 9):
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        frame.info["exif"] = exif.tobytes()
-    return ImageOps.exif_transpose(frame)
+    turns = (
+        *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
+        *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE),
+        Image.Transpose.ROTATE_90,
+    )
+    try:
+        value = picture.getexif().get(_ORIENTATION_TAG, 1)
+    except DECODER_ERRORS:
+        return None
+    return turns[value - 2] if isinstance(value, int) and 2 <= value <= 8 else None
+
+
+def _shrunk(picture: Image.Image) -> Image.Image:
+    """RGB of at most `TARGET_PX`, made in bands: colours, transparency and deep greys never need a second full copy."""
+    from PIL import Image
+
+    step = max(1, max(picture.size) // (2 * TARGET_PX))
+    rows = max(step, BAND_PIXELS // picture.width // step * step)
+    small = Image.new("RGB", (-(-picture.width // step), -(-picture.height // step)))
+    scale = _grey_range(picture) if picture.mode in DEEP_GREYS else None
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        band.info.update({key: value for key, value in picture.info.items() if key == "transparency"})
+        small.paste(_on_white(band, scale).reduce(step), (0, top // step))
+    return small.resize(_fit(picture.size), Image.Resampling.BICUBIC)
 
 
 def _fit(size: tuple[int, int]) -> tuple[int, int]:
@@ -189,12 +210,12 @@ def _fit(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """RGB, whatever it was: 16-bit scaled to 8, transparent parts white."""
+def _on_white(image: Image.Image, scale: tuple[float, float] | None = None) -> Image.Image:
+    """RGB, whatever it was: transparent parts white, deep greys in 8 bits (by `scale`, or by their own range)."""
     from PIL import Image
 
-    if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
-        image = _to_8_bit(image)
+    if image.mode in DEEP_GREYS:
+        image = _to_8_bit(image, scale or _grey_range(image))
     has_alpha = image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
     if not has_alpha:
         return image.convert("RGB")
@@ -204,17 +225,24 @@ def _on_white(image: Image.Image) -> Image.Image:
     return ground.convert("RGB")
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Deep greys to 8 bits, which Pillow would clip: by 16 bits' range, or by their own where they leave it."""
+def _grey_range(image: Image.Image) -> tuple[float, float]:
+    """What is black and what is white: 16 bits' range, or the picture's own where it leaves it."""
+    low, high = (float(value) for value in cast("tuple[float, float]", image.getextrema()))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return 0.0, 1.0
+    if image.mode != "F" and low >= 0 and high <= 65535:
+        return 0.0, 65535.0 if high > 255 else 255.0
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, high
+
+
+def _to_8_bit(image: Image.Image, scale: tuple[float, float]) -> Image.Image:
+    """Deep greys to 8 bits, which Pillow would clip."""
     import numpy as np
     from PIL import Image
 
-    values = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if image.mode != "F" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0 if high > 255 else 255.0
-    elif low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
+    low, high = scale
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=low, posinf=high, neginf=low)
     scaled = (values - low) * (255.0 / max(high - low, 1e-12))
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))

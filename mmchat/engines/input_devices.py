@@ -14,9 +14,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from mmchat.engines.pulse_sources import HOST_API, PulseSource, pulse_sources
 from mmchat.errors import AudioError
 
 _LIST_TIMEOUT_S = 15.0
+_SERVER_DEVICES = ("pulse", "pipewire", "default")
+"""Behind these of ALSA's devices the sound server stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class InputDevice:
 
     name: str
     host_api: str
-    """How PortAudio reaches it: ALSA, Core Audio, MME, WASAPI, …"""
+    """How it is reached: ALSA, Core Audio, MME, WASAPI, …, or the sound server itself."""
     channels: int
     rate_hz: int
     is_default: bool
@@ -68,12 +71,13 @@ def input_devices(library: Any) -> tuple[tuple[int, InputDevice], ...]:
     )
 
 
-def choose_device(library: Any, name: str) -> tuple[int, Any]:
-    """Index and PortAudio's description of the device meant by `name`.
+def choose_device(library: Any, name: str, sources: tuple[PulseSource, ...] = ()) -> tuple[int, Any]:
+    """Index and PortAudio's description of the device meant by `name`, or through which a source of that name comes.
 
     Args:
         library: the sounddevice module.
         name: a device's name, "name, host API", or an unmistakable part of it; empty for the default.
+        sources: the sound server's microphones.
 
     Raises:
         AudioError: no device at all, none of that name, or several.
@@ -84,11 +88,28 @@ def choose_device(library: Any, name: str) -> tuple[int, Any]:
         raise AudioError(f"The sound system does not answer: {error}.", hint=_no_device_hint()) from error
     if not devices:
         raise AudioError("No microphone was found on this machine.", hint=_no_device_hint())
-    if name:
-        index = _named(devices, name)
+    through = next((index for index, device in devices if device.name in _SERVER_DEVICES), None)
+    if name and through is not None and chosen_source(sources, name) is not None:
+        index = through
+    elif name:
+        index = _named(devices, name, sources)
     else:
         index = next((index for index, device in devices if device.is_default), devices[0][0])
     return index, library.query_devices(index)
+
+
+def chosen_source(sources: tuple[PulseSource, ...], name: str) -> PulseSource | None:
+    """The sound server's microphone meant by `name`; None where it means none of them, or several.
+
+    Args:
+        sources: the server's microphones.
+        name: a label with or without the host API, the server's own name, or an unmistakable part.
+    """
+    wanted = name.casefold()
+    labels = {source: (source.label.casefold(), f"{source.label}, {HOST_API}".casefold()) for source in sources}
+    exact = [source for source, both in labels.items() if wanted in (*both, source.name.casefold())]
+    matches = exact or [source for source, (_, label) in labels.items() if wanted in label or wanted in source.name]
+    return matches[0] if len(matches) == 1 else None
 
 
 def reload_devices(library: Any) -> None:
@@ -127,7 +148,7 @@ def list_input_devices() -> tuple[InputDevice, ...]:
     return tuple(InputDevice(**device) for device in answer["devices"])
 
 
-def _named(devices: tuple[tuple[int, InputDevice], ...], name: str) -> int:
+def _named(devices: tuple[tuple[int, InputDevice], ...], name: str, sources: tuple[PulseSource, ...]) -> int:
     wanted = name.casefold()
     labels = {
         index: (device.name.casefold(), f"{device.name}, {device.host_api}".casefold()) for index, device in devices
@@ -141,7 +162,9 @@ def _named(devices: tuple[tuple[int, InputDevice], ...], name: str) -> int:
         matches = [index for index in matches if by_index[index].host_api == default_api] or matches
     if len(matches) == 1:
         return matches[0]
-    names = "; ".join(dict.fromkeys(f"{device.name}, {device.host_api}" for _, device in devices))
+    labels_of_all = [f"{source.label}, {HOST_API}" for source in sources]
+    labels_of_all += [f"{device.name}, {device.host_api}" for _, device in devices]
+    names = "; ".join(dict.fromkeys(labels_of_all))
     problem = f"Several microphones are called '{name}'" if matches else f"There is no microphone called '{name}'"
     raise AudioError(f"{problem}.", hint=f"Choose one of: {names}.")
 
@@ -166,7 +189,14 @@ def _answer() -> dict[str, Any]:
         devices = input_devices(import_sounddevice())
     except AudioError as error:
         return {"error": error.message, "hint": error.hint}
-    return {"devices": [asdict(device) for _, device in devices]}
+    return {"devices": [asdict(device) for device in (*_source_devices(), *(device for _, device in devices))]}
+
+
+def _source_devices() -> tuple[InputDevice, ...]:
+    return tuple(
+        InputDevice(source.label, HOST_API, source.channels, source.rate_hz, source.is_default)
+        for source in pulse_sources()
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""GGUF models on llama.cpp, in this process, through the xllamacpp wheels."""
+"""GGUF models on llama.cpp, in this process, through the xllamacpp wheels; with a second file they take pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import atexit
 import logging
 import queue
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -17,6 +17,8 @@ import xllamacpp
 from mmchat.domain import BatchReply, EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.engines.device import usable_threads
 from mmchat.engines.llamacpp_control import ControlChannel
+from mmchat.engines.llamacpp_files import ModelFiles, model_files, why_not_loaded
+from mmchat.engines.llamacpp_prompts import PromptFormat
 from mmchat.engines.llamacpp_slots import Slots, slots_for
 from mmchat.engines.lm_base import (
     ReplyClock,
@@ -26,16 +28,9 @@ from mmchat.engines.lm_base import (
     prompt_too_long,
     require_messages,
 )
+from mmchat.engines.picture_tokens import PictureTokens, most_picture_tokens
 from mmchat.engines.reply_text import ReplyText
-from mmchat.errors import (
-    ConfigError,
-    DeviceError,
-    EngineUnavailable,
-    MmchatError,
-    ModelNotFound,
-    UsageError,
-    WeightsError,
-)
+from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, MmchatError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +44,20 @@ _SMALL_FILE_BYTES = 500_000_000
 _SILENT = -1
 
 _Chunk = Mapping[str, Any]
+_Count = Callable[[Sequence[Message]], int]
 
 
 class LlamaCppModel:
     """One GGUF model. The last conversations' keys and values stay in memory between calls."""
 
     engine = "llamacpp"
-    accepts_images = False
     reply_tokens = 0
 
     def __init__(
-        self, name: str, server: Any, control: ControlChannel, slots: Slots, device: str, template: object
+        self, name: str, server: Any, control: ControlChannel, slots: Slots, device: str, form: PromptFormat
     ) -> None:
         self.name = name
+        self.accepts_images = form.accepts_images
         self.preferred_batch = 4 * slots.count
         self.is_batch_exact = slots.count == 1  # sums depend a little on how many are worked on at once
         self.device = device
@@ -71,8 +67,9 @@ class LlamaCppModel:
         self._slots = slots
         self._server: Any | None = server
         self._control = control
-        self._template_options = template
-        self._counts = TokenCounts(self._count)
+        self._form = form
+        count_marked, count_whole = self._counter(form.request_of_words), self._counter(form.request)
+        self._counts = TokenCounts(PictureTokens(count_marked, count_whole) if self.accepts_images else count_marked)
         self._lock = Lock()
         self._state_lock = Lock()  # held for moments only: a call begins, or no more calls begin
         self._calls: set[_Call] = set()
@@ -82,17 +79,21 @@ class LlamaCppModel:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return self._counts(messages)
 
-    def _count(self, messages: Sequence[Message]) -> int:
-        if self._is_closing.is_set():
-            raise engine_closed(self.name)
-        return int(self._control.post("/v1/chat/completions/input_tokens", self._prompt(messages))["input_tokens"])
+    def _counter(self, as_request: Callable[[Sequence[Message]], Mapping[str, Any]]) -> _Count:
+        def count(messages: Sequence[Message]) -> int:
+            if self._is_closing.is_set():
+                raise engine_closed(self.name)
+            answer = self._control.post("/v1/chat/completions/input_tokens", as_request(messages))
+            return int(answer["input_tokens"])
+
+        return count
 
     def stream(
         self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
     ) -> Iterator[TextDelta | GenerationDone]:
         require_messages(messages)
         with self._lock:
-            yield from self._exchange(self._prompt(messages) | _sampling(options), options, cancel)
+            yield from self._exchange(self._form.request(messages) | _sampling(options), options, cancel)
 
     def reply_batch(
         self, prompts: Sequence[Sequence[Message]], options: GenerateOptions, cancel: Event, *, seeds: Sequence[int]
@@ -101,7 +102,7 @@ class LlamaCppModel:
             messages: Sequence[Message], options: GenerateOptions, cancel: Event
         ) -> Iterator[TextDelta | GenerationDone]:
             # Prompts of a batch have little in common, and what they leave behind would push out a conversation.
-            request = self._prompt(messages) | _sampling(options) | {"cache_prompt": False}
+            request = self._form.request(messages) | _sampling(options) | {"cache_prompt": False}
             return self._exchange(request, options, cancel)
 
         with self._lock:
@@ -159,12 +160,6 @@ class LlamaCppModel:
         if shown := reply.flush():
             yield TextDelta(shown)
         yield clock.done(reason, prompt_tokens, cached_tokens)
-
-    def _prompt(self, messages: Sequence[Message]) -> dict[str, Any]:
-        return {
-            "messages": [{"role": message.role, "content": message.text} for message in messages],
-            "chat_template_kwargs": self._template_options,
-        }
 
     def _refusal(self, error: Mapping[str, Any]) -> MmchatError:
         if error.get("type") == "exceed_context_size_error":
@@ -246,7 +241,8 @@ class _Call:
 def load(spec: EngineSpec) -> LlamaCppModel:
     """Load a GGUF file; the loader of `engines.registry`.
 
-    `spec.path` is the file or a folder that holds one. `spec.adapter_path` may be a LoRA in GGUF form.
+    `spec.path` is the file or a folder that holds one; what has "mmproj" in its name beside it lets the model take
+    pictures. `spec.adapter_path` may be a LoRA in GGUF form.
     Options: `thinking` (bool) lets models that can think do so before they answer; what they think is
     not part of the reply.
 
@@ -256,34 +252,38 @@ def load(spec: EngineSpec) -> LlamaCppModel:
         DeviceError: it does not fit into memory.
         ConfigError: the adapter is not in GGUF form.
     """
-    path = _gguf_file(spec)
-    slots = slots_for(spec, path)
+    files = model_files(spec)
+    slots = slots_for(spec, files.model)
     control = ControlChannel()
     try:
-        server = xllamacpp.Server(_parameters(spec, path, slots, control))
+        server = xllamacpp.Server(_parameters(spec, files, slots, control))
     except RuntimeError as error:
         control.close()
-        raise _why_not_loaded(spec.name, path) from error
+        raise why_not_loaded(spec.name, files) from error
     control.open(server.listening_address)
     control.wait_for_queue()
     properties = control.get("/props")
     context_tokens = int(properties["default_generation_settings"]["n_ctx"])
-    model = LlamaCppModel(
-        spec.name,
-        server,
-        control,
-        replace(slots, context_tokens=context_tokens),
-        _device(spec),
+    form = PromptFormat(
         {"enable_thinking": bool(spec.options.get("thinking", False))},
+        accepts_images=bool(properties["modalities"]["vision"]),
+        mark=str(properties["eos_token"]),
     )
+    slots = replace(slots, context_tokens=context_tokens)
+    model = LlamaCppModel(spec.name, server, control, slots, _device(spec), form)
     model.dtype = str(properties.get("model_ftype", ""))
-    log.info("loaded %s with llama.cpp: context %d, device %s", path.name, context_tokens, model.device)
+    log.info("loaded %s with llama.cpp: context %d, device %s", files.model.name, context_tokens, model.device)
     return model
 
 
-def _parameters(spec: EngineSpec, path: Path, slots: Slots, control: ControlChannel) -> Any:
+def _parameters(spec: EngineSpec, files: ModelFiles, slots: Slots, control: ControlChannel) -> Any:
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(path)
+    parameters.model.path = str(files.model)
+    if files.projector is not None:
+        parameters.mmproj.path = str(files.projector)
+        parameters.mmproj_use_gpu = spec.device != "cpu"
+        if slots.context_tokens:
+            parameters.image_max_tokens = most_picture_tokens(slots.context_tokens)
     parameters.verbosity = _SILENT
     parameters.offline = True
     parameters.n_ctx = slots.context_tokens * slots.count  # llama.cpp shares it out evenly
@@ -300,7 +300,7 @@ def _parameters(spec: EngineSpec, path: Path, slots: Slots, control: ControlChan
     parameters.n_threads_http = 2
     threads = spec.threads or usable_threads()
     parameters.cpuparams_batch.n_threads = threads
-    parameters.cpuparams.n_threads = spec.threads or _decode_threads(threads, path)
+    parameters.cpuparams.n_threads = spec.threads or _decode_threads(threads, files.model)
     # Waiting threads sleep instead of spinning: as fast on an idle machine, and after a long prompt beside one
     # busy process 44 tokens/s instead of 11.
     parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
@@ -345,47 +345,6 @@ def _sampling(options: GenerateOptions) -> dict[str, Any]:
         "repeat_last_n": _REPETITION_WINDOW_TOKENS,
         "seed": -1 if options.seed is None else options.seed,
     }
-
-
-def _gguf_file(spec: EngineSpec) -> Path:
-    path = spec.path
-    hint = f"mmchat models pull {spec.name}"
-    if path is None or not path.exists():
-        raise ModelNotFound(f"The weights of '{spec.name}' are not on this machine: {path}.", hint=hint)
-    if path.is_dir():
-        files = sorted(path.glob("*.gguf"))
-        if not files:
-            raise ModelNotFound(f"The folder {path} of '{spec.name}' holds no GGUF file.", hint=hint)
-        path = files[0]
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise WeightsError(f"{path} is not a GGUF file.", hint=hint)
-    return path
-
-
-def _why_not_loaded(name: str, path: Path) -> MmchatError:
-    """llama.cpp only says that it failed, so look at the file to tell damage from want of memory."""
-    # Deferred: only needed when loading has failed.
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(path)
-        architecture = str(reader.fields["general.architecture"].contents())
-    except (ValueError, IndexError, KeyError, OSError, UnicodeDecodeError):
-        return WeightsError(
-            f"The weights of '{name}' are damaged: {path.name} is not a whole GGUF file.",
-            hint=f"mmchat models remove {name}, then mmchat models pull {name}",
-        )
-    free = sum(int(each["memory_free"]) for each in xllamacpp.get_device_info())
-    if path.stat().st_size > free:
-        return DeviceError(
-            f"'{name}' needs {path.stat().st_size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free.",
-            hint="Choose a smaller model: mmchat models recommend",
-        )
-    return WeightsError(
-        f"llama.cpp cannot load '{name}' (architecture {architecture}).",
-        hint='Lower its context_tokens in models.toml, or try engine = "transformers".',
-    )
 
 
 def _device(spec: EngineSpec) -> str:

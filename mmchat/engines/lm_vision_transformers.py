@@ -8,6 +8,7 @@ between turns: `cached_tokens` is 0.
 
 from __future__ import annotations
 
+import math
 import queue
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
@@ -27,6 +28,7 @@ from transformers import (
 )
 
 from mmchat.domain import BatchReply, EngineSpec, GenerateOptions, GenerationDone, Likelihood, Message, TextDelta
+from mmchat.engines.image_io import open_image
 from mmchat.engines.lm_adapters import with_adapter
 from mmchat.engines.lm_base import (
     ReplyClock,
@@ -41,14 +43,17 @@ from mmchat.engines.lm_batches import use_own_decoding
 from mmchat.engines.lm_prompts import end_marks, split_at_reply
 from mmchat.engines.lm_steps import common_prefix
 from mmchat.engines.lm_transformers import end_ids
+from mmchat.engines.picture_tokens import PictureTokens, most_picture_tokens
 from mmchat.engines.reply_text import opens_thought
 from mmchat.engines.token_reply import ReplyRules, TokenReply
 from mmchat.engines.torch_memory import is_out_of_memory, out_of_memory, translated_failures
 from mmchat.engines.torch_sampling import Sampler
-from mmchat.errors import ConfigError, DeviceError, ImageError, UsageError
+from mmchat.errors import ConfigError, DeviceError, UsageError
 
 _END_WAIT_S = 0.02
 _DEFAULT_CONTEXT_TOKENS = 4096
+_TILE_MARKS = 4
+"""Tokens that say where a tile of a picture belongs."""
 
 
 class VisionLanguageModel:
@@ -73,11 +78,17 @@ class VisionLanguageModel:
         is_open = opens_thought(self._render([Message("user", "Hello.")]))
         self._rules = ReplyRules(processor.tokenizer, end_ids(model, processor.tokenizer), opens_thought=is_open)
         use_own_decoding(model, self._rules.end_ids)
-        self._counts = TokenCounts(lambda messages: int(self._encode(messages)["input_ids"].shape[1]))
+        self._counts = TokenCounts(PictureTokens(self._count_marked, self._count_whole))
         self._lock = Lock()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return self._counts(messages)
+
+    def _count_marked(self, messages: Sequence[Message]) -> int:
+        return len(self._processor.tokenizer(self._render(messages))["input_ids"])
+
+    def _count_whole(self, messages: Sequence[Message]) -> int:
+        return int(self._encode(messages)["input_ids"].shape[1])
 
     def stream(
         self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
@@ -277,22 +288,31 @@ def load_vision_model(
     model = with_adapter(model, spec).to(device).eval()
     text_config = config.get_text_config()
     context = spec.context_tokens or getattr(text_config, "max_position_embeddings", 0) or _DEFAULT_CONTEXT_TOKENS
+    limit_pictures(processor, most_picture_tokens(int(context)))
     is_thinking = bool(spec.options.get("thinking", False))
     return VisionLanguageModel(spec.name, model, processor, int(context), device, is_thinking=is_thinking)
 
 
 def _images(messages: Sequence[Message]) -> list[Image.Image]:
-    return [_read_image(path) for message in messages for path in message.image_paths]
+    return [open_image(path) for message in messages for path in message.image_paths]
 
 
-def _read_image(path: Path) -> Image.Image:
-    """An RGB picture, turned the way it was taken.
+def limit_pictures(processor: Any, most_tokens: int) -> None:
+    """Let a picture take at most so many tokens, where the family looks at large pictures in more detail.
 
-    Raises:
-        ImageError: it cannot be read.
+    Qwen-VL takes a picture at its own size, a token for a square of pixels; Idefics 3 and SmolVLM enlarge it and cut
+    it into tiles. Others have one size for all.
     """
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path.name} cannot be read as a picture: {error}") from error
+    images = processor.image_processor
+    if getattr(images, "merge_size", 0):
+        pixels_per_token = (images.patch_size * images.merge_size) ** 2
+        largest = min(images.size["longest_edge"], most_tokens * pixels_per_token)
+        images.size = {"shortest_edge": min(images.size["shortest_edge"], largest), "longest_edge": largest}
+    elif getattr(images, "do_image_splitting", False):
+        tile_px, tokens_per_tile = images.max_image_size["longest_edge"], processor.image_seq_len + _TILE_MARKS
+        most_tiles = most_tokens // tokens_per_tile - 1  # the whole picture, small, is one more
+        side = min(images.size["longest_edge"] // tile_px, math.isqrt(max(0, most_tiles)))
+        if side < 2:
+            images.do_image_splitting = False
+        else:
+            images.size = {"longest_edge": side * tile_px}

@@ -7,19 +7,22 @@ The callback only copies bytes and takes a peak; everything else happens in the 
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmchat.engines.audio_io import SAMPLE_RATE_HZ, SILENT_DBFS, peak_dbfs, resample
-from mmchat.engines.input_devices import choose_device, import_sounddevice, reload_devices
+from mmchat.engines.audio_io import SAMPLE_RATE_HZ, peak_dbfs
+from mmchat.engines.input_devices import choose_device, chosen_source, import_sounddevice, reload_devices
+from mmchat.engines.pulse_sources import SOURCE_VARIABLE, PulseSource, SourceWatch, pulse_sources
+from mmchat.engines.recording_take import Take
 from mmchat.errors import AudioError
 
 State = Literal["idle", "starting", "recording", "stopped", "failed"]
@@ -28,15 +31,11 @@ MAX_DURATION_S = 300.0
 TAIL_S = 0.4
 """Kept after stop: people press the key on their last syllable."""
 WARN_AT = 0.8
-_METER_S = 0.1
-_SILENCE_S = 0.5
-_LATER_SILENCE_S = 5.0
-"""After some sound: noise suppression and Bluetooth also give exact zeros, between words."""
 _STALL_S = 2.0
 _LOST_S = 0.5
 _CLOSE_S = 2.0
 
-_DIGITAL_SILENCE = "only digital silence: the microphone is muted, or this terminal may not use it"
+_DIGITAL_SILENCE = "only digital silence: muted, or this terminal may not listen"
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +68,7 @@ class MicrophoneRecorder:
         max_duration_s: float = MAX_DURATION_S,
         tail_s: float = TAIL_S,
         library: Callable[[], Any] = import_sounddevice,
+        sources: Callable[[], tuple[PulseSource, ...]] = pulse_sources,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A recorder for the named device.
@@ -78,19 +78,22 @@ class MicrophoneRecorder:
             max_duration_s: the recording stops by itself there, and is kept.
             tail_s: how long `stop` goes on listening.
             library: gives the sounddevice module; tests pass a fake.
+            sources: the sound server's own microphones.
             clock: monotonic seconds.
         """
         self._device = device
         self._max_duration_s = max_duration_s
         self._tail_s = tail_s
         self._library = library
+        self._sources = sources
         self._clock = clock
         self._lock = Lock()
-        self._take = _Take(SAMPLE_RATE_HZ, 1, max_duration_s)
+        self._take = Take(SAMPLE_RATE_HZ, 1, max_duration_s)
         self._stream: Stream | None = None
         self._stream_errors: tuple[type[Exception], ...] = (OSError,)
         self._state: State = "idle"
         self._device_name = device or "default microphone"
+        self._watch = SourceWatch()
 
     @property
     def state(self) -> State:
@@ -114,8 +117,8 @@ class MicrophoneRecorder:
 
     @property
     def device_name(self) -> str:
-        """The device in use, as PortAudio names it."""
-        return self._device_name
+        """The device in use, as the sound server or PortAudio names it."""
+        return self._watch.label or self._device_name
 
     @property
     def warning(self) -> str:
@@ -123,6 +126,8 @@ class MicrophoneRecorder:
         take, state = self._take, self.state
         if state == "failed":
             return f"the microphone went away after {self.elapsed_s:.1f} s; what was recorded is kept"
+        if self._watch.problem:
+            return self._watch.problem
         if take.is_silent():
             return _DIGITAL_SILENCE
         if take.is_full:
@@ -154,6 +159,14 @@ class MicrophoneRecorder:
                 self._take.is_over.set()
                 raise
 
+    def snapshot(self) -> NDArray[np.float32]:
+        """What was recorded so far, while it goes on. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
+        return self._take.sound()
+
+    def sound(self, since: int = 0) -> NDArray[np.float32]:
+        """What was captured so far, from sample `since` on. (S,) float32 in [-1, 1], 16 000 Hz."""
+        return self._take.sound(since)
+
     def stop(self) -> NDArray[np.float32]:
         """End the recording, keeping its tail. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
         with self._lock:
@@ -169,19 +182,29 @@ class MicrophoneRecorder:
         """End and discard."""
         with self._lock:
             self._close(is_abort=True)
-            self._take = _Take(SAMPLE_RATE_HZ, 1, self._max_duration_s)
+            self._take = Take(SAMPLE_RATE_HZ, 1, self._max_duration_s)
             self._state = "idle"
 
     def _opened(self) -> Stream:
         library = self._library()
         self._stream_errors = (library.PortAudioError, OSError)
+        sources = self._sources() if self._device else ()
+        source = chosen_source(sources, self._device) if self._device else None
         try:
-            index, info = choose_device(library, self._device)
+            index, info = choose_device(library, self._device, sources)
         except AudioError:
             # PortAudio's list is as old as the process: look again before saying that nothing is plugged in.
             reload_devices(library)
-            index, info = choose_device(library, self._device)
-        self._device_name = str(info["name"])
+            index, info = choose_device(library, self._device, sources)
+        self._device_name = source.label if source else str(info["name"])
+        with _source_named(source.name if source else ""):
+            stream = self._started_somehow(library, index, info)
+        self._watch = SourceWatch(source.name if source else "")
+        self._watch.start()
+        return stream
+
+    def _started_somehow(self, library: Any, index: int, info: Any) -> Stream:
+        """A running stream at the rate we want, or at the device's own."""
         own_rate_hz = int(info["default_samplerate"]) or SAMPLE_RATE_HZ
         own_channels = max(1, min(2, int(info["max_input_channels"])))
         attempts = dict.fromkeys(((SAMPLE_RATE_HZ, 1), (own_rate_hz, 1), (own_rate_hz, own_channels)))
@@ -197,7 +220,7 @@ class MicrophoneRecorder:
         ) from problems[-1]
 
     def _started(self, library: Any, index: int, rate_hz: int, channels: int) -> Stream:
-        take = _Take(rate_hz, channels, self._max_duration_s, clock=self._clock)
+        take = Take(rate_hz, channels, self._max_duration_s, clock=self._clock)
 
         def on_sound(data: Any, frames: int, _time: Any, _status: Any) -> None:
             if take.add(bytes(data), frames):
@@ -222,6 +245,7 @@ class MicrophoneRecorder:
     def _close(self, *, is_abort: bool) -> None:
         """Let the stream go. A sound server that hangs must not take the conversation with it."""
         stream, self._stream = self._stream, None
+        self._watch.stop()
         if stream is None:
             return
         thread = Thread(
@@ -231,65 +255,6 @@ class MicrophoneRecorder:
         thread.join(_CLOSE_S)
         if thread.is_alive():
             _log.warning("the sound server does not answer; the microphone's stream is left to it")
-
-
-class _Take:
-    """The sound of one recording. `add` runs in PortAudio's thread, the rest in the reader's."""
-
-    def __init__(
-        self, rate_hz: int, channels: int, max_duration_s: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.rate_hz = rate_hz
-        self.frames = 0
-        self.silent_frames = 0
-        """Frames since the last sample that was not zero."""
-        self.is_full = False
-        self.is_over = Event()
-        """The stream has ended, whoever ended it."""
-        self.first_s = self.last_s = clock()
-        self._channels = channels
-        self._max_frames = int(max_duration_s * rate_hz)
-        self._clock = clock
-        self._blocks: list[bytes] = []
-        self._peaks: deque[tuple[int, int]] = deque(maxlen=256)
-
-    def add(self, data: bytes, frames: int) -> bool:
-        """Keep a block; True when the recording is full."""
-        now_s = self._clock()
-        if not self.frames:
-            self.first_s = now_s - frames / self.rate_hz
-        self.last_s = now_s
-        room = self._max_frames - self.frames
-        if frames > room:
-            frames = room
-            data = data[: room * self._channels * 2]
-        if data:
-            samples = np.frombuffer(data, dtype=np.int16)
-            peak = max(int(samples.max()), -int(samples.min()))
-            self.silent_frames = 0 if peak else self.silent_frames + frames
-            self._blocks.append(data)
-            self.frames += frames
-            self._peaks.append((self.frames, peak))
-        self.is_full = self.frames >= self._max_frames
-        return self.is_full
-
-    def is_silent(self) -> bool:
-        """Nothing but zeros for so long that the device must be muted."""
-        if self.silent_frames == self.frames:
-            return self.frames >= _SILENCE_S * self.rate_hz
-        return self.silent_frames >= _LATER_SILENCE_S * self.rate_hz and not self.is_over.is_set()
-
-    def meter_dbfs(self) -> float:
-        since = self.frames - _METER_S * self.rate_hz
-        peak = max((peak for end, peak in tuple(self._peaks) if end > since), default=0)
-        return peak_dbfs(np.array([peak / 32768], dtype=np.float32)) if peak else SILENT_DBFS
-
-    def sound(self) -> NDArray[np.float32]:
-        samples = np.frombuffer(b"".join(self._blocks), dtype=np.int16).astype(np.float32)
-        samples /= np.float32(32768)
-        if self._channels > 1:
-            samples = samples.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
-        return resample(samples, self.rate_hz)
 
 
 def level_test(
@@ -312,6 +277,20 @@ def level_test(
             hint="Check that it is switched on and not used by another program.",
         )
     return LevelReport(recorder.device_name, peak_dbfs(pcm), _DIGITAL_SILENCE if take.is_silent() else "")
+
+
+@contextmanager
+def _source_named(name: str) -> Iterator[None]:
+    """Have the sound server give streams that are opened now this source; the default one where `name` is empty."""
+    before = os.environ.get(SOURCE_VARIABLE)
+    if name:
+        os.environ[SOURCE_VARIABLE] = name
+    try:
+        yield
+    finally:
+        if name:
+            os.environ.pop(SOURCE_VARIABLE)
+            os.environ.update({SOURCE_VARIABLE: before} if before is not None else {})
 
 
 def _let_go(stream: Stream, is_abort: bool, errors: tuple[type[Exception], ...]) -> None:

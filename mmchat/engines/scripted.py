@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmchat.domain import (
+    TEXT_ONLY,
     BatchReply,
     EngineSpec,
     FinishReason,
@@ -23,6 +24,7 @@ from mmchat.domain import (
     GenerationDone,
     Heard,
     Likelihood,
+    ListenOptions,
     Message,
     Segment,
     Tag,
@@ -193,9 +195,21 @@ class ScriptedRecognizer:
         self._language = language
         self._lock = Lock()
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return (self.name,)
+
     def transcribe(
-        self, pcm: NDArray[np.float32], *, language: str | None = None, prompt: str = "", cancel: Event | None = None
+        self,
+        pcm: NDArray[np.float32] | Iterator[NDArray[np.float32]],
+        *,
+        language: str | None = None,
+        prompt: str = "",
+        cancel: Event | None = None,
+        options: ListenOptions = TEXT_ONLY,
     ) -> Iterator[Segment | Heard]:
+        if isinstance(pcm, Iterator):
+            pcm = np.concatenate(list(pcm))
         if pcm.ndim != 1 or pcm.size == 0 or pcm.dtype != np.float32:
             raise AudioError(f"The sound is not mono float32 with at least one sample: {pcm.dtype}, shape {pcm.shape}.")
         with self._lock:
@@ -256,6 +270,11 @@ class ScriptedImageReader:
             else:
                 rows.append(np.tile(np.array(colour, dtype=np.float32), self.embedding_dim // 3))
         return _unit_rows(_centred(rows, self.embedding_dim))
+
+    def tag_batch(
+        self, images: Sequence[Image], *, top_k: int = 5, labels: Sequence[str] | None = None
+    ) -> list[tuple[Tag, ...]]:
+        return [self.tag(image, top_k=top_k, labels=labels) for image in images]
 
     def tag(self, image: Image, *, top_k: int = 5, labels: Sequence[str] | None = None) -> tuple[Tag, ...]:
         names = list(self.COLOURS) if labels is None else list(labels)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmchat.domain import Seen, Tag
+from mmchat.engines.image_frames import part_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mmchat.engines.base import ImageReader
+    from mmchat.engines.base import ImageReader, TextReader
 
 SURE, LIKELY, POSSIBLE = 0.8, 0.5, 0.25
 """From here on a tag is stated, called probable, called possible; what is below is not said."""
@@ -23,7 +24,14 @@ UNCOUNTED = (
 """Words without an article."""
 
 
-def see(reader: ImageReader, image: Image, *, top_k: int = 5, labels: Sequence[str] | None = None) -> Seen:
+def see(
+    reader: ImageReader,
+    image: Image,
+    *,
+    top_k: int = 5,
+    labels: Sequence[str] | None = None,
+    texts: TextReader | None = None,
+) -> Seen:
     """Look at a picture.
 
     Args:
@@ -32,11 +40,31 @@ def see(reader: ImageReader, image: Image, *, top_k: int = 5, labels: Sequence[s
         top_k: at most so many tags.
         labels: rank these instead of looking for words. There is no caption then: the likeliest of a few words
             need not be true, and they may be whole phrases.
+        texts: reads what is written in the picture; None: it is not read.
     """
+    return see_all(reader, [image], top_k=top_k, labels=labels, texts=texts)[0]
+
+
+def see_all(
+    reader: ImageReader,
+    images: Sequence[Image],
+    *,
+    top_k: int = 5,
+    labels: Sequence[str] | None = None,
+    texts: TextReader | None = None,
+) -> list[Seen]:
+    """Look at several pictures at once: `see` of each, in their order, and quicker. Each took its share of the time."""
     started = time.perf_counter()
-    tags = reader.tag(image, top_k=top_k, labels=labels)
-    caption = describe(tags) if labels is None else ""
-    return Seen(tags=tags, caption=caption, model=reader.name, elapsed_s=time.perf_counter() - started)
+    batch = reader.tag_batch(images, top_k=top_k, labels=labels)
+    share_s = (time.perf_counter() - started) / max(1, len(images))
+    seen: list[Seen] = []
+    for image, tags in zip(images, batch, strict=True):
+        started = time.perf_counter()
+        text = texts.read(image) if texts is not None else ""
+        elapsed_s = share_s + time.perf_counter() - started
+        caption = describe(tags) if labels is None else ""
+        seen.append(Seen(tags, text, caption, model=reader.name, elapsed_s=elapsed_s, part=part_of(image)))
+    return seen
 
 
 def describe(tags: Sequence[Tag]) -> str:

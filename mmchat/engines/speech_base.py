@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from threading import Event, Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmchat.domain import EngineSpec, Heard, Segment
+from mmchat.domain import TEXT_ONLY, EngineSpec, Heard, ListenOptions, Segment
 from mmchat.engines import speech_gates as gates
-from mmchat.engines.audio_io import SAMPLE_RATE_HZ, is_silent
+from mmchat.engines.audio_io import SAMPLE_RATE_HZ
 from mmchat.engines.speech_windows import SpeechWindow, speech_windows
 from mmchat.errors import AudioError, ConfigError, EngineUnavailable, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How one window is decoded."""
+
+    language: str
+    prompt: str = ""
+    with_words: bool = False
+    is_draft: bool = False
+    """One try, greedy."""
+
+
+@dataclass(slots=True)
+class _Language:
+    """What is known of a sound's language while it is heard."""
+
+    given: str | None
+    """Nobody questions it."""
+    expected: str = ""
+    """What was heard before."""
+    found: str = ""
+    """Of the last window."""
+    probability: float = 0.0
+
+    @property
+    def code(self) -> str:
+        return self.found or self.given or self.expected
 
 
 class WindowedRecognizer(ABC):
@@ -25,16 +54,29 @@ class WindowedRecognizer(ABC):
     device: str
     languages: tuple[str, ...]
     """ISO 639-1 codes the model knows; only "en" for an English model."""
+    should_settle = False
+    """Whether a language that is surely detected is expected of the rest of the sound: where detecting costs."""
 
     def __init__(self, chinese: str = "simplified") -> None:
         """`chinese`: the characters wanted for Mandarin, a key of `speech_gates.CHINESE_PROMPTS`."""
-        self._chinese = chinese
+        self.chinese = chinese
         self._lock = Lock()
         self._last_language = ""
         self._is_closed = False
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Models whose results are as good as new ones."""
+        return (self.name,)
+
     def transcribe(
-        self, pcm: NDArray[np.float32], *, language: str | None = None, prompt: str = "", cancel: Event | None = None
+        self,
+        pcm: NDArray[np.float32] | Iterator[NDArray[np.float32]],
+        *,
+        language: str | None = None,
+        prompt: str = "",
+        cancel: Event | None = None,
+        options: ListenOptions = TEXT_ONLY,
     ) -> Iterator[Segment | Heard]:
         """See `engines.base.SpeechRecognizer`. An English model takes everything for English.
 
@@ -43,8 +85,13 @@ class WindowedRecognizer(ABC):
             UsageError: the model does not know the language.
             EngineUnavailable: the recogniser failed or was closed.
         """
-        _check_pcm(pcm)
-        return self._transcribe(pcm, self._checked_language(language), prompt, cancel or Event())
+        given = self._checked_language(language)
+        sound: Iterable[NDArray[np.float32]] = pcm
+        if not isinstance(pcm, Iterator):
+            check_pcm(pcm)
+            sound = (pcm,)
+        expected = options.expected if options.expected in self.languages else ""
+        return self._transcribe(sound, _Language(given, expected), prompt, options, cancel or Event())
 
     def close(self) -> None:
         """Free the weights; calling it twice is harmless."""
@@ -57,7 +104,7 @@ class WindowedRecognizer(ABC):
         """The language of (S,) float32, S up to 30 s, and its probability."""
 
     @abstractmethod
-    def _decode(self, window: NDArray[np.float32], language: str, prompt: str, cancel: Event) -> Iterator[Segment]:
+    def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         """Raw segments of one window, with times from its beginning."""
 
     @abstractmethod
@@ -84,49 +131,98 @@ class WindowedRecognizer(ABC):
         return code
 
     def _transcribe(
-        self, pcm: NDArray[np.float32], language: str | None, prompt: str, cancel: Event
+        self,
+        sound: Iterable[NDArray[np.float32]],
+        language: _Language,
+        prompt: str,
+        options: ListenOptions,
+        cancel: Event,
     ) -> Iterator[Segment | Heard]:
         started_s = time.perf_counter()
         kept: list[Segment] = []
-        if pcm.size >= gates.MIN_DURATION_S * SAMPLE_RATE_HZ and not is_silent(pcm):
-            for window in speech_windows(pcm):
+        meter = _Meter()
+        for window in speech_windows(meter.counted(sound)):
+            if cancel.is_set():
+                break
+            for segment in self._hear(window, language, prompt, options, cancel):
+                kept.append(segment)
+                yield segment
                 if cancel.is_set():
                     break
-                language, segments = self._hear(window, pcm, language, prompt, cancel)
-                for segment in segments:
-                    kept.append(segment)
-                    yield segment
-                    if cancel.is_set():
-                        break
-        language = language or self._last_language
+        code = language.code or self._last_language
         yield Heard(
-            text=gates.join_texts([segment.text for segment in kept], language),
-            language=language,
-            duration_s=pcm.size / SAMPLE_RATE_HZ,
+            text=gates.join_texts([segment.text for segment in kept], code),
+            language=code,
+            duration_s=meter.samples / SAMPLE_RATE_HZ,
             segments=tuple(kept),
-            model=self.name,
+            model=self._model_of(code),
             elapsed_s=time.perf_counter() - started_s,
+            language_probability=language.probability,
         )
 
+    def _model_of(self, language: str) -> str:
+        """The model that heard a sound of that language."""
+        return self.name
+
     def _hear(
-        self, window: SpeechWindow, pcm: NDArray[np.float32], language: str | None, prompt: str, cancel: Event
-    ) -> tuple[str, Sequence[Segment]]:
+        self, window: SpeechWindow, language: _Language, prompt: str, options: ListenOptions, cancel: Event
+    ) -> Sequence[Segment]:
         """One window under the lock. Not across windows: a reader who pauses must not shut others out."""
         with self._lock:
             if self._is_closed:
                 raise EngineUnavailable(f"The speech model '{self.name}' was closed.", hint="Load it again.")
-            sound = window.cut(pcm)
-            if language is None:
-                language = self._detected_language(sound)
-            shown = gates.prompt_for(language, prompt, self._chinese)
-            segments = [gates.clean(raw, shown) for raw in self._decode(sound, language, shown, cancel)]
-        self._last_language = language
-        return language, [_placed(segment, window) for segment in segments if segment is not None]
+            code = language.given or language.expected
+            segments = self._decoded(window.sound, code, prompt, options, cancel) if code else ()
+            if not language.given and (not code or gates.is_doubtful(segments)):
+                self._find_language(window.sound, language)
+                if language.found != code:
+                    segments = self._decoded(window.sound, language.found, prompt, options, cancel)
+            else:
+                language.found = code
+            if not options.is_draft:
+                self._last_language = language.found
+        return [_placed(segment, window) for segment in segments]
 
-    def _detected_language(self, sound: NDArray[np.float32]) -> str:
-        """The detected language, or the last one heard where detection only guesses."""
-        language, probability = self._detect(sound)
-        return self._last_language if probability < gates.LANGUAGE_PROB and self._last_language else language
+    def _find_language(self, sound: NDArray[np.float32], language: _Language) -> None:
+        """Detect it; where detection only guesses, the language heard before is the better one."""
+        found, probability = self._detect(sound)
+        before = language.expected or language.found or self._last_language
+        if probability < gates.LANGUAGE_PROB and before:
+            found = before
+        language.found, language.probability = found, probability
+        if self.should_settle and probability >= gates.SETTLED_PROB:
+            language.expected = found
+
+    def _decoded(
+        self, sound: NDArray[np.float32], language: str, prompt: str, options: ListenOptions, cancel: Event
+    ) -> Sequence[Segment]:
+        """The window as text; where words are in doubt and terms are known, the better of two."""
+        terms = () if options.is_draft else options.terms
+        shown = gates.prompt_for(language, prompt, self.chinese)
+        how = Decoding(language, shown, options.with_words or bool(terms), options.is_draft)
+        plain = self._cleaned(sound, how, cancel)
+        if not terms or cancel.is_set() or not gates.has_doubt(plain):
+            return plain
+        shown = gates.prompt_for(language, f"{prompt} {gates.told(terms, language)}", self.chinese)
+        helped = self._cleaned(sound, replace(how, prompt=shown), cancel)
+        return helped if gates.is_helped(plain, helped, terms) else plain
+
+    def _cleaned(self, sound: NDArray[np.float32], how: Decoding, cancel: Event) -> Sequence[Segment]:
+        segments = [gates.clean(raw, how.prompt) for raw in self._decode(sound, how, cancel)]
+        return [segment for segment in segments if segment is not None]
+
+
+class _Meter:
+    """Counts and checks the pieces of a sound as they go by."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def counted(self, sound: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        for piece in sound:
+            check_pcm(piece)
+            self.samples += piece.size
+            yield piece
 
 
 def wanted_chinese(spec: EngineSpec) -> str:
@@ -144,7 +240,8 @@ def wanted_chinese(spec: EngineSpec) -> str:
     return wanted
 
 
-def _check_pcm(pcm: NDArray[np.float32]) -> None:
+def check_pcm(pcm: NDArray[np.float32]) -> None:
+    """Raise AudioError unless it is (S,) float32 with at least one sample."""
     if not isinstance(pcm, np.ndarray) or pcm.dtype != np.float32:
         raise AudioError("The sound is not an array of float32 samples.", hint="Decode it with audio_io.decode_audio.")
     if pcm.ndim != 1:
@@ -154,6 +251,13 @@ def _check_pcm(pcm: NDArray[np.float32]) -> None:
 
 
 def _placed(segment: Segment, window: SpeechWindow) -> Segment:
-    start_s = window.original_s(segment.start_s)
-    end_s = max(start_s, window.original_s(segment.end_s, is_end=True))
-    return Segment(round(start_s, 2), round(end_s, 2), segment.text, segment.avg_logprob, segment.no_speech_prob)
+    def placed(start_s: float, end_s: float) -> tuple[float, float]:
+        start = window.original_s(start_s)
+        return round(start, 2), round(max(start, window.original_s(end_s, is_end=True)), 2)
+
+    start_s, end_s = placed(segment.start_s, segment.end_s)
+    words = []
+    for word in segment.words:
+        word_start_s, word_end_s = placed(word.start_s, word.end_s)
+        words.append(replace(word, start_s=word_start_s, end_s=word_end_s))
+    return replace(segment, start_s=start_s, end_s=end_s, words=tuple(words))

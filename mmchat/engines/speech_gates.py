@@ -7,16 +7,25 @@ two independent signs before it drops anything, and no rule is a list of phrases
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
 
-from mmchat.domain import Segment
+from mmchat.domain import Segment, Word
 
-MIN_DURATION_S = 0.3
-"""A key press, not an utterance."""
 NO_SPEECH_PROB = 0.6
 NO_SPEECH_LOGPROB = -0.8
 """Whisper's own rule uses -1.0, and lets " You" through on five seconds of zeros (logprob -0.94)."""
 LANGUAGE_PROB = 0.5
 """A detected language below this is a guess; the language heard last is the better one."""
+SETTLED_PROB = 0.8
+"""From here on a detected language is taken for that of the rest."""
+DOUBTED_LOGPROB = -0.75
+"""Text that the model itself believes so little may be of another language."""
+UNSURE_BELOW = 0.5
+"""A word that the model gives a lower probability is in doubt."""
+KEPT_SHARE = 0.6
+"""Of the words that were sure, so many must stand when terms are told."""
 SURE_RUN = 6
 """So many repeats in a row are a loop even in text the model believes in."""
 DOUBTED_RUN = 3
@@ -29,6 +38,9 @@ Traditional ones (character error rate 34 instead of 18 on AISHELL-1 with `base`
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6)
 """Whisper's fallback for text that repeats or is doubted. Above 0.6 it makes text up, so the ladder ends there."""
 
+UNSPACED = frozenset({"zh", "ja", "yue", "th", "lo", "my"})
+"""Languages written without spaces between words."""
+
 MAX_UNIT_WORDS = 4
 _WORD = re.compile(r"\S+\s*")
 _GLYPH_RUN = re.compile(r"([^\W\d_a-zA-Z][^\d\sa-zA-Z]{0,5}?)\1+")
@@ -38,6 +50,11 @@ _GLYPH_RUN = re.compile(r"([^\W\d_a-zA-Z][^\d\sa-zA-Z]{0,5}?)\1+")
 def is_believable(segment: Segment) -> bool:
     """False for what Whisper says into silence: it sees no speech, and does not believe its text either."""
     return not (segment.no_speech_prob > NO_SPEECH_PROB and segment.avg_logprob < NO_SPEECH_LOGPROB)
+
+
+def is_doubtful(segments: Sequence[Segment]) -> bool:
+    """Whether a text is so little believed that it may be of another language; also where there is none at all."""
+    return _mean_logprob(segments) < DOUBTED_LOGPROB
 
 
 def collapse_repeats(text: str, *, is_doubted: bool) -> str:
@@ -88,6 +105,45 @@ def prompt_for(language: str, prompt: str, chinese: str = "simplified") -> str:
     return " ".join(part for part in (needed, prompt.strip()) if part)
 
 
+def told(terms: Sequence[str], language: str) -> str:
+    """Names and terms as a text that Whisper is shown before a window."""
+    return "、".join(terms) + "。" if language in UNSPACED else ", ".join(terms) + "."
+
+
+def has_doubt(segments: Sequence[Segment]) -> bool:
+    """Whether the model was unsure of a word."""
+    return any(word.probability < UNSURE_BELOW for segment in segments for word in segment.words)
+
+
+def is_helped(plain: Sequence[Segment], helped: Sequence[Segment], terms: Sequence[str]) -> bool:
+    """Whether a text drawn with `terms` in sight is better than the one without, and not a recital of them.
+
+    It must be likelier to the model, hold a term that the plain one lacks, keep most of the words that were sure,
+    and neither be much longer nor say terms in the row they were shown in.
+    """
+    before, after = _bare("".join(s.text for s in plain)), _bare("".join(s.text for s in helped))
+    bare_terms = [_bare(term) for term in terms]
+    new = [term for term in bare_terms if term and term in after and term not in before]
+    if not new or _mean_logprob(helped) <= _mean_logprob(plain):
+        return False
+    if any(first + second in after for first, second in zip(bare_terms, bare_terms[1:], strict=False)):
+        return False
+    if len(after) > 1.25 * len(before) + max(map(len, new)):
+        return False
+    sure = [_bare(word.text) for s in plain for word in s.words if word.probability >= UNSURE_BELOW]
+    kept = SequenceMatcher(a=sure, b=[_bare(word.text) for s in helped for word in s.words], autojunk=False)
+    return sum(block.size for block in kept.get_matching_blocks()) >= KEPT_SHARE * len(sure)
+
+
+def _bare(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).casefold()
+
+
+def _mean_logprob(segments: Sequence[Segment]) -> float:
+    letters = sum(len(segment.text) for segment in segments)
+    return sum(segment.avg_logprob * len(segment.text) for segment in segments) / letters if letters else -9.0
+
+
 def clean(segment: Segment, prompt: str) -> Segment | None:
     """The segment as it may be shown, or None where it was made up.
 
@@ -105,9 +161,22 @@ def clean(segment: Segment, prompt: str) -> Segment | None:
             text = text.replace(shown, "").replace(shown.rstrip("。"), "").strip()
             if not any(character.isalnum() for character in text):
                 return None
-    return Segment(segment.start_s, segment.end_s, text, segment.avg_logprob, segment.no_speech_prob)
+    return replace(segment, text=text, words=words_of(text, segment.words))
+
+
+def words_of(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
+    """Those of `words` that stand in `text`, in order; none where they do not make it up."""
+    kept: list[Word] = []
+    position = 0
+    for word in words:
+        bare = word.text.strip()
+        at = position + len(text[position:]) - len(text[position:].lstrip())
+        if bare and text.startswith(bare, at):
+            kept.append(word)
+            position = at + len(bare)
+    return tuple(kept) if not text[position:].strip() else ()
 
 
 def join_texts(texts: list[str], language: str) -> str:
     """Segments as one text: spaces between them, except in scripts that use none."""
-    return ("" if language in {"zh", "ja", "yue", "th", "lo", "my"} else " ").join(texts)
+    return ("" if language in UNSPACED else " ").join(texts)

@@ -85,21 +85,35 @@ class OpenClipReader:
         Scores of labels are the model's own softmax over them (they sum to 1); scores of open tags are
         each word's probability of being true, calibrated for the default model only.
         """
+        return self.tag_batch([image], top_k=top_k, labels=labels)[0]
+
+    def tag_batch(
+        self, images: Sequence[Image], *, top_k: int = 5, labels: Sequence[str] | None = None
+    ) -> list[tuple[Tag, ...]]:
+        """`tag` of each picture, looked at together."""
+        features = self._encode_images(images)
         if labels is not None:
-            return self._rank(image, list(dict.fromkeys(labels)))
-        return tag_words(self.class_probabilities(image), self.vocabulary, self._curves, top_k)
+            return self._rank(_unit_rows(features), list(dict.fromkeys(labels)))
+        prototypes = self.prototypes()
+        return [
+            tag_words(softmax(prototypes.logits(feature)), self.vocabulary, self._curves, top_k) for feature in features
+        ]
 
     def class_probabilities(self, image: Image) -> NDArray[np.float64]:
         """(K,) softmax over the classes of `vocabulary`, from which the tags are made."""
         return softmax(self.prototypes().logits(self._encode_images([image])[0]))
 
-    def _rank(self, image: Image, labels: list[str]) -> tuple[Tag, ...]:
+    def _rank(self, images: NDArray[np.float32], labels: list[str]) -> list[tuple[Tag, ...]]:
+        """The labels for each of (B, D) unit rows."""
         if not labels:
-            return ()
-        similarities = self._embed_words(labels) @ self.embed_images([image])[0]
-        scores = softmax(np.asarray(similarities * self._logit_scale(), dtype=np.float32))
-        order = np.argsort(-scores, kind="stable")
-        return tuple(Tag(labels[row], float(scores[row])) for row in order)
+            return [() for _ in images]
+        words = self._embed_words(labels) * np.float32(self._logit_scale())
+        ranked = []
+        for image in images:
+            scores = softmax(np.asarray(words @ image, dtype=np.float32))
+            order = np.argsort(-scores, kind="stable")
+            ranked.append(tuple(Tag(labels[row], float(scores[row])) for row in order))
+        return ranked
 
     def close(self) -> None:
         """Free the weights; calling it twice is harmless."""

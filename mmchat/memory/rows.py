@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
+from typing import Any
 
 from mmchat.domain import (
     Attachment,
@@ -23,6 +24,7 @@ from mmchat.domain import (
     Usage,
     Window,
     WindowPart,
+    Word,
 )
 from mmchat.memory.database import Row
 from mmchat.picture_words import chinese_names
@@ -43,16 +45,28 @@ def recalled_to_json(recalled: Sequence[Recalled]) -> str | None:
     """References only: what is deleted elsewhere must not live on in other conversations' rows."""
     if not recalled:
         return None
-    return json.dumps([_reference_to(each) for each in recalled])
+    return json.dumps([_reference(each) for each in recalled])
 
 
-def _reference_to(note: Recalled) -> dict[str, str | float]:
+def _reference(note: Recalled) -> dict[str, object]:
     if note.fact:
         return {"fact": note.fact, "score": note.score}
-    own: dict[str, str | float] = {"turn": note.turn, "score": note.score}
+    reference: dict[str, object] = {"turn": note.turn, "score": note.score}
     if note.partner is not None:
-        own |= {"partner": note.partner.turn, "is_first": note.partner.is_first}
-    return own
+        reference |= {"partner": note.partner.turn, "is_first": note.partner.is_first}
+    if note.attachment is not None:
+        reference["file"] = note.attachment.id
+    return reference if note.place is None else reference | {"place": note.place}
+
+
+def recallable_by_file(found: Recalled, attachments: Sequence[Attachment]) -> dict[str, Recalled]:
+    """What a reference may mean, by what it names: a turn, or one of its files."""
+    each_first = {file.id: replace(found, attachment=file) for file in attachments}
+    return {found.turn: found} | {_file_key(found.turn, file_id): note for file_id, note in each_first.items()}
+
+
+def _file_key(turn: str, file: str) -> str:
+    return f"{turn}/{file}"
 
 
 def heard_from_json(text: str | None) -> Heard | None:
@@ -60,7 +74,11 @@ def heard_from_json(text: str | None) -> Heard | None:
     if text is None:
         return None
     fields = json.loads(text)
-    return Heard(**{**fields, "segments": tuple(Segment(**each) for each in fields["segments"])})
+    return Heard(**{**fields, "segments": tuple(map(_segment_from, fields["segments"]))})
+
+
+def _segment_from(fields: dict[str, Any]) -> Segment:
+    return Segment(**{**fields, "words": tuple(Word(**word) for word in fields.get("words", ()))})
 
 
 def seen_from_json(text: str | None) -> Seen | None:
@@ -199,9 +217,10 @@ def _recalled_from_json(text: str | None, recallable: Mapping[str, Recalled]) ->
         return ()
     found: list[Recalled] = []
     for reference in json.loads(text):
-        known = recallable.get(reference.get("fact") or reference["turn"])
+        key = reference.get("fact") or reference["turn"]
+        known = recallable.get(_file_key(key, reference.get("file", "")), recallable.get(key))
         if known is not None:
             other = recallable.get(reference.get("partner", ""))
             partner = Partner(other.turn, other.role, other.text, reference["is_first"]) if other is not None else None
-            found.append(replace(known, score=reference["score"], partner=partner))
+            found.append(replace(known, score=reference["score"], partner=partner, place=reference.get("place")))
     return tuple(found)

@@ -409,7 +409,8 @@ class MemoryStore:
             )
             files = self.attachments_by_turn(ids, parameters)
             for row in self.file.rows(f"SELECT * FROM turns WHERE id IN ({ids})", parameters):
-                recallable[row["id"]] = convert.recalled_from_row(row, files.get(row["id"], ()), 0.0)
+                own = files.get(row["id"], ())
+                recallable |= convert.recallable_by_file(convert.recalled_from_row(row, own, 0.0), own)
             recallable |= told_facts(self, where, parameters)
         return tuple(convert.turn_from_row(row, attached.get(row["id"], ()), recallable) for row in found)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from mmchat.domain import Heard, Mark, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage
+from mmchat.domain import Heard, Mark, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage, Word
 from mmchat.rows.fields import Fields, RowFields, described, quoted
 from mmchat.rows.messages import is_file_part, read_files
 from mmchat.rows.values import RowMessage, RowPart
@@ -221,6 +221,15 @@ def _heard(fields: RowFields, value: object, where: str) -> Heard | None:
             fields.optional_text("text", of=each, where=f"{where}.segments"),
             _number(fields, each, "avg_logprob", f"{where}.segments"),
             _number(fields, each, "no_speech_prob", f"{where}.segments"),
+            tuple(
+                Word(
+                    fields.optional_text("text", of=word, where=f"{where}.segments.words"),
+                    _number(fields, word, "start_s", f"{where}.segments.words"),
+                    _number(fields, word, "end_s", f"{where}.segments.words"),
+                    _number(fields, word, "probability", f"{where}.segments.words"),
+                )
+                for word in _objects(fields, each.get("words"), f"{where}.segments.words")
+            ),
         )
         for each in _objects(fields, value.get("segments"), f"{where}.segments")
     ]
@@ -247,7 +256,9 @@ def _seen(fields: RowFields, value: object, where: str) -> Seen | None:
         )
         for each in _objects(fields, value.get("tags"), f"{where}.tags")
     ]
-    words = {key: fields.optional_text(key, of=value, where=f"{where}.{key}") for key in ("text", "caption", "model")}
+    words = {
+        key: fields.optional_text(key, of=value, where=f"{where}.{key}") for key in ("text", "caption", "model", "part")
+    }
     return Seen(tuple(tags), **words, elapsed_s=_number(fields, value, "elapsed_s", where))
 
 

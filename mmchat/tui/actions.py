@@ -12,9 +12,10 @@ from mmchat.errors import MmchatError, UsageError
 from mmchat.tui.drafts import Draft
 from mmchat.tui.export_actions import ExportActions
 from mmchat.tui.memory_actions import MemoryActions
-from mmchat.tui.recall_actions import RecallActions
+from mmchat.tui.picture_actions import PictureActions
 from mmchat.tui.session_actions import SessionActions
 from mmchat.tui.text import clean, one_line
+from mmchat.tui.voice_actions import VoiceActions
 from mmchat.tui.widgets.turns import ErrorView
 from mmchat.tui.window_actions import WindowActions
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mmchat.domain import Turn
 
 
-class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, ExportActions):
+class Actions(SessionActions, WindowActions, MemoryActions, PictureActions, ExportActions, VoiceActions):
     """One method per command, `do_<name>`; each takes the argument."""
 
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:
@@ -48,12 +49,6 @@ class Actions(SessionActions, WindowActions, MemoryActions, RecallActions, Expor
         from mmchat.tui.screens.help import HelpScreen
 
         self._app.push_screen(HelpScreen(self._app.keys))
-
-    async def do_voice(self, argument: str) -> None:
-        """Start or end a recording."""
-        self._chat.activity.set_hint("")
-        self._chat.watch_models()
-        self._chat.voice.toggle()
 
     async def do_regen(self, argument: str) -> None:
         """Draw the last reply anew."""

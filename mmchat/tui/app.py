@@ -13,20 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.worker import Worker, WorkerState
 
+from mmchat.chat.pasting import PastedPictures
+from mmchat.errors import MmchatError
 from mmchat.paths import log_dir, private_dir
 from mmchat.tui.commands import COMMANDS
 from mmchat.tui.drafts import Draft
 from mmchat.tui.keymap import DEFAULT_KEYS, STANDARD_KEYS, Keys
 from mmchat.tui.messages import Copied
+from mmchat.tui.picture_cells import NO_PIXELS, CellSize, Graphics, PreviewChoice, with_stripes
+from mmchat.tui.picture_loader import PictureLoader
 from mmchat.tui.screens.chat import LAST_WORDS_S, ChatScreen
 from mmchat.tui.text import one_line
+from mmchat.tui.threads import in_daemon_thread
+from mmchat.tui.widgets.pictures import PictureRow
 from mmchat.tui.widgets.turns import ErrorView
 
 if TYPE_CHECKING:
@@ -76,6 +83,11 @@ class MmchatApp(App[None]):
         theme: a theme's name; empty for the default.
         save_theme: called with the name of a theme that the user chose.
         keys: the keys that the user chose.
+        is_hands_free: whether it listens from the start.
+        previews: whether pictures are shown in the conversation, and how.
+        graphics: the best way of drawing that the terminal is known to answer to.
+        cell: the pixels of a cell, as far as the terminal says.
+        save_previews: called with how pictures are to be shown from now on.
     """
 
     CSS_PATH = "mmchat.tcss"
@@ -95,19 +107,45 @@ class MmchatApp(App[None]):
         theme: str = "",
         save_theme: Callable[[str], None] | None = None,
         keys: Keys = STANDARD_KEYS,
+        is_hands_free: bool = False,
+        previews: PreviewChoice = "auto",
+        graphics: Graphics = "blocks",
+        cell: CellSize = NO_PIXELS,
+        save_previews: Callable[[str], None] | None = None,
     ) -> None:
+        # Before the base class, which asks for the driver.
+        self.pictures = PictureLoader(graphics, cell, self._write_terminal)
         super().__init__()
         self.desk = desk
         self.keys = keys
         self._chat = ChatScreen(desk, session)
         self._draft_text = draft_text
+        self._is_hands_free = is_hands_free
         self._save_theme = save_theme
+        self._save_previews = save_previews
+        self._pasted = PastedPictures()
         for each in (DARK, LIGHT):
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
         self.last_deleted = ""
         """Id of the conversation that /restore brings back."""
+        self.previews: PreviewChoice = previews
+        self.has_hushed = False
+        """Whether the last key stopped the voice."""
         self._unknown_theme = "" if theme in ("", self.theme) else theme
+
+    def get_driver_class(self) -> type[Driver]:
+        """The terminal's own, which puts the pictures in where the screen has marks for them."""
+        stripes = self.pictures.stripes
+        base = super().get_driver_class()
+
+        class PictureDriver(base):  # type: ignore[misc,valid-type]
+            """Writes pictures over the cells that were kept free for them."""
+
+            def write(self, data: str) -> None:
+                super().write(with_stripes(data, stripes))
+
+        return PictureDriver if self.pictures.graphics == "sixel" else base
 
     def get_default_screen(self) -> Screen[None]:
         """The conversation."""
@@ -116,10 +154,13 @@ class MmchatApp(App[None]):
     def on_mount(self) -> None:
         """Keep the terminal's own title for the end."""
         self._write_terminal("\x1b[22;0t")
+        self.use_previews(self.previews)
         self.set_keymap(dict(self.keys.chosen))
         self._leave_on_signals()
         if self._draft_text:
             self._chat.composer.draft = Draft(self._draft_text).with_typed_files(Path.cwd())
+        if self._is_hands_free:
+            self.call_after_refresh(self._chat.hands_free.begin)
         if self._unknown_theme:
             self.notify(
                 f"No theme is called '{self._unknown_theme}'. /theme lists them.", severity="warning", markup=False
@@ -143,8 +184,16 @@ class MmchatApp(App[None]):
         os._exit(_SIGNALLED + signal.SIGHUP)
 
     def on_unmount(self) -> None:
-        """Give the terminal its title back."""
+        """Give the terminal its title back, and the room that pictures take in it."""
+        self.pictures.forget_all()
+        self._pasted.close()
         self._write_terminal("\x1b[23;0t")
+
+    async def on_event(self, event: events.Event) -> None:
+        """Any key, whatever else it does, stops the voice at once."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self.has_hushed = self.desk.speaker.hush()
+        await super().on_event(event)
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -206,6 +255,37 @@ class MmchatApp(App[None]):
         self.theme = name
         if self._save_theme is not None:
             self._save_theme(name)
+
+    # --- pictures -------------------------------------------------------------------------------
+
+    def use_previews(self, previews: PreviewChoice) -> None:
+        """Show pictures in the conversation, or not."""
+        self.previews = previews
+        self.pictures.use(blocks_only=previews == "blocks")
+        self._chat.set_class(previews == "off", "-no-pictures")
+        for row in self._chat.query(PictureRow):
+            row.refresh()
+
+    def choose_previews(self, previews: PreviewChoice) -> None:
+        """Show pictures so, and remember it."""
+        self.use_previews(previews)
+        if self._save_previews is not None:
+            self._save_previews(previews)
+
+    async def pasted_picture(self) -> Path:
+        """The picture on the clipboard, as a file. Raises MmchatError where there is none."""
+        taken: list[Path | MmchatError] = []
+
+        def take() -> None:
+            try:
+                taken.append(self._pasted.take())
+            except MmchatError as error:
+                taken.append(error)
+
+        await in_daemon_thread(take, "paste")  # whoever offers the clipboard may take its time, or never answer
+        if isinstance(taken[0], MmchatError):
+            raise taken[0]
+        return taken[0]
 
     # --- the terminal ---------------------------------------------------------------------------
 

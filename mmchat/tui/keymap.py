@@ -13,6 +13,8 @@ DEFAULT_KEYS: Mapping[str, str] = {
     "new": "ctrl+n",
     "sessions": "ctrl+s",
     "attach": "ctrl+o",
+    "paste": "alt+v",
+    "pictures": "alt+p",
     "voice": "ctrl+t,f2",
     "regen": "ctrl+r",
     "good": "f3",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
 from mmchat.chat.session import ChatSession
 from mmchat.chat.window import View
-from mmchat.domain import Fact, Heard, ReplyEvent, Turn
+from mmchat.domain import Fact, Heard, LiveText, ReplyEvent, Turn
 from mmchat.errors import MmchatError
 
 if TYPE_CHECKING:
     from mmchat.chat.library import Shelf
+    from mmchat.chat.mic import Ending
     from mmchat.tui.screens.session_lines import Found
 
 
@@ -111,13 +112,24 @@ class MicrophoneFailed(Message):
 
     take: int
     error: MmchatError
+    is_kept: bool = False
+    """Whether the recording can be turned into words again."""
 
 
 @dataclass
 class RecordingEnded(Message):
-    """The sound is at hand; its words follow."""
+    """A running recording should end."""
 
     take: int
+    ending: Ending
+
+
+@dataclass
+class LiveHeard(Message):
+    """What is being said, while it is recorded."""
+
+    take: int
+    text: LiveText
 
 
 @dataclass
@@ -126,6 +138,18 @@ class SpeechTranscribed(Message):
 
     take: int
     heard: Heard | None
+    ending: Ending | Literal["again"] = "asked"
+    """Why the recording ended; "again" for the last one, turned into words anew."""
+    trouble: str = ""
+    """What was wrong with the microphone when it ended, in words."""
+    duration_s: float = 0.0
+    problem: MmchatError | None = None
+    """Why the recording was not kept."""
+
+
+@dataclass
+class SpeakerChanged(Message):
+    """Speaking began or ended, or was given up."""
 
 
 @dataclass

@@ -132,6 +132,7 @@ class ReplyFlow:
         if self.run is None:
             return False
         self.run.cancel.set()
+        self._screen.desk.speaker.hush()
         self._screen.activity.set_work("stopping")
         return True
 
@@ -149,6 +150,7 @@ class ReplyFlow:
         if self.run is not None:
             self.run.cancel.set()
         self.run = None
+        self._screen.desk.speaker.hush()
         self.queue.clear()
         self.last_prompt = self.last_reply = None
         self._screen.show_queue(self.queue)
@@ -175,6 +177,7 @@ class ReplyFlow:
                 run.is_behind = bool(shown and turn.parent_id) and turn.parent_id != shown
                 if run.user_view is not None:
                     run.user_view.store(turn)
+                    await screen.transcript.show_pictures(run.user_view)
                 screen.turn_stored(turn)
                 screen.keeper.save_soon()  # what is stored is no draft any more
             case WorkStarted(text):
@@ -206,6 +209,7 @@ class ReplyFlow:
             await run.replaced_view.remove()
             run.replaced_view = None
             self._screen.turn_count -= 1
+        self._screen.desk.speaker.begin()
         run.reply_view = ReplyView(recalled=run.prompt.recalled if run.prompt else ())
         run.reply_view.turn_id = turn_id
         await self._screen.transcript.add(run.reply_view)
@@ -215,6 +219,7 @@ class ReplyFlow:
             await self._reply_started(run, "")
         assert run.reply_view is not None
         await run.reply_view.append(text)
+        self._screen.desk.speaker.feed(text)
         now = time.monotonic()
         run.first_delta_at = run.first_delta_at or now
         run.delta_count += delta_count
@@ -226,6 +231,7 @@ class ReplyFlow:
 
     async def _reply_ended(self, run: Run, turn: Turn) -> None:
         run.reply = self.last_reply = turn
+        self._screen.desk.speaker.finish()
         if run.reply_view is None:
             await self._reply_started(run, turn.id)
         assert run.reply_view is not None

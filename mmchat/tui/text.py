@@ -32,12 +32,25 @@ def elide(text: str, cells: int) -> str:
     return set_cell_size(text, max(cells - 1, 0)).rstrip() + "…"
 
 
+def elide_start(text: str, cells: int) -> str:
+    """Cut the beginning, so that the newest words of what goes on stay in view."""
+    if cell_len(text) <= cells:
+        return text
+    return "…" + set_cell_size(text[::-1], max(cells - 1, 0)).rstrip()[::-1] if cells > 0 else ""
+
+
 def elide_middle(text: str, cells: int) -> str:
     """Cut the middle, so that a file name keeps its ending."""
     if cell_len(text) <= cells:
         return text
     tail = text[-(cells // 3) :]
     return elide(text, cells - cell_len(tail)) + tail
+
+
+def sentence(words: str) -> str:
+    """Words with a capital and a full stop, on one line; empty where there are none."""
+    words = one_line(words).strip()
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def plural(count: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 from mmchat.adapter_files import CONFIG_NAME, adapter_kind, changes_prompt, require_adapter
 from mmchat.config.model_entries import ModelEntry
 from mmchat.errors import UsageError, WeightsError
+from mmchat.gguf_names import is_model
 from mmchat.weights.finetuned import has_peft_adapter, is_merged
 from mmchat.weights.making import Recipe, disk_watched, make
 from mmchat.weights.preparers import Preparer
@@ -151,7 +152,7 @@ def _write_gguf(
 
 
 def _only_gguf(folder: Path) -> Path:
-    files = sorted(folder.rglob("*.gguf"))
+    files = [path for path in sorted(folder.rglob("*.gguf")) if is_model(path.name)]
     if len(files) != 1:
         raise WeightsError(f"Expected one GGUF file in {folder}, found {len(files)}.", hint="mmchat models check")
     return files[0]

@@ -25,6 +25,7 @@ from gguf.constants import Keys, LlamaFileType
 from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
 
 from mmchat.errors import WeightsError
+from mmchat.gguf_names import is_model, is_projector
 
 Report = Callable[[str], None]
 
@@ -37,11 +38,16 @@ LARGEST_REQUANTISED = 1_000_000_000
 def for_llamacpp(source_dir: Path, target_dir: Path, report: Report) -> None:
     """Write the best GGUF file for this CPU into `target_dir`: requantised to Q8_0, or as published.
 
+    A file that lets the model take pictures ("mmproj") stays as it is.
+
     Raises:
         WeightsError: not exactly one GGUF file in `source_dir`, or one that cannot be read.
     """
     source = only_gguf(source_dir)
     target_dir.mkdir(parents=True, exist_ok=True)
+    for projector in source.parent.glob("*.gguf"):
+        if is_projector(projector.name):
+            _place(projector, target_dir / projector.name)
     reader = open_gguf(source)
     if not (_is_worth_requantising(reader) and has_wide_integer_kernels()):
         report("kept as published")
@@ -201,12 +207,12 @@ def _is_worth_requantising(reader: GGUFReader) -> bool:
 
 
 def only_gguf(folder: Path) -> Path:
-    """The one GGUF file of a folder.
+    """The one GGUF file of a folder that holds a language model.
 
     Raises:
         WeightsError: there is none, or more than one.
     """
-    files = sorted(folder.glob("*.gguf")) or sorted(folder.rglob("*.gguf"))
+    files = [path for path in sorted(folder.glob("*.gguf")) or sorted(folder.rglob("*.gguf")) if is_model(path.name)]
     if len(files) != 1:
         names = ", ".join(path.name for path in files) or "none"
         raise WeightsError(f"Expected one GGUF file in {folder}, found {names}.", hint="mmchat models pull MODEL")

@@ -12,11 +12,15 @@ from mmchat.domain import LoadState, ModelKind
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
+    from mmchat.chat.gallery import Gallery, Look
     from mmchat.chat.known import KnownFacts
+    from mmchat.chat.mic import Microphone, SpeechWatch
     from mmchat.chat.ports import Recorder
     from mmchat.config.models_file import ModelsFile
     from mmchat.config.settings import Settings
+    from mmchat.engines.input_devices import InputDevice
     from mmchat.engines.process_group import SoleProcess, TorchProcessGroup
+    from mmchat.engines.speak_command import CommandVoice
     from mmchat.evals.results import RunSettings
     from mmchat.evals.runs import RunStore
     from mmchat.memory.recall import Recall
@@ -53,6 +57,8 @@ class WiringOptions:
     should_learn: bool = True
     """False: nothing is learnt of the user from what is sent, which was not theirs alone."""
     should_pull: bool = True
+    should_read_text: bool = True
+    """False: text that stands in pictures is not read, whatever the settings say."""
 
 
 def open_settings() -> Settings:
@@ -88,7 +94,13 @@ def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, .
 
     settings, models = open_settings(), load_models_file()
     names = _chosen_names(settings, models, options, kinds)
-    hub_options = HubOptions(should_pull=options.should_pull, threads=settings.threads, device=settings.device)
+    hub_options = HubOptions(
+        should_pull=options.should_pull,
+        threads=settings.threads,
+        device=settings.device,
+        should_read_text=settings.read_text and options.should_read_text,
+        speech_by_language=not (options.asr or settings.asr),
+    )
     return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
 
 
@@ -131,7 +143,7 @@ def _model_sources() -> EvalSources:
         models,
         WeightsStore(paths.weights_dir()),
         _chosen_names(settings, models, WiringOptions(), ALL_KINDS),
-        HubOptions(threads=settings.threads, device=settings.device),
+        HubOptions(threads=settings.threads, device=settings.device, should_read_text=settings.read_text),
     )
 
 
@@ -184,6 +196,17 @@ def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:
     return Recall(store, hub.embedder, hub.picture_texts)
 
 
+def open_gallery(hub: EngineHub, look: Look, *, should_remember: bool = True) -> Gallery:
+    """Looks at many pictures. `should_remember`: what was seen earlier in the same bytes is not looked at again."""
+    from mmchat.chat.gallery import Gallery
+    from mmchat.memory.seen_cache import SeenCache
+
+    if not should_remember:
+        return Gallery(hub, look)
+    stamp = f"{hub.stamp('vision')}\n{look.top_k}\n{look.labels}\n{hub.text_reader_name()}"
+    return Gallery(hub, look, SeenCache(paths.seen_cache_path(), stamp))
+
+
 def open_facts(store: MemoryStore) -> KnownFacts:
     """What is known of the user, for looking and changing; nothing is loaded."""
     from mmchat.chat.known import KnownFacts
@@ -226,9 +249,10 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         open_recall(store, hub),
         hub,
         session_settings,
-        lambda: _recorder(settings),
+        _microphone(settings, should_store=options.should_log),
         on_close=temporary.close if temporary else None,
         make_private=_temporary_store,
+        find_voice=lambda: open_voice(settings),
     )
 
 
@@ -272,7 +296,36 @@ def _typed_options(options: WiringOptions) -> dict[str, int | float]:
     return {key: value for key, value in wanted.items() if value is not None}
 
 
-def _recorder(settings: Settings) -> Recorder:
-    from mmchat.engines.microphone import MicrophoneRecorder
+def open_voice(settings: Settings) -> CommandVoice:
+    """The program that speaks. Raises EngineUnavailable."""
+    from mmchat.engines.speak_command import find_voice
 
-    return MicrophoneRecorder(settings.microphone)
+    return find_voice(settings.speak_command, settings.voices)
+
+
+def _microphone(settings: Settings, *, should_store: bool) -> Microphone:
+    from mmchat.chat.mic import Microphone, MicSettings
+    from mmchat.config.settings import save_setting
+
+    def recorder(device: str) -> Recorder:
+        from mmchat.engines.microphone import MicrophoneRecorder
+
+        return MicrophoneRecorder(device, max_duration_s=settings.recording_limit_s)
+
+    def devices() -> tuple[InputDevice, ...]:
+        from mmchat.engines.input_devices import list_input_devices
+
+        return list_input_devices()
+
+    def speech_watch() -> SpeechWatch:
+        from mmchat.engines.speech_end import SpeechEnd
+
+        return SpeechEnd()
+
+    chosen = MicSettings(
+        settings.microphone,
+        settings.auto_stop_s,
+        settings.keep_recording,
+        paths.recording_path() if should_store else None,
+    )
+    return Microphone(recorder, chosen, list_devices=devices, save=save_setting, make_speech_watch=speech_watch)

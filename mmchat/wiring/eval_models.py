@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ImageReader,
         SpeechRecognizer,
         TextEmbedder,
+        TextReader,
     )
     from mmchat.rows.values import RowMessage
     from mmchat.weights.store import WeightsStore
@@ -73,6 +74,11 @@ class EvalModels:
 
     def default(self, kind: ModelKind) -> str:
         return self._sources.defaults[kind]
+
+    @property
+    def should_read_text(self) -> bool:
+        """Whether the text that stands in pictures is told."""
+        return self._sources.hub.should_read_text
 
     def languages(self, name: str) -> tuple[str, ...]:
         return self._sources.models.resolve(name)[0].languages
@@ -191,6 +197,7 @@ class _Senses:
         self._models = models
         self._seen: dict[Path, Seen] = {}
         self._heard: dict[Path, Heard] = {}
+        self._texts: TextReader | None = None
 
     def used(self) -> dict[ModelKind, str]:
         """The kinds of models that were needed, and what for."""
@@ -207,8 +214,15 @@ class _Senses:
             from mmchat.engines.see import see
 
             reader = self._models.image_reader(self._models.default("vision"))
-            self._seen[path] = see(reader, open_image(path))
+            self._seen[path] = see(reader, open_image(path), texts=self._text_reader())
         return self._seen[path]
+
+    def _text_reader(self) -> TextReader | None:
+        if self._texts is None and self._models.should_read_text:
+            from mmchat.engines.text_rapidocr import load
+
+            self._texts = load()
+        return self._texts
 
     def heard(self, path: Path) -> Heard:
         if path not in self._heard:

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mmchat.config.model_entries import HeadEntry
+from mmchat.config.model_entries import AsrEntry, HeadEntry
 from mmchat.domain import (
     EngineSpec,
     GenerateOptions,
@@ -25,11 +26,19 @@ from mmchat.engines.head_files import read_config
 from mmchat.engines.registry import load_engine
 from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
 from mmchat.weights.finetuned import is_merged
+from mmchat.wiring.speech_models import by_language
 
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
     from mmchat.config.models_file import ModelsFile
-    from mmchat.engines.base import ImageReader, LanguageModel, PictureTexts, SpeechRecognizer, TextEmbedder
+    from mmchat.engines.base import (
+        ImageReader,
+        LanguageModel,
+        PictureTexts,
+        SpeechRecognizer,
+        TextEmbedder,
+        TextReader,
+    )
     from mmchat.weights.store import WeightsStore
 
 log = logging.getLogger(__name__)
@@ -57,6 +66,10 @@ class HubOptions:
     """Goes before what the entry says; empty: the entry's own."""
     parallel: int = 1
     """How many replies a language model draws at once."""
+    speech_by_language: bool = False
+    """Leave English to the model that the speech model names for it."""
+    should_read_text: bool = True
+    """Read the text that stands in pictures."""
 
 
 class EngineHub:
@@ -76,10 +89,14 @@ class EngineHub:
         self._lock = threading.Lock()
         for kind, name in names.items():
             self._check(kind, name)  # a wrong name is said now, not when the first reply is due
+        self._reading = threading.Lock()
+        self._text_reader: TextReader | None = None
         self._mapping = threading.Lock()
         self._mapped: dict[str, PictureTexts | None] = {}
         """The light text side of a picture model; None for one that has none."""
         self._slots: dict[ModelKind, _Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
+        self._second_ears: _Slot | None = None
+        """The speech model that was asked for by name last, beside the chosen one."""
 
     def _slot(self, kind: ModelKind, name: str) -> _Slot:
         return _Slot(kind, name, self._load)
@@ -101,8 +118,34 @@ class EngineHub:
     def recognizer(self) -> SpeechRecognizer:
         return cast("SpeechRecognizer", self._get("asr"))
 
+    def recognizer_named(self, name: str) -> SpeechRecognizer:
+        self._check("asr", name)
+        with self._lock:
+            known = [self._slots.get("asr"), self._second_ears]
+            slot = next((each for each in known if each is not None and each.state.model == name), None)
+            old, is_new = self._second_ears, slot is None
+            if slot is None:
+                slot = self._second_ears = self._slot("asr", name)
+        if is_new and old is not None:
+            old.close_when_loaded()
+        return cast("SpeechRecognizer", slot.get())
+
     def image_reader(self) -> ImageReader:
         return cast("ImageReader", self._get("vision"))
+
+    def text_reader_name(self) -> str:
+        """What `text_reader` would be; loads nothing."""
+        return f"rapidocr {version('rapidocr')}" if self._options.should_read_text else ""
+
+    def text_reader(self) -> TextReader | None:
+        if not self._options.should_read_text:
+            return None
+        with self._reading:
+            if self._text_reader is None:
+                from mmchat.engines.text_rapidocr import load
+
+                self._text_reader = load(self._options.threads)
+            return self._text_reader
 
     def embedder(self) -> TextEmbedder | None:
         # Recall works on words alone until the vectors' model is in place: no reply waits for its download.
@@ -148,8 +191,17 @@ class EngineHub:
     def is_in_place(self, kind: ModelKind) -> bool:
         return kind in self._slots and self._is_in_place(self._slots[kind].state.model)
 
+    def stamp(self, kind: ModelKind) -> str:
+        """What tells a model's weights, and the code that uses them, from others of that name. Loads nothing."""
+        name = self._slots[kind].state.model
+        entry, engine = self._resolve(name)
+        folder = self._weights.prepared(entry, engine) if entry.needs_weights and self._is_in_place(name) else None
+        files = [*(folder.iterdir() if folder is not None else ()), *Path(__file__).parent.parent.glob("engines/*.py")]
+        return f"{name}\n{engine}\n{folder}\n{max(file.stat().st_mtime_ns for file in files)}"
+
     def states(self) -> tuple[LoadState, ...]:
-        return tuple(slot.state for slot in list(self._slots.values()))
+        second = [self._second_ears] if self._second_ears is not None else []
+        return tuple(slot.state for slot in [*self._slots.values(), *second])
 
     def use_language_model(self, name: str) -> None:
         self._check("lm", name)  # a wrong name is refused before anything is given up
@@ -163,16 +215,26 @@ class EngineHub:
             old.close_when_loaded()
 
     def language_models(self) -> tuple[ModelSummary, ...]:
-        current = self._slots["lm"].state.model if "lm" in self._slots else ""
+        return self._models_of("lm")
+
+    def speech_models(self) -> tuple[ModelSummary, ...]:
+        return self._models_of("asr")
+
+    def _models_of(self, kind: ModelKind) -> tuple[ModelSummary, ...]:
+        current = self._slots[kind].state.model if kind in self._slots else ""
         return tuple(
             self._weights.summary(entry, is_default=entry.name == current)
             for entry in self._models.values()
-            if entry.kind == "lm"
+            if entry.kind == kind
         )
 
     def close(self) -> None:
-        for slot in self._slots.values():
+        second = [self._second_ears] if self._second_ears is not None else []
+        for slot in [*self._slots.values(), *second]:
             slot.close_when_loaded()
+        with self._reading:
+            if self._text_reader is not None:
+                self._text_reader.close()
 
     def load(self, kind: ModelKind, on_state: Callable[[LoadState], None]) -> Any:
         """The model of a kind, fetched and loaded now; unlike `embedder`, waits for its download too.
@@ -203,6 +265,8 @@ class EngineHub:
                 entry, engine = self._resolve(slot.state.model)
                 if entry.needs_weights and slot.state.stage == "idle":
                     self._weights_path(entry, engine, slot)
+                    if english := self._english_of(entry):
+                        self._weights_path(*self._resolve(english), slot)
                     slot.rest("")
             except MmchatError as error:
                 log.warning("fetching %s: %s", slot.state.model, error)
@@ -239,12 +303,26 @@ class EngineHub:
         if isinstance(entry, HeadEntry):
             spec = replace(spec, options={**spec.options, "encoders": self._encoders(entry, path, slot)})
         slot.report("loading", "loading", None)
-        model = load_engine(kind, spec)
-        if kind != "embed":
-            return model
-        from mmchat.engines.embed_once import EmbedsOnce  # numpy: not before something is loaded
+        loaded = load_engine(kind, spec)
+        if kind == "embed":
+            from mmchat.engines.embed_once import EmbedsOnce  # numpy: not before something is loaded
 
-        return EmbedsOnce(model)
+            return EmbedsOnce(loaded)
+        return self._by_language(loaded, english) if (english := self._english_of(entry)) else loaded
+
+    def _english_of(self, entry: ModelEntry) -> str:
+        """The speech model that takes over for English; empty where none is to."""
+        return entry.english if self._options.speech_by_language and isinstance(entry, AsrEntry) else ""
+
+    def _by_language(self, main: SpeechRecognizer, english: str) -> SpeechRecognizer:
+        self._check("asr", english)
+        entry, engine = self._resolve(english)
+
+        def load() -> SpeechRecognizer:
+            spec = self._spec(entry, engine, self._weights.prepared(entry, engine))
+            return cast("SpeechRecognizer", load_engine("asr", spec))
+
+        return by_language(main, english, lambda: self._is_in_place(english), load)
 
     def _encoders(self, entry: HeadEntry, path: Path | None, slot: _Slot) -> dict[str, EngineSpec]:
         """The encoders that a head stands on, fetched where they are missing."""

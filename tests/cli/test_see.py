@@ -33,7 +33,7 @@ def test_json_has_the_documented_keys_best_first(run: Run, tmp_path: Path) -> No
     done = run("see", *map(str, files), "--json", "--top", "3")
     rows = json.loads(done.out)
     assert done.code == 0
-    assert [list(row) for row in rows] == [["file", "tags", "text", "caption", "elapsed_s"]] * 2
+    assert [list(row) for row in rows] == [["file", "tags", "text", "caption", "elapsed_s", "part", "known"]] * 2
     assert [row["file"] for row in rows] == [str(path) for path in files]
     assert [row["tags"][0]["label"] for row in rows] == ["red", "blue"]
     for row in rows:
@@ -87,3 +87,32 @@ def test_an_unknown_model_is_named(run: Run, tmp_path: Path) -> None:
     done = run("see", str(picture(tmp_path / "a.png", "red")), "-m", "nobody")
     assert done.code == 3
     assert "nobody" in done.err
+
+
+def test_a_folder_is_looked_through_and_the_second_time_remembered(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "album" / "in").mkdir(parents=True)
+    picture(tmp_path / "album" / "b.png", "blue")
+    picture(tmp_path / "album" / "in" / "a.png", "red")
+    first = json.loads(run("see", str(tmp_path / "album"), "--json").out)
+    assert [Path(row["file"]).name for row in first] == ["b.png", "a.png"]
+    assert [row["known"] for row in first] == [False, False]
+    assert [row["known"] for row in json.loads(run("see", str(tmp_path / "album"), "--json").out)] == [True, True]
+    again = json.loads(run("see", str(tmp_path / "album"), "--json", "--again").out)
+    assert [row["known"] for row in again] == [False, False]
+
+
+def test_an_animation_says_which_frame_it_is(run: Run, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert "This is frame 1 of 2." in run("see", str(tmp_path / "a.gif")).out
+
+
+def test_a_name_with_escapes_does_not_reach_the_terminal(run: Run, tmp_path: Path) -> None:
+    name = "evil\x1b]0;gotcha\x07\x1b[2J.png"
+    try:
+        path = picture(tmp_path / name, "red")
+    except OSError:
+        pytest.skip("this system takes no such names")
+    (tmp_path / "bad\x1b[2J.png").write_bytes(b"nothing")
+    done = run("see", str(path), str(tmp_path / "bad\x1b[2J.png"))
+    assert "\x1b" not in done.out + done.err

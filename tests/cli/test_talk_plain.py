@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from mmchat.chat.desk import Desk
-from mmchat.cli.plain import COMMANDS, PlainChat
+from mmchat.chat.mic import Microphone
+from mmchat.cli.plain import PlainChat
+from mmchat.cli.plain_commands import COMMANDS
 from mmchat.cli.replies import read_turn
 from mmchat.domain import LoadState, ReplyDelta, ReplyEvent, WorkStarted
 from mmchat.engines.scripted import ScriptedLanguageModel
@@ -141,7 +143,7 @@ class Person:
         """Start, type, press Ctrl+D; everything that was printed."""
         self._monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
         bench = self._bench
-        desk = Desk(bench.store, bench.recall, self.engines, bench.settings, NotImplemented)
+        desk = Desk(bench.store, bench.recall, self.engines, bench.settings, Microphone(NotImplemented))
         self._desks.append(desk)
         PlainChat(desk, desk.new_session(), is_interactive=True).run()
         captured = self._capsys.readouterr()

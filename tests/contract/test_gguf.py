@@ -58,6 +58,17 @@ def test_a_file_in_a_fast_format_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "made/m.Q8_0.gguf").read_bytes() == (source / "m.Q8_0.gguf").read_bytes()
 
 
+def test_the_file_that_sees_comes_along_as_it_is(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    small_gguf(source / "m.Q4_1.gguf")
+    small_gguf(source / "mmproj-m.F16.gguf")
+    prepare_gguf.for_llamacpp(source, tmp_path / "made", lambda _: None)
+    made = sorted(path.name for path in (tmp_path / "made").iterdir())
+    assert made == ["m.Q8_0.gguf", "mmproj-m.F16.gguf"]
+    assert (tmp_path / "made/mmproj-m.F16.gguf").read_bytes() == (source / "mmproj-m.F16.gguf").read_bytes()
+
+
 def test_no_file_and_two_files(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="none"):
         prepare_gguf.for_llamacpp(tmp_path, tmp_path / "made", lambda _: None)

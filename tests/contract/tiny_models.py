@@ -17,6 +17,7 @@ CHATML = (
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 SPECIALS = ["<pad>", "<|im_start|>", "<|im_end|>"]
+VISION_FAMILIES = ("idefics3", "qwen2-vl", "qwen2.5-vl", "qwen3-vl", "gemma3")
 SIZES = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -27,8 +28,14 @@ SIZES = {
 }
 
 
-def tokenizer(*, has_template: bool = True, specials: tuple[str, ...] = (), image_mark: str = "") -> Any:
-    """A byte-level tokenizer, so that any text survives a round trip."""
+def tokenizer(
+    *,
+    has_template: bool = True,
+    specials: tuple[str, ...] = (),
+    image_mark: str = "",
+    names: dict[str, str] | None = None,
+) -> Any:
+    """A byte-level tokenizer, so that any text survives a round trip; `names`: what processors call `specials`."""
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -40,7 +47,11 @@ def tokenizer(*, has_template: bool = True, specials: tuple[str, ...] = (), imag
     )
     inner.train_from_iterator(["the cat sat on the mat and the dog ran"] * 4, trainer)
     made = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<|im_end|>", bos_token="<|im_start|>", pad_token="<pad>"
+        tokenizer_object=inner,
+        eos_token="<|im_end|>",
+        bos_token="<|im_start|>",
+        pad_token="<pad>",
+        extra_special_tokens=names or {},
     )
     if has_template:
         made.chat_template = CHATML.replace("IMAGE_MARK", image_mark)
@@ -111,17 +122,22 @@ def seq2seq(folder: Path, family: str) -> Path:
 
 
 def vision(folder: Path, family: str) -> Path:
-    """Idefics 3 (which SmolVLM 256M and 500M are) or Qwen2.5-VL, with a real processor."""
-    processor, config = (_idefics3 if family == "idefics3" else _qwen_vl)()
+    """Idefics 3 (which SmolVLM 256M and 500M are), a Qwen-VL or Gemma 3, with a real processor."""
+    makers = {"idefics3": _idefics3, "gemma3": _gemma3}
+    processor, config = makers[family]() if family in makers else _qwen_vl(family)
     torch.manual_seed(0)
     model = transformers.AutoModelForImageTextToText.from_config(config)
+    for weight in model.parameters():
+        if weight.dim() > 1 and not weight.any():  # Gemma 3 begins blind
+            torch.nn.init.normal_(weight)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
 
 def _idefics3() -> tuple[Any, Any]:
-    specials = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
+    specials = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", *tiles)
     tokens = tokenizer(specials=specials, image_mark="<image>")
     processor = transformers.Idefics3Processor(
         image_processor=transformers.Idefics3ImageProcessor(
@@ -147,31 +163,94 @@ def _idefics3() -> tuple[Any, Any]:
     return processor, config
 
 
-def _qwen_vl() -> tuple[Any, Any]:
+def _gemma3() -> tuple[Any, Any]:
+    specials = ("<start_of_image>", "<end_of_image>", "<image_soft_token>")
+    tokens = tokenizer(
+        specials=specials,
+        image_mark="<start_of_image>",
+        names={"boi_token": specials[0], "eoi_token": specials[1], "image_token": specials[2]},
+    )
+    processor = transformers.Gemma3Processor(
+        image_processor=transformers.Gemma3ImageProcessor(size={"height": 32, "width": 32}),
+        tokenizer=tokens,
+        image_seq_length=4,
+        chat_template=tokens.chat_template,
+    )
+    config = transformers.Gemma3Config(
+        text_config={
+            **SIZES,
+            "head_dim": 8,
+            "vocab_size": len(tokens),
+            "sliding_window": 16,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "eos_token_id": tokens.eos_token_id,
+            "pad_token_id": tokens.pad_token_id,
+            "bos_token_id": tokens.bos_token_id,
+        },
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 8,
+        },
+        mm_tokens_per_image=4,
+        image_token_index=tokens.convert_tokens_to_ids("<image_soft_token>"),
+        boi_token_index=tokens.convert_tokens_to_ids("<start_of_image>"),
+        eoi_token_index=tokens.convert_tokens_to_ids("<end_of_image>"),
+    )
+    return processor, config
+
+
+QWEN_VL: dict[str, tuple[Any, Any]] = {
+    "qwen2-vl": (transformers.Qwen2VLProcessor, transformers.Qwen2VLConfig),
+    "qwen2.5-vl": (transformers.Qwen2_5_VLProcessor, transformers.Qwen2_5_VLConfig),
+    "qwen3-vl": (transformers.Qwen3VLProcessor, transformers.Qwen3VLConfig),
+}
+QWEN_EYES: dict[str, dict[str, Any]] = {
+    "qwen2-vl": {"depth": 1, "embed_dim": 32, "hidden_size": 32, "mlp_ratio": 2, "num_heads": 2},
+    "qwen2.5-vl": {
+        "depth": 1,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "fullatt_block_indexes": [0],
+    },
+    "qwen3-vl": {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0],
+        "patch_size": 14,
+    },
+}
+
+
+def _qwen_vl(family: str) -> tuple[Any, Any]:
     specials = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
     tokens = tokenizer(specials=specials, image_mark="<|vision_start|><|image_pad|><|vision_end|>")
-    processor = transformers.Qwen2_5_VLProcessor(
+    processor_class, config_class = QWEN_VL[family]
+    processor = processor_class(
         image_processor=transformers.Qwen2VLImageProcessor(min_pixels=28 * 28, max_pixels=56 * 56),
         tokenizer=tokens,
         video_processor=transformers.Qwen2VLVideoProcessor(),
         chat_template=tokens.chat_template,
     )
     ids = {name: tokens.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
-    config = transformers.Qwen2_5_VLConfig(
+    config = config_class(
         text_config={
             **SIZES,
+            "head_dim": 8,
             "vocab_size": len(tokens),
             "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
             "eos_token_id": tokens.eos_token_id,
         },
-        vision_config={
-            "depth": 1,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_heads": 2,
-            "out_hidden_size": 32,
-            "fullatt_block_indexes": [0],
-        },
+        vision_config=QWEN_EYES[family],
         image_token_id=tokens.convert_tokens_to_ids("<|image_pad|>"),
         video_token_id=tokens.convert_tokens_to_ids("<|video_pad|>"),
         vision_start_token_id=ids["vision_start"],

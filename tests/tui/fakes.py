@@ -15,13 +15,18 @@ from mmchat.chat.desk import Desk
 from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import SearchHit
+from mmchat.chat.listening import Listening
+from mmchat.chat.mic import Device, Ending
+from mmchat.chat.ports import RecorderState, Voice
 from mmchat.chat.session import UserInput
+from mmchat.chat.speaking import Speaker, no_voice
 from mmchat.chat.window import View
 from mmchat.domain import (
     Attachment,
     AttachmentRead,
     Fact,
     Heard,
+    LiveText,
     LoadState,
     Message,
     ModelSummary,
@@ -41,7 +46,7 @@ from mmchat.domain import (
     WindowPart,
     WorkStarted,
 )
-from mmchat.errors import UsageError
+from mmchat.errors import AudioError, UsageError
 from mmchat.memory.facts import ForgottenFact
 from mmchat.role_values import Persona, Role, RoleText
 
@@ -130,6 +135,7 @@ class FakeSession:
     stored: list[Turn] = field(default_factory=list)
     sent: list[UserInput] = field(default_factory=list)
     is_private: bool = False
+    listening: Listening = field(default_factory=Listening)
     persona: Persona | None = None
 
     @property
@@ -241,7 +247,7 @@ class FakeRecorder:
     """A microphone whose sound and failures a test sets."""
 
     def __init__(self, *, seconds: float = 1.0, error: Exception | None = None, gate: Event | None = None) -> None:
-        self.state = "idle"
+        self.state: RecorderState = "idle"
         self.elapsed_s = 7.2
         self.peak_dbfs = -12.0
         self.device_name = "Fake microphone"
@@ -260,6 +266,12 @@ class FakeRecorder:
             raise self._error
         self.state = "recording"
 
+    def snapshot(self) -> NDArray[np.float32]:
+        return np.zeros(int(16_000 * self._seconds), dtype=np.float32)
+
+    def sound(self, since: int = 0) -> NDArray[np.float32]:
+        return np.zeros(0, dtype=np.float32)
+
     def stop(self) -> NDArray[np.float32]:
         self.state = "stopped"
         return np.zeros(int(16_000 * self._seconds), dtype=np.float32)
@@ -267,6 +279,55 @@ class FakeRecorder:
     def cancel(self) -> None:
         self.state = "stopped"
         self.was_cancelled = True
+
+
+class FakeMic:
+    """Gives the desk's recorder; a test says when a recording ends by itself."""
+
+    def __init__(self, desk: FakeDesk) -> None:
+        self._desk = desk
+        self.auto_stop_s = 0.0
+        self.device = ""
+        self.ending: Ending | None = None
+        """Set it, and a running recording ends for this reason."""
+        self.was_hands_free = False
+        self.kept: list[tuple[int, bool]] = []
+        """How long each kept recording is, in samples, and whether it is private."""
+        self.keep_error: AudioError | None = None
+        self.plugged_in = (Device("Desk mic, ALSA", "48 kHz"), Device("Headset, ALSA", "16 kHz"))
+
+    def new_recorder(self) -> FakeRecorder:
+        return self._desk.recorder
+
+    def follow(self, recorder: FakeRecorder, over: Event, *, is_hands_free: bool = False) -> Ending:
+        self.was_hands_free = is_hands_free
+        while not over.wait(0.005):
+            if self.ending is not None:
+                ending, self.ending = self.ending, None
+                return ending
+        return "asked"
+
+    def keep(self, pcm: NDArray[np.float32], *, is_private: bool = False) -> None:
+        if self.keep_error is not None:
+            raise self.keep_error
+        self.kept.append((pcm.size, is_private))
+
+    def last(self) -> NDArray[np.float32]:
+        if not self.kept:
+            raise UsageError("Nothing was recorded yet.")
+        return np.zeros(self.kept[-1][0], dtype=np.float32)
+
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(replace(each, is_chosen=each.label == self.device) for each in self.plugged_in)
+
+    def choose(self, name: str) -> str:
+        self.device = next((each.label for each in self.plugged_in if name in each.label), "")
+        if not self.device and name != "default":
+            raise UsageError(f"No microphone is called '{name}'.")
+        return self.device
+
+    def set_auto_stop(self, seconds: float) -> None:
+        self.auto_stop_s = seconds
 
 
 @dataclass(frozen=True)
@@ -335,6 +396,8 @@ class FakeDesk:
     recorder: FakeRecorder = field(default_factory=FakeRecorder)
     heard: Heard | Exception = field(default_factory=lambda: Heard("what is this", "en", 1.0))
     transcribe_gate: Event | None = None
+    folder: Path = Path()
+    """Where scenes put their files."""
     finder: Any = None
     """What /recall and /view ask, where a test needs them."""
     used_models: list[str] = field(default_factory=list)
@@ -348,7 +411,17 @@ class FakeDesk:
     private_left: int = 0
     """How often a private conversation was left for good."""
 
+    find_voice: Callable[[], Voice] = no_voice
+    """What speaks."""
+
+    live: Sequence[LiveText] = ()
+    """What is shown while one speaks."""
+    transcribed_by: list[str] = field(default_factory=list)
+    """The models that recordings were given to; empty for the chosen one."""
+
     def __post_init__(self) -> None:
+        self.mic = FakeMic(self)
+        self.speaker = Speaker(lambda: self.find_voice())
         self.forgetting = Forgetting(cast(KnownFacts, self.facts))
 
     def private_session(self) -> FakeSession:
@@ -403,10 +476,20 @@ class FakeDesk:
     def warm(self, kinds: Sequence[str]) -> None:
         self.warmed += kinds
 
-    def new_recorder(self) -> FakeRecorder:
-        return self.recorder
+    def live_transcript(
+        self, recorder: FakeRecorder, over: Event, *, listening: Listening | None = None
+    ) -> Iterator[LiveText]:
+        yield from self.live
 
-    def transcribe(self, pcm: NDArray[np.float32], cancel: Event | None = None) -> Heard:
+    def transcribe(
+        self,
+        pcm: NDArray[np.float32],
+        cancel: Event | None = None,
+        *,
+        listening: Listening | None = None,
+        model: str = "",
+    ) -> Heard:
+        self.transcribed_by.append(model)
         if self.transcribe_gate is not None:
             assert cancel is not None
             assert wait_either(self.transcribe_gate, cancel)

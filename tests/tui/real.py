@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmchat.chat.desk import Desk
+from mmchat.chat.mic import Microphone
 from mmchat.chat.session import ChatSession
 from mmchat.engines.scripted import ScriptedLanguageModel
 from tests.fakes import Bench, FakeEngines
@@ -26,7 +27,8 @@ class RealDesk(FakeDesk):
         self.bench = Bench(folder / "real", FakeEngines(lm))
         self.store = self.bench.store
         bench = self.bench
-        self.real = Desk(bench.store, bench.recall, bench.engines, bench.settings, FakeRecorder)  # type: ignore[arg-type]
+        mic = Microphone(lambda name: FakeRecorder())
+        self.real = Desk(bench.store, bench.recall, bench.engines, bench.settings, mic)
 
     def as_desk(self) -> Desk:
         return self.real

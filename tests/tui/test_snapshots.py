@@ -8,12 +8,14 @@ from threading import Event
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from mmchat.domain import LoadState, Recalled, Window, WindowPart
 from mmchat.errors import DeviceError
 from mmchat.tui.app import MmchatApp
+from mmchat.tui.widgets.pictures import PictureRow
 
 from .conftest import Stage, until
 from .fakes import NOW, FakeDesk, answer, make_turn, make_turns
@@ -36,13 +38,23 @@ def greet(name: str) -> str:
 Scene = Callable[[Stage], Awaitable[None]]
 
 
+def picture(s: Stage, name: str, *colours: str) -> Path:
+    """Stripes, from the top."""
+    image = Image.new("RGB", (240, 160))
+    for number, colour in enumerate(colours):
+        ImageDraw.Draw(image).rectangle((0, 160 * number // len(colours), 240, 160), fill=colour)
+    path = s.desk.folder / name
+    image.save(path, "PNG")
+    return path
+
+
 async def welcome(s: Stage) -> None:
     await s.until(lambda: s.chat.query("Welcome"), "the welcome is shown")
 
 
 async def conversation(s: Stage) -> None:
     await welcome(s)
-    s.chat.composer.attach(Path("/pictures/a dog.jpg"), "image")
+    s.chat.composer.attach(picture(s, "a dog.jpg", "#7fb4ca", "#c8a66b"), "image")
     await s.say("what is in this picture?")
     note = Recalled("s0", "t0", "user", "we cooked beans", NOW, 1.0)
     s.desk.script = answer(*MARKDOWN.splitlines(keepends=True), recalled=[note])
@@ -52,10 +64,35 @@ async def conversation(s: Stage) -> None:
 async def chinese(s: Stage) -> None:
     await welcome(s)
     s.desk.script = answer("好的，我看到一只**狗**坐在草地上。\n\n- 第一：草地\n- 第二：小狗\n\n还有别的问题吗？")
-    s.chat.composer.attach(Path("/pictures/小狗照片.jpg"), "image")
+    s.chat.composer.attach(picture(s, "小狗照片.jpg", "#87ceeb", "#556b2f"), "image")
     await s.say("这张图片里有什么？请用中文回答。")
     await s.type("谢谢，再说一遍 ")
     s.chat.composer.attach(Path("/sounds/录音.wav"), "audio")
+
+
+async def pictures(s: Stage) -> None:
+    await welcome(s)
+    names = (
+        "海边的小狗.jpg",
+        "second one.png",
+        "c.png",
+        "一张名字很长的照片看省略号.jpg",
+        "e.png",
+        "f.png",
+        "g.png",
+    )
+    skies = ("#87ceeb", "#f4a460", "#dcdcdc", "#191970", "#ffe4b5", "#708090", "#b0e0e6")
+    for name, sky in zip(names, skies, strict=True):
+        s.chat.composer.attach(picture(s, name, sky, sky, "#556b2f", "#8b4513"), "image")
+    s.desk.script = answer("它们的天空不一样。")
+    await s.say("比较这些照片")
+
+
+async def large_picture(s: Stage) -> None:
+    await welcome(s)
+    s.chat.composer.attach(picture(s, "a flag.png", "#b22222", "#f5f5f5", "#4169e1"), "image")
+    await s.pilot.press("alt+p")
+    await s.until(lambda: s.app.screen is not s.chat, "it is looked at")
 
 
 async def rated(s: Stage) -> None:
@@ -187,6 +224,10 @@ PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloa
         pytest.param(conversation, SMALL, "mmchat-light", id="conversation-light"),
         pytest.param(conversation, WIDE, "mmchat-dark", id="conversation-wide"),
         pytest.param(chinese, SMALL, "mmchat-dark", id="chinese"),
+        pytest.param(pictures, SMALL, "mmchat-dark", id="pictures"),
+        pytest.param(pictures, SMALL, "mmchat-light", id="pictures-light"),
+        pytest.param(pictures, WIDE, "mmchat-dark", id="pictures-wide"),
+        pytest.param(large_picture, SMALL, "mmchat-light", id="large-picture"),
         pytest.param(rated, SMALL, "mmchat-dark", id="rated"),
         pytest.param(rated, SMALL, "mmchat-light", id="rated-light"),
         pytest.param(error, SMALL, "mmchat-dark", id="error"),
@@ -205,7 +246,10 @@ PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloa
         pytest.param(variants, SMALL, "mmchat-light", id="variants"),
     ],
 )
-def test_look(snap_compare: Any, desk: FakeDesk, scene: Scene, size: tuple[int, int], theme: str) -> None:
+def test_look(
+    snap_compare: Any, desk: FakeDesk, tmp_path: Path, scene: Scene, size: tuple[int, int], theme: str
+) -> None:
+    desk.folder = tmp_path
     desk.add_session("a", "Trip to the lake", make_turns(8, "a"))
     desk.add_session("b", "学习计划", make_turns(40, "b"))
     desk.add_session("c", "Support bot: refunds and returns in the winter sale", make_turns(3, "c"))
@@ -218,8 +262,13 @@ def test_look(snap_compare: Any, desk: FakeDesk, scene: Scene, size: tuple[int, 
     async def play(pilot: Pilot[None]) -> None:
         await scene(Stage(app, pilot, desk))
         await until(pilot, lambda: not app._chat.transcript._is_loading, "the transcript rests")
+        await until(pilot, lambda: all(map(is_made, app.screen.query(PictureRow))), "its pictures are drawn")
 
     assert snap_compare(app, terminal_size=size, run_before=play)
+
+
+def is_made(row: PictureRow) -> bool:
+    return not row.size or all(box.made for box in row._boxes()[0])
 
 
 def _set() -> Event:

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -23,8 +23,17 @@ from mmchat.errors import MmchatError
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
 from mmchat.tui.draft_keeper import DraftKeeper
 from mmchat.tui.drafts import Draft
+from mmchat.tui.hands_free import HandsFree
 from mmchat.tui.keymap import DEFAULT_KEYS
-from mmchat.tui.messages import EarlierRead, ReplyFailed, ReplyFinished, ReplyProgressed, SessionOpened, WorkFailed
+from mmchat.tui.messages import (
+    EarlierRead,
+    ReplyFailed,
+    ReplyFinished,
+    ReplyProgressed,
+    SessionOpened,
+    SpeakerChanged,
+    WorkFailed,
+)
 from mmchat.tui.reply_flow import ReplyFlow
 from mmchat.tui.reply_worker import run_reply
 from mmchat.tui.screens.chat_box import ChatBox
@@ -32,6 +41,7 @@ from mmchat.tui.text import clean, one_line
 from mmchat.tui.threads import in_daemon_thread
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
+from mmchat.tui.widgets.pictures import PictureRow
 from mmchat.tui.widgets.status import ActivityLine, HeaderLine, QueueView, StatusLine, loading_words, taking_in_words
 from mmchat.tui.widgets.transcript import Transcript
 from mmchat.tui.widgets.turns import ErrorView, NoticeLine, ReplyView
@@ -62,7 +72,20 @@ class ChatScreen(ChatBox):
         Binding(DEFAULT_KEYS["latest"], "to_end", "Latest", show=False, id="latest"),
         *(
             Binding(DEFAULT_KEYS[name], f"app.command('{name}')", name.capitalize(), show=False, id=name)
-            for name in ("new", "sessions", "help", "regen", "good", "bad", "voice", "attach", "edit", "restore")
+            for name in (
+                "new",
+                "sessions",
+                "help",
+                "regen",
+                "good",
+                "bad",
+                "voice",
+                "attach",
+                "paste",
+                "pictures",
+                "edit",
+                "restore",
+            )
         ),
         Binding(DEFAULT_KEYS["older"], "app.flip('', -1)", "Variant before", show=False, id="older"),
         Binding(DEFAULT_KEYS["newer"], "app.flip('', 1)", "Variant after", show=False, id="newer"),
@@ -77,7 +100,8 @@ class ChatScreen(ChatBox):
         self.transcript = Transcript(id="transcript")
         self.activity = ActivityLine(id="activity")
         self.status = StatusLine(id="status")
-        self.voice = VoiceBar(desk, id="voice")
+        self.voice = VoiceBar(desk, lambda: self.session, id="voice")
+        self.hands_free = HandsFree(self)
         self.flow = ReplyFlow(self)
         self.keeper = DraftKeeper(self)
         self.turn_count = 0
@@ -108,11 +132,23 @@ class ChatScreen(ChatBox):
         self._poll = self.set_interval(POLL_S, self.look_at_models)
         self.look_at_models()
         self.show_title()
+        self.desk.speaker.watch(lambda: self.post_message(SpeakerChanged()))
+        if problem := self.desk.speaker.take_problem():
+            words = f"Replies are not spoken: {problem.message} {problem.hint}".rstrip()
+            self.app.notify(clean(words), severity="warning", markup=False)
         if self.session.info is None:
             self.call_later(self.show_turns, ())
             self.call_later(self.keeper.show, self.session)
         else:
             self._run_open(lambda: self.session)
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _covered(self) -> None:
+        """A dialog came or went: pictures of pixels must not lie over it."""
+        if self.app.pictures.graphics == "sixel":
+            for row in self.query(PictureRow):
+                row.refresh()
 
     def on_unmount(self) -> None:
         """Stop what runs; everything said is stored."""
@@ -309,10 +345,12 @@ class ChatScreen(ChatBox):
     @on(Composer.Submitted)
     async def _submitted(self, event: Composer.Submitted) -> None:
         self.activity.set_hint("")
-        if self.voice.state == "recording":
+        draft = event.draft
+        if self.voice.state == "recording" and not (self.hands_free.is_on and not draft.is_empty):
             self.voice.finish()
             return
-        draft = event.draft
+        if self.hands_free.is_on and not draft.is_empty:
+            self.voice.cancel()  # what was typed goes first
         if draft.is_empty:
             return
         match parse(draft.text):

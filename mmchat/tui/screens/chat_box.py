@@ -10,9 +10,12 @@ from textual.screen import Screen
 from textual.widgets import Markdown
 
 from mmchat.domain import ModelKind
-from mmchat.tui.messages import MicrophoneFailed, SpeechTranscribed
+from mmchat.speech_languages import name_of
+from mmchat.tui.doubts import doubtful_spans
+from mmchat.tui.hands_free import HandsFree
+from mmchat.tui.messages import MicrophoneFailed, RecordingEnded, SpeakerChanged, SpeechTranscribed
 from mmchat.tui.suggest import suggestions
-from mmchat.tui.text import clean
+from mmchat.tui.text import clean, plural, sentence
 from mmchat.tui.widgets.completions import Completions
 from mmchat.tui.widgets.composer import Composer
 from mmchat.tui.widgets.turns import ErrorView
@@ -28,6 +31,15 @@ if TYPE_CHECKING:
 
 QUIT_ARMED_S = 3.0
 _SENSES: dict[str, ModelKind] = {"image": "vision", "audio": "asr"}
+NO_SOUND = "No sound came from the microphone. Check its permission and its volume."
+MIC_GONE = "Check its cable and the sound system; /mic lists what is plugged in."
+DISCARDED = {
+    "starting": "The microphone is closed.",
+    "recording": "Recording discarded.",
+    "transcribing": "Given up. /retranscribe turns the recording into words.",
+    "off": "",
+}
+"""What is said of a recording that was cancelled."""
 EDITING = " editing an earlier message · Enter sends a branch · Esc gives up "
 
 
@@ -41,6 +53,7 @@ class ChatBox(Screen[None]):
     activity: ActivityLine
     transcript: Transcript
     voice: VoiceBar
+    hands_free: HandsFree
     flow: ReplyFlow
     keeper: DraftKeeper
 
@@ -48,6 +61,8 @@ class ChatBox(Screen[None]):
         super().__init__()
         self._is_quit_armed = False
         self._warmed: set[ModelKind] = set()
+        self._told_language = ""
+        """The language that was said to have been heard last."""
 
     def watch_models(self) -> None:
         """Look again how models load, until all is settled."""
@@ -108,6 +123,10 @@ class ChatBox(Screen[None]):
         """Return to the newest line."""
         self.transcript.scroll_to_end()
 
+    @on(Composer.PictureWanted)
+    def _picture_wanted(self) -> None:
+        self.app.run_command("paste", "or text")
+
     @on(Composer.PageWanted)
     def _page_wanted(self, event: Composer.PageWanted) -> None:
         self.transcript.page(event.direction)
@@ -115,28 +134,79 @@ class ChatBox(Screen[None]):
     # --- speech ---------------------------------------------------------------------------------
 
     @on(SpeechTranscribed)
-    def _transcribed(self, event: SpeechTranscribed) -> None:
+    async def _transcribed(self, event: SpeechTranscribed) -> None:
+        text = clean(event.heard.text.strip()) if event.heard else ""
+        if event.problem is not None:
+            await self._show_error(event.problem.message, "It is turned into words all the same.", event.problem.hint)
+        if event.ending == "failed":
+            what = "What was heard until then is in the box." if text else "Nothing was understood until then."
+            await self._show_error(f"The microphone went away after {event.duration_s:.1f} s.", what, MIC_GONE)
+            self.hands_free.leave("")
+        if self.hands_free.is_on:
+            await self.hands_free.take(event)
+            return
         if event.heard is None:
-            self.activity.set_hint("No sound came from the microphone. Check its permission and its volume.")
-        elif not event.heard.text.strip():
-            self.activity.set_hint("No speech heard.")
+            self.activity.set_hint(sentence(event.trouble) or NO_SOUND)
+        elif not text:
+            self.activity.set_hint(sentence(event.trouble) or "No speech heard.")
         else:
-            self.composer.insert_words(clean(event.heard.text.strip()))
+            self._put_in(event, text)
         self.composer.focus()
+
+    def _put_in(self, event: SpeechTranscribed, text: str) -> None:
+        """Put spoken words into the box, and say what there is to know of them."""
+        assert event.heard is not None
+        self.composer.insert_spoken(text, doubtful_spans(event.heard, text), is_again=event.ending == "again")
+        told = []
+        if event.trouble and event.ending != "failed":
+            told.append(sentence(event.trouble))
+        if self.composer.doubt_count:
+            told.append(f"{plural(self.composer.doubt_count, 'underlined word')} may be wrong.")
+        if event.heard.language and event.heard.language != self._told_language:
+            self._told_language = event.heard.language
+            told.append(f"Heard as {name_of(event.heard.language)}; /language changes it.")
+        self.activity.set_hint(" ".join(told), about=self.composer.text)
+
+    @on(RecordingEnded)
+    def _recording_ended(self, event: RecordingEnded) -> None:
+        if event.ending == "nothing said":
+            closed = "Nothing was said, so the microphone was closed."
+            if self.hands_free.is_on:
+                self.hands_free.leave(closed)
+            else:
+                self.activity.set_hint(closed)
 
     @on(MicrophoneFailed)
     async def _microphone_failed(self, event: MicrophoneFailed) -> None:
-        await self.transcript.add(ErrorView(event.error.message, "Your draft is untouched.", event.error.hint))
+        kept = "The recording is kept; /retranscribe tries again." if event.is_kept else "Your draft is untouched."
+        await self._show_error(event.error.message, kept, event.error.hint)
+        if self.hands_free.is_on:
+            self.hands_free.leave("")
+
+    async def _show_error(self, what: str, kept: str, next_step: str) -> None:
+        await self.transcript.add(ErrorView(what, kept, next_step))
         self.transcript.scroll_to_end()
+
+    @on(SpeakerChanged)
+    async def show_speaking(self) -> None:
+        """Whether a reply is being spoken, and why not any more."""
+        self.activity.set_speaking(self.desk.speaker.is_speaking)
+        problem = self.desk.speaker.take_problem()
+        if problem is not None:
+            kept = "Replies are not spoken any more; /speak on tries again."
+            await self.transcript.add(ErrorView(problem.message, kept, problem.hint))
+            self.transcript.scroll_to_end()
 
     # --- keys -----------------------------------------------------------------------------------
 
     async def action_step_back(self) -> None:
         """Esc: give up the recording, else stop the reply."""
-        if self.voice.state != "off":
-            self.voice.cancel()
-            self.activity.set_hint("Recording discarded.")
-        elif not await self.stop_reply():
+        if self.hands_free.is_on:
+            is_answering = self.flow.is_busy
+            self.hands_free.leave("Hands-free is over." + (" Esc again stops the reply." if is_answering else ""))
+        elif self.voice.state != "off":
+            self.activity.set_hint(DISCARDED[self.voice.cancel()])
+        elif not await self.stop_reply() and not self.app.has_hushed:
             self.activity.set_hint("")
             if self.composer.draft.instead_of:
                 self.composer.clear_draft()
@@ -156,10 +226,14 @@ class ChatBox(Screen[None]):
         if selected:
             self.app.copy(selected, "selection")
             self.clear_selection()
+        elif self.hands_free.is_on:
+            self.hands_free.leave("Hands-free is over.")
         elif self.voice.state != "off":
-            self.voice.cancel()
+            self.activity.set_hint(DISCARDED[self.voice.cancel()])
         elif self.flow.is_busy:
             await self.stop_reply()
+        elif self.app.has_hushed:
+            self.activity.set_hint("")
         elif not self.composer.draft.is_empty:
             self.composer.remember(self.composer.draft)
             self.composer.clear_draft()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import Location, Selection
 
 from mmchat.domain import AttachmentKind
+from mmchat.tui.doubts import Doubts, index_of, place_of
 from mmchat.tui.drafts import ChipShelf, Draft, fold_paste, pasted_text
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class Composer(TextArea):
     class EndWanted(Message):
         """End was pressed where the line already ends."""
 
+    class PictureWanted(Message):
+        """Something was pasted that is no text, or Ctrl+V was pressed: the clipboard may hold a picture."""
+
     @dataclass
     class PageWanted(Message):
         """PageUp or PageDown: the transcript should move."""
@@ -51,6 +56,8 @@ class Composer(TextArea):
         direction: int
 
     def __init__(self, completions: Completions, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        self._doubts = Doubts()
+        self._spoken = ""
         self._shelf = ChipShelf()  # before the base class, whose first selection asks for it
         self._instead_of = ""
         super().__init__(id=id, compact=True, highlight_cursor_line=False, tab_behavior="focus")
@@ -121,6 +128,31 @@ class Composer(TextArea):
         trail = " " if after.isascii() and after.isalnum() and words[-1:].isascii() else ""
         self._replace_via_keyboard(lead + words + trail, *self.selection)
 
+    def insert_spoken(self, words: str, doubts: Sequence[tuple[int, int]], *, is_again: bool = False) -> None:
+        """Put spoken words at the cursor, with those that are in doubt marked.
+
+        Args:
+            words: what was said.
+            doubts: places in it, first and past-the-last character of each.
+            is_again: in the place of the words put in last, if they stand there as they were.
+        """
+        at = self.text.find(self._spoken) if is_again and self._spoken else -1
+        if at >= 0:
+            text, end = self.text, at + len(self._spoken)
+            self._replace_via_keyboard(words, place_of(text, at), place_of(text, end))
+        else:
+            at = index_of(self.text, min(self.selection))
+            self.insert_words(words)
+            at = self.text.find(words, at)
+        self._spoken = words
+        self._doubts.add(self.text, at, doubts)
+
+    @property
+    def doubt_count(self) -> int:
+        """How many words in the box are marked as doubtful."""
+        self._doubts.follow(self.text)
+        return self._doubts.count
+
     def attach(self, path: Path, kind: AttachmentKind) -> None:
         """Put a chip for a file at the cursor."""
         self.insert_words(f"{self._shelf.add_path(path, kind).label} ")
@@ -153,6 +185,9 @@ class Composer(TextArea):
         event.stop()
         event.prevent_default()
         text = pasted_text(event.text)
+        if not text:
+            self.post_message(self.PictureWanted())
+            return
         if fold_paste(text):
             self.insert_words(self._shelf.add_paste(text).label)
             return
@@ -162,6 +197,15 @@ class Composer(TextArea):
             self.insert_words(f"{chipped.rstrip()} ")
         else:
             self._replace_via_keyboard(text, *self.selection)
+
+    def action_paste(self) -> None:
+        """A picture on the clipboard, else the text that was copied here."""
+        self.post_message(self.PictureWanted())
+
+    def paste_text(self) -> bool:
+        """Paste the text that was copied here; False where there is none."""
+        super().action_paste()
+        return bool(self.app.clipboard)
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up; from the first row, step back in the history."""
@@ -225,11 +269,14 @@ class Composer(TextArea):
         return self._outside_chip(top, forward=False), self._outside_chip(bottom, forward=True)
 
     def get_line(self, line_index: int) -> Text:
-        """The line with its chips set off."""
+        """The line with its chips set off, and the words that were heard unsurely."""
         line = super().get_line(line_index)
+        doubtful = self.get_component_rich_style("composer--doubt", partial=True)
+        for start, end in self._doubts.in_line(self.text, line_index) if self._doubts.count else ():
+            line.stylize(doubtful, start, end)
         style = self.get_component_rich_style("composer--chip", partial=True)
         for start, end in self._shelf.spans(line.plain):
             line.stylize(style, start, end)
         return line
 
-    COMPONENT_CLASSES = {"composer--chip"}  # noqa: RUF012 - Textual reads it so
+    COMPONENT_CLASSES = {"composer--chip", "composer--doubt"}  # noqa: RUF012 - Textual reads it so

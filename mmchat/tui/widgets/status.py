@@ -147,16 +147,18 @@ class ActivityLine(Static):
         self._work = ""
         self._can_stop = False
         self._loading = ""
+        self._is_speaking = False
 
     @property
     def words(self) -> str:
         """What the line says."""
         if self._hint:
             return self._hint
+        speaking = "speaking" if self._is_speaking else ""
         if self._work:
-            parts = (self._work, self._loading, "Esc stops" if self._can_stop else "")
-            return " · ".join(part for part in parts if part)
-        return self._loading
+            keys = "Esc stops" if self._can_stop else ""
+            return " · ".join(part for part in (self._work, speaking, self._loading, keys) if part)
+        return "speaking · any key stops" if speaking else self._loading
 
     def set_hint(self, text: str, *, about: str | None = None) -> None:
         """Answer the user; stays until the next key that changes something.
@@ -178,6 +180,11 @@ class ActivityLine(Static):
         """Say what a running turn does, and whether Esc stops it."""
         self._work = text
         self._can_stop = can_stop
+        self._show()
+
+    def set_speaking(self, is_speaking: bool) -> None:
+        """Say that the reply is being spoken, or not."""
+        self._is_speaking = is_speaking
         self._show()
 
     def set_models(self, text: str) -> None:

@@ -130,6 +130,11 @@ class Transcript(Vertical):
         await self._scroll.mount(widget)
         await self._let_go()
 
+    async def show_pictures(self, view: UserTurnView) -> None:
+        """Show the pictures that came with a message, below it."""
+        if view.is_attached and (row := view.picture_row()):
+            await self._scroll.mount(row, after=view)
+
     def set_window(self, window: Window) -> None:
         """Mark where the model's view begins; no mark while nothing is out of view."""
         self._window = window
@@ -180,6 +185,8 @@ class Transcript(Vertical):
             view = ReplyView(turn) if turn.role == "assistant" else UserTurnView(turn.text, turn=turn)
             view.set_pinned(turn.id in self._pins)
             widgets.append(view)
+            if isinstance(view, UserTurnView) and (row := view.picture_row()):
+                widgets.append(row)
         return widgets
 
     async def load_earlier(self, count: int = MORE_TURNS) -> None:

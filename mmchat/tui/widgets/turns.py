@@ -19,6 +19,7 @@ from mmchat.domain import Attachment, Fact, Rating, Recalled, Turn, Window
 from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
 from mmchat.tui.widgets.file_chips import click_to_open, is_on_chip, recalled_chips
+from mmchat.tui.widgets.pictures import PictureRow, shown_pictures
 
 if TYPE_CHECKING:
     from mmchat.tui.app import MmchatApp
@@ -102,6 +103,12 @@ class UserTurnView(Static):
         self._mark = variant_mark(turn) if turn.variants > 1 else None
         self._attachments = {attachment.id: attachment for attachment in turn.attachments}
         self._show()
+
+    def picture_row(self) -> PictureRow | None:
+        """The turn's pictures, to stand right below it; None where it has none."""
+        pictures = shown_pictures(tuple(self._attachments.values()))
+        self.set_class(bool(pictures), "-pictured")
+        return PictureRow(pictures) if pictures else None
 
     def set_pinned(self, is_pinned: bool) -> None:
         """Say that the turn stays in the model's view, or not."""

@@ -10,6 +10,8 @@ from threading import Event
 import pytest
 
 from mmchat.chat.desk import Desk
+from mmchat.chat.mic import Microphone
+from mmchat.chat.ports import Recorder
 from mmchat.chat.session import SessionSettings, UserInput
 from mmchat.domain import FactsLearned, PromptReady, ReplyDelta
 from mmchat.engines.scripted import ScriptedLanguageModel
@@ -20,7 +22,7 @@ from mmchat.memory.temporary import PREFIX, TemporaryStore
 from tests.fakes import FakeEngines
 
 
-def refuse() -> None:
+def refuse(name: str) -> Recorder:
     raise AssertionError("no microphone here")
 
 
@@ -30,8 +32,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     engines = FakeEngines(ScriptedLanguageModel(["one two three four five six"]))
     store = MemoryStore(tmp_path / "data" / "mmchat.db", tmp_path / "data" / "blobs")
     desk = Desk(
-        store, Recall(store, engines.embedder), engines, SessionSettings(), refuse, make_private=TemporaryStore  # type: ignore[arg-type]
-    )  # fmt: skip
+        store,
+        Recall(store, engines.embedder),
+        engines,
+        SessionSettings(),
+        Microphone(refuse),
+        make_private=TemporaryStore,
+    )
     yield desk
     desk.close()
     assert list(tmp_path.glob(f"{PREFIX}*")) == []
@@ -83,7 +90,7 @@ def test_the_next_one_knows_nothing_of_the_last(desk: Desk, tmp_path: Path) -> N
 def test_a_desk_without_such_a_room_says_so(tmp_path: Path) -> None:
     engines = FakeEngines()
     store = MemoryStore(tmp_path / "mmchat.db", tmp_path / "blobs")
-    desk = Desk(store, Recall(store, engines.embedder), engines, SessionSettings(), refuse)  # type: ignore[arg-type]
+    desk = Desk(store, Recall(store, engines.embedder), engines, SessionSettings(), Microphone(refuse))
     with pytest.raises(UsageError, match="no private"):
         desk.private_session()
     desk.close()

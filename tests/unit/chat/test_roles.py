@@ -157,7 +157,7 @@ def test_a_role_brings_its_model_and_takes_it_away_again() -> None:
 
 
 def test_a_conversation_keeps_its_role(bench: Bench, home: Path) -> None:
-    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), lambda: None)  # type: ignore[arg-type,return-value]
+    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), lambda: None)  # type: ignore[arg-type]
     session = desk.play("tutor")
     list(session.reply(UserInput("Hi"), Event()))
     desk.play("off")
@@ -172,7 +172,7 @@ def test_a_conversation_whose_role_is_gone_keeps_its_text(bench: Bench) -> None:
     session = play(bench, ISOLDE)
     list(session.reply(UserInput("Hi"), Event()))
     assert session.info is not None
-    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), lambda: None)  # type: ignore[arg-type,return-value]
+    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), lambda: None)  # type: ignore[arg-type]
     again = desk.open_session(session.info.id)
     assert again.persona is None
     assert prompt_of(again, "And now?")[0] == Message("system", "You are Isolde.")

@@ -105,3 +105,90 @@ def test_every_style_tells_everything_and_ends_with_the_question(style: str, tex
 
 def test_an_empty_reply_says_nothing() -> None:
     assert turn_messages(Turn("t", "s", "q", "assistant", "", "stopped", "")) == ()
+
+
+def several(text: str, *pictures: tuple[str, str]) -> Turn:
+    files = tuple(
+        Attachment(name, "t", "image", name, "", "", 0, Path(name), seen=Seen((Tag(label, 0.9),) if label else ()))
+        for name, label in pictures
+    )
+    return turn(text, *files)
+
+
+BOTH = (("a.jpg", "dog"), ("b.jpg", "cat"))
+
+
+@pytest.mark.parametrize(
+    ("text", "style", "said"),
+    [
+        (
+            "Compare these two.",
+            "plain",
+            "I am showing you two photos. The first photo shows a dog. The second photo shows a cat. "
+            "Compare these two.",
+        ),
+        (
+            "What is in the second one?",
+            "plain",
+            "I am showing you two photos. The second photo shows a cat. What is in the second one?",
+        ),
+        (
+            "What is in the second one?",
+            "spoken",
+            "I am showing you two photos. The first photo shows a dog. The second photo shows a cat. "
+            "What is in the second one?",
+        ),
+        ("What is b.jpg?", "plain", "I am showing you two photos. The photo b.jpg shows a cat. What is b.jpg?"),
+        (
+            "",
+            "plain",
+            "I am showing you two photos. The first photo shows a dog. The second photo shows a cat. What do you see?",
+        ),
+        (
+            "比较这两张照片。",
+            "spoken",
+            "我给你看两张照片。第一张照片上有dog。第二张照片上有cat。比较这两张照片。",
+        ),
+    ],
+)
+def test_several_pictures_are_told_apart(text: str, style: str, said: str) -> None:
+    assert words(turn_messages(several(text, *BOTH), style=style)) == [("user", said)]
+
+
+def test_a_picture_in_which_nothing_is_clear_keeps_its_place() -> None:
+    (message,) = turn_messages(several("And the last?", ("a.jpg", "dog"), ("b.jpg", "")), style="plain")
+    assert message.text == "I am showing you two photos. The second photo shows something unclear. And the last?"
+
+
+def test_a_picture_without_a_word_asks_what_is_seen() -> None:
+    (message,) = turn_messages(several("", ("a.jpg", "dog")), style="plain")
+    assert message.text == "I am showing you a photo of a dog. What do you see?"
+    (spoken,) = turn_messages(turn("", photo(("dog", 0.9)), sound("What is it?")), style="plain")
+    assert "What do you see?" not in spoken.text
+
+
+def test_more_pictures_than_there_are_words_for() -> None:
+    files = [(f"{index}.png", "dog") for index in range(12)]
+    (message,) = turn_messages(several("Compare.", *files), style="spoken")
+    assert message.text.startswith("I am showing you 12 photos. The first photo shows")
+    assert "The tenth photo" in message.text
+    assert "The number 12 photo shows a dog" in message.text
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "told", "shown"),
+    [
+        (2, "And now?", "In the second photo I showed you there is a dog.", "This is the second photo that I showed"),
+        (0, "And now?", "In the photo I showed you there is a dog.", "This is the photo that I showed you before."),
+        (2, "现在呢？", "我给你看的第二张照片里有dog。", "这是我以前给你看过的第二张照片。"),
+        (0, "现在呢？", "我给你看的照片里有dog。", "这是我以前给你看过的照片。"),
+    ],
+)
+def test_a_picture_that_is_asked_about_again(place: int, text: str, told: str, shown: str) -> None:
+    note = Recalled("s", "t0", "user", "Look!", "2026-01-01T00:00:00Z", 1.0, photo(("dog", 0.9)), place=place)
+    (message,) = turn_messages(turn(text), [note], style="plain")
+    assert message.text.startswith(told)
+    assert message.text.endswith(text)
+    (message,) = turn_messages(turn(text), [note], style="plain", has_pixels=True)
+    assert message.text.startswith(shown)
+    assert message.image_paths == (Path("kept.jpg"),)

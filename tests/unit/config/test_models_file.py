@@ -239,6 +239,24 @@ def test_a_path_is_a_model(tmp_path: Path) -> None:
         models.resolve(str(tmp_path / "nowhere.gguf"))
 
 
+def test_a_gguf_file_brings_the_one_beside_it_that_sees(tmp_path: Path) -> None:
+    models = load_models_file(Path("/nonexistent"))
+    for name in ("model.gguf", "mmproj-model.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    entry, _ = models.resolve(str(tmp_path / "model.gguf"))
+    assert [source.target for source in entry.sources] == [
+        str(tmp_path / "model.gguf"),
+        str(tmp_path / "mmproj-model.gguf"),
+    ]
+    assert isinstance(entry, LmEntry)
+    assert entry.accepts_images
+    (tmp_path / "another.gguf").write_bytes(b"GGUF")  # whose eyes are they now?
+    entry, _ = models.resolve(str(tmp_path / "model.gguf"))
+    assert len(entry.sources) == 1
+    assert isinstance(entry, LmEntry)
+    assert not entry.accepts_images
+
+
 # --- properties ---------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def is_near(found: tuple[int, ...], colour: tuple[int, ...], tolerance: int = 12
     return all(abs(one - other) <= tolerance for one, other in zip(found, colour, strict=True))
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO", "AVIF"])
 def test_formats_come_out_as_rgb(form: str) -> None:
     options = {"quality": 95, "subsampling": 0} if form == "JPEG" else {"lossless": True} if form == "WEBP" else {}
     image = decode_image(encoded(two_halves((32, 32)), form, **options), "x")
@@ -125,6 +126,7 @@ def test_errors_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "drawing.svg").write_text('<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>')
     (tmp_path / "page.pdf").write_bytes(b"%PDF-1.7 ...")
     (tmp_path / "photo.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(40))
+    monkeypatch.setitem(sys.modules, "pi_heif", None)  # as where the plugin is not installed
     (tmp_path / "evil.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     said = {}
     for name in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Event
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmchat.domain import Segment
 from mmchat.engines import speech_base
-from mmchat.engines.speech_base import WindowedRecognizer
+from mmchat.engines.speech_base import Decoding, WindowedRecognizer
 from mmchat.engines.speech_gates import CHINESE_PROMPTS
 from mmchat.engines.speech_windows import SpeechWindow
 
@@ -29,8 +29,8 @@ class NotingRecognizer(WindowedRecognizer):
     def _detect(self, window: NDArray[np.float32]) -> tuple[str, float]:
         return "zh", 0.9
 
-    def _decode(self, window: NDArray[np.float32], language: str, prompt: str, cancel: Event) -> Iterator[Segment]:
-        self.shown.append(prompt)
+    def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
+        self.shown.append(how.prompt)
         return iter([Segment(0.0, 1.0, "好")])
 
     def _free(self) -> None: ...
@@ -38,8 +38,9 @@ class NotingRecognizer(WindowedRecognizer):
 
 @pytest.mark.parametrize("chinese", CHINESE_PROMPTS)
 def test_the_wanted_characters_are_asked_for_in_chinese_only(chinese: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def whole(pcm: NDArray[np.float32]) -> list[SpeechWindow]:
-        return [SpeechWindow(((0, pcm.size),))]
+    def whole(pieces: Iterable[NDArray[np.float32]]) -> list[SpeechWindow]:
+        pcm = np.concatenate(list(pieces))
+        return [SpeechWindow(((0, pcm.size),), pcm)]
 
     monkeypatch.setattr(speech_base, "speech_windows", whole)
     engine = NotingRecognizer(chinese)

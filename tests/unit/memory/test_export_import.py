@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmchat.domain import Heard, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage
+from mmchat.domain import Heard, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage, Word
 from mmchat.memory import branches
 from mmchat.memory.export_markdown import marked_markdown
 from mmchat.memory.export_rows import FileCopier, dialogue_row, kept_path, row_line
@@ -43,7 +43,8 @@ def stores(tmp_path: Path) -> Iterator[tuple[MemoryStore, MemoryStore]]:
 
 @st.composite
 def files(draw: st.DrawFn) -> NewFile:
-    heard = Heard(draw(TEXTS), "zh", draw(SECONDS), (Segment(0.0, draw(SECONDS), draw(TEXTS)),), "ears")
+    words = (Word(draw(TEXTS), 0.0, draw(SECONDS), 0.5),)
+    heard = Heard(draw(TEXTS), "zh", draw(SECONDS), (Segment(0.0, draw(SECONDS), draw(TEXTS), words=words),), "ears")
     seen = Seen((Tag(draw(TEXTS), 0.5),), draw(TEXTS), draw(TEXTS), "eyes", draw(SECONDS))
     name, content = draw(TEXTS.filter(bool)), draw(st.binary(max_size=8))
     if draw(st.booleans()):

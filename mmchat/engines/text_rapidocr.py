@@ -1,0 +1,166 @@
+"""Text in pictures through RapidOCR.
+
+PaddleOCR's PP-OCRv6 small models, for Chinese, English and more, come in its wheel; nothing is fetched. Importing it
+takes a second (OpenCV comes with it), so this module is imported when the first picture is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image, Resampling
+from rapidocr import RapidOCR
+from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
+
+from mmchat.engines.device import usable_threads
+from mmchat.errors import EngineUnavailable, ModelNotFound
+
+GLANCE_PX = 480
+"""Longest side of the copy in which text is looked for first: most photos hold none, and this costs a fifth of reading.
+A line of 13 px letters on a screen of 1,920 x 1,080 is still found (`benchmarks/picture_texts.py`)."""
+GLANCE_FLOOR = 0.3
+READ_PX = 1280
+"""Longest side in which lines are found; they are then read from the picture itself. Small pictures are not enlarged:
+in their blur the detector sees text."""
+LINE_FLOOR = 0.8
+"""A line less sure than that is left out: on photos it is a pattern taken for letters more often than not."""
+SHORT_CHARS, SHORT_FLOOR = 2, 0.9
+"""One or two characters are the usual shape of such a mistake."""
+MIN_SIDE_PX = 8
+MODELS = {
+    "Det": "PP-OCRv6_det_small.onnx",
+    "Rec": "PP-OCRv6_rec_small.onnx",
+    "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+}
+
+
+class RapidTextReader:
+    """Keeps `engines.base.TextReader`."""
+
+    name = "PP-OCRv6-small"
+    engine = "rapidocr"
+
+    def __init__(self, reader: RapidOCR) -> None:
+        self._reader: RapidOCR | None = reader
+        self._lock = Lock()
+
+    def read(self, image: Image) -> str:
+        """The text of a picture, a row of it a line, from top to bottom; empty where there is none to be sure of.
+
+        Args:
+            image: RGB and oriented (`image_io.open_image`).
+
+        Raises:
+            EngineUnavailable: it was closed, or the library failed.
+        """
+        if min(image.size) < MIN_SIDE_PX:
+            return ""
+        with self._lock:
+            if self._reader is None:
+                raise EngineUnavailable("The reader of text in pictures was closed.")
+            try:
+                if not self._has_text(self._reader, image):
+                    return ""
+                found = self._reader(
+                    _bgr(image), use_det=True, use_cls=True, use_rec=True, text_score=LINE_FLOOR, box_thresh=0.5
+                )
+            except (ONNXRuntimeError, cv2.error, ValueError, MemoryError) as error:
+                raise EngineUnavailable(
+                    f"Text in the picture cannot be read: {str(error).strip().splitlines()[-1]}",
+                    hint="Do without: read_text = false in settings.toml.",
+                ) from error
+        # Where there are no lines the library answers with another class, without texts.
+        return _in_rows(getattr(found, "boxes", None), getattr(found, "txts", None), getattr(found, "scores", None))
+
+    def close(self) -> None:
+        """Free the weights; calling it twice is harmless."""
+        with self._lock:
+            self._reader = None
+
+    @staticmethod
+    def _has_text(reader: RapidOCR, image: Image) -> bool:
+        factor = min(1.0, GLANCE_PX / max(image.size))
+        small = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        glance = image if small == image.size else image.resize(small, Resampling.BILINEAR, reducing_gap=2.0)
+        found = reader(_bgr(glance), use_det=True, use_cls=False, use_rec=False, box_thresh=GLANCE_FLOOR)
+        boxes = getattr(found, "boxes", None)
+        return boxes is not None and len(boxes) > 0
+
+
+def load(threads: int = 0) -> RapidTextReader:
+    """The reader, its weights loaded. `threads`: 0 for as many as this process may use.
+
+    Raises:
+        ModelNotFound: the installed package lacks its models.
+    """
+    params: dict[str, Any] = {
+        "Global.log_level": "critical",
+        "Det.limit_type": "max",
+        "Det.limit_side_len": READ_PX,
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads or usable_threads(),
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+    }
+    for part, name in MODELS.items():
+        # With paths given it never asks a server, not even where a file is missing.
+        params[f"{part}.model_path"] = str(_model(name))
+    return RapidTextReader(RapidOCR(params=params))
+
+
+def _model(name: str) -> Path:
+    path = Path(str(files("rapidocr") / "models" / name))
+    if not path.is_file():
+        raise ModelNotFound(
+            f"The package rapidocr has no '{name}'.", hint="pip install --force-reinstall --no-deps 'rapidocr~=3.10'"
+        )
+    return path
+
+
+def _bgr(image: Image) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+def _in_rows(boxes: NDArray[np.float32] | None, texts: Sequence[str] | None, scores: Sequence[float] | None) -> str:
+    """Lines side by side joined to rows, as on a receipt.
+
+    Args:
+        boxes: (N, 4, 2) corners in pixels.
+        texts: N lines.
+        scores: N, in [0, 1].
+    """
+    if boxes is None or texts is None or scores is None:
+        return ""
+    rows: list[_Row] = []
+    kept = [
+        (float(box[:, 1].min()), float(box[:, 1].max()), float(box[:, 0].min()), " ".join(text.split()))
+        for box, text, score in zip(boxes, texts, scores, strict=True)
+        if score >= (SHORT_FLOOR if len(text.strip()) <= SHORT_CHARS else LINE_FLOOR)
+    ]
+    for top, bottom, left, text in sorted(kept, key=lambda line: line[0] + line[1]):
+        if rows and rows[-1].holds(top, bottom):
+            rows[-1].lines.append((left, text))
+        else:
+            rows.append(_Row(top, bottom, left, text))
+    return "\n".join(row.text() for row in rows)
+
+
+class _Row:
+    """Lines of the same height on the page."""
+
+    def __init__(self, top: float, bottom: float, left: float, text: str) -> None:
+        self._top, self._bottom = top, bottom
+        self.lines = [(left, text)]
+
+    def holds(self, top: float, bottom: float) -> bool:
+        """Whether a line lies beside it: the middle of each is within the other."""
+        middle, own = (top + bottom) / 2, (self._top + self._bottom) / 2
+        return self._top < middle < self._bottom and top < own < bottom
+
+    def text(self) -> str:
+        return " ".join(text for _, text in sorted(self.lines))

@@ -1,0 +1,123 @@
+"""Follow-up questions about pictures of the same conversation, and models that take turns at answering them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+from PIL import Image
+
+from mmchat.chat.session import ChatSession, UserInput
+from mmchat.domain import PromptReady
+from mmchat.engines.scripted import ScriptedImageReader, ScriptedLanguageModel
+from mmchat.memory.recall import Recall
+from tests.fakes import Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    made.recall = Recall(made.store, made.engines.embedder, lambda may_load: made.engines.vision)
+    yield made
+    made.close()
+
+
+def picture(folder: Path, colour: str) -> Path:
+    path = folder / f"{colour}.png"
+    Image.new("RGB", (24, 24), ScriptedImageReader.COLOURS[colour]).save(path)
+    return path
+
+
+def said(session: ChatSession, text: str, *files: Path) -> PromptReady:
+    events = list(session.reply(UserInput(text, files), Event()))
+    return next(event for event in events if isinstance(event, PromptReady))
+
+
+def chatted(session: ChatSession, exchanges: int) -> None:
+    for number in range(exchanges):
+        said(session, f"Something else, number {number}, that has nothing to do with it.")
+
+
+def test_a_picture_ten_turns_back_is_told_next_to_the_question(bench: Bench, tmp_path: Path) -> None:
+    session = bench.session()
+    said(session, "Look at my door.", picture(tmp_path, "red"))
+    said(session, "And at the lake.", picture(tmp_path, "blue"))
+    chatted(session, 10)
+    prompt = said(session, "What was in the first photo I showed you?")
+    told = prompt.messages[-1].text
+    assert told == "In the first photo I showed you there is a red. What was in the first photo I showed you?"
+    assert [note.attachment.name for note in prompt.recalled if note.attachment] == ["red.png"]
+    # What is asked next without counting is about the same picture.
+    assert (
+        said(session, "And in that picture, is there a zebra?")
+        .messages[-1]
+        .text.startswith("In the photo I showed you there is a red.")
+    )
+    assert said(session, "Thank you! What is the capital of Peru?").recalled == ()
+
+
+def test_a_picture_out_of_view_comes_back(bench: Bench, tmp_path: Path) -> None:
+    bench.settings = replace(bench.settings, window_tokens=160)
+    session = bench.session()
+    said(session, "Look at my door.", picture(tmp_path, "red"))
+    chatted(session, 12)
+    prompt = said(session, "What was in that photo?")
+    assert prompt.window.turns_out > 0
+    assert not any("Look at my door" in message.text for message in prompt.messages)
+    assert prompt.messages[-1].text.startswith("In the photo I showed you there is a red.")
+
+
+def test_the_second_of_two_pictures_is_kept_apart_after_opening_the_conversation_again(
+    bench: Bench, tmp_path: Path
+) -> None:
+    session = bench.session()
+    said(session, "Compare these.", picture(tmp_path, "red"), picture(tmp_path, "blue"))
+    asked = said(session, "What is in the second picture?")
+    assert asked.messages[-1].text.startswith("In the second photo I showed you there is a blue.")
+    later = said(bench.session(session.info), "Go on about something else entirely.")
+    assert later.messages[: len(asked.messages)] == asked.messages  # byte for byte what was told before
+    again = bench.store.turns(session.info.id if session.info else "")[3].recalled
+    assert [(note.place, note.attachment.name) for note in again if note.attachment] == [(2, "blue.png")]
+
+
+def test_a_new_picture_is_this_one_unless_the_message_looks_back(bench: Bench, tmp_path: Path) -> None:
+    session = bench.session()
+    said(session, "My door.", picture(tmp_path, "red"))
+    assert said(session, "What is in this picture?", picture(tmp_path, "blue")).recalled == ()
+    prompt = said(session, "Is it like the first photo I showed you?", picture(tmp_path, "green"))
+    assert prompt.messages[-1].text.startswith("In the first photo I showed you there is a red. I am showing you")
+
+
+def test_pixels_are_shown_again_only_where_they_are_out_of_view(bench: Bench, tmp_path: Path) -> None:
+    bench.engines.lm = ScriptedLanguageModel(accepts_images=True, context_tokens=400)
+    bench.settings = replace(bench.settings, window_tokens=160)
+    session = bench.session()
+    said(session, "Look at my door.", picture(tmp_path, "red"))
+    assert said(session, "Which colour is it in that picture?").messages[-1].image_paths == ()
+    chatted(session, 12)
+    prompt = said(session, "What was in the first photo I showed you?")
+    assert prompt.window.turns_out > 0
+    last = prompt.messages[-1]
+    assert last.text.startswith("This is the first photo that I showed you before.")
+    assert [path.read_bytes() for path in last.image_paths] == [(tmp_path / "red.png").read_bytes()]
+
+
+def test_models_of_words_and_of_pixels_take_turns(bench: Bench, tmp_path: Path) -> None:
+    session = bench.session()
+    words = said(session, "Look at my door.", picture(tmp_path, "red"))
+    assert words.messages[-1].image_paths == ()
+    assert "a photo of a red" in words.messages[-1].text
+    bench.engines.lm = ScriptedLanguageModel(name="seer", accepts_images=True)
+    pixels = said(session, "And at the lake.", picture(tmp_path, "blue"))
+    shown = [len(message.image_paths) for message in pixels.messages if message.role == "user"]
+    assert shown == [1, 1]
+    assert not any("photo of" in message.text for message in pixels.messages if message.role == "user")
+    bench.engines.lm = ScriptedLanguageModel(name="reader")
+    words = said(session, "Which of them do you like better?")
+    assert all(message.image_paths == () for message in words.messages)
+    assert "a photo of a red" in words.messages[0].text
+    assert "a photo of a blue" in words.messages[2].text
+    assert words.window.turns_out == 0

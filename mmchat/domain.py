@@ -203,6 +203,8 @@ class Recalled:
     attachment: Attachment | None = None
     fact: str = ""
     """Id of the fact that this is, said in `turn`; empty for a turn."""
+    is_sure: bool = True
+    """False: nothing surely bears on the query, and this merely comes nearest."""
     place: int | None = None
     """For a picture of the present conversation that the message asks about: which one it is in the message's own
     count, from 1; 0 where the message does not count. None for everything else."""

@@ -155,7 +155,7 @@ class Desk:
 
     def recall(self, query: str, k: int = 5) -> tuple[Recalled, ...]:
         """Slow. Older turns of any conversation that bear on `query`."""
-        return self._recall.find(query, k=k)
+        return self._recall.find(query, k=k, reach="nearest")
 
     def index_in_background(self) -> None:
         """Make findable by meaning what was imported, or said while the embedder was missing.

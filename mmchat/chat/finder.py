@@ -37,8 +37,9 @@ class Finder:
 
     def by_words(self, query: str, *, are_pictures: bool = False, k: int = FOUND) -> tuple[Found, ...]:
         """Turns that bear on a question, best first, or pictures alone."""
-        find = self._recall.find_pictures if are_pictures else self._recall.find
-        return self._titled(find(query, k=k))
+        if are_pictures:
+            return self._titled(self._recall.find_pictures(query, k=k))
+        return self._titled(self._recall.find(query, k=k, reach="nearest"))
 
     def by_picture(self, path: Path, *, k: int = FOUND) -> tuple[Found, ...]:
         """Turns with pictures like this one, most alike first. Loads the picture model.

@@ -79,7 +79,7 @@ class Remembering:
                 exclude_turns=hidden,
                 use_vectors=use_vectors,
                 scope=self._scope,
-                only_sure=True,  # few and short: what only may bear on it misleads a small model
+                reach="sure",  # few and short: what only may bear on it misleads a small model
                 use_pictures=not has_pictures,  # "this picture" is the one that came with the message
             )
         known = self._facts.all()

@@ -23,6 +23,8 @@ def recall(chat: PlainChat, words: str) -> None:
         raise UsageError("What do you look for?", hint="For example: /recall the red bike")
     finder = chat.desk.finder
     found = finder.by_words(words, k=FOUND) if words or picture is None else finder.by_picture(picture, k=FOUND)
+    if found and not found[0].turn.is_sure:
+        chat.say("Nothing surely bears on that. What comes nearest:")
     for each in found:
         print_recalled(each.turn)
     if not found:

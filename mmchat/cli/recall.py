@@ -53,6 +53,8 @@ def recall(
         if as_json:
             print_json([recalled_object(each) for each in found])
             return
+        if found and not found[0].is_sure:
+            narrate("Nothing surely bears on it. What comes nearest:")
         for each in found:
             print_recalled(each)
         if not found:
@@ -67,8 +69,9 @@ def _by_words(
 
     session_id = chosen(store, session).id if session is not None else None
     recall = open_recall(store)
-    find = recall.find_pictures if are_pictures else recall.find
-    return find(text, k=k, session_id=session_id)
+    if are_pictures:
+        return recall.find_pictures(text, k=k, session_id=session_id)
+    return recall.find(text, k=k, session_id=session_id, reach="nearest")
 
 
 def _by_image(store: MemoryStore, path: Path, k: int, session: str | None) -> tuple[Recalled, ...]:

@@ -60,6 +60,7 @@ def recalled_object(recalled: Recalled) -> dict[str, Any]:
         "text": recalled.text,
         "created_at": recalled.created_at,
         "score": round(recalled.score, 6),
+        "is_sure": recalled.is_sure,
         "attachment": str(file.path) if file is not None else None,
         "attachment_name": file.name if file is not None else None,
         "attachment_kind": file.kind if file is not None else None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 _HALF_RANK = 10.0
 
@@ -93,16 +94,31 @@ class Candidate:
         return max((each for each in (self.cosine, self.sentence) if each is not None), default=-1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Bearing:
+    """The turns that bear on a question."""
+
+    scores: dict[int, float]
+    """By number; higher is better."""
+    is_sure: bool
+    """Whether one surely does; otherwise these merely come nearest."""
+
+
+Reach = Literal["sure", "bearing", "nearest"]
+"""How far down to go: turns that surely bear on the question; also those that may, if one surely does; or, where none
+surely does, those that come nearest."""
+
+
 def bearing_scores(
-    candidates: Iterable[Candidate], *, is_chinese: bool, is_time_all: bool = False, only_sure: bool = False
-) -> dict[int, float]:
-    """Scores of the turns that bear on the question, by number; higher is better. Empty when none surely does.
+    candidates: Iterable[Candidate], *, is_chinese: bool, is_time_all: bool = False, reach: Reach = "bearing"
+) -> Bearing:
+    """Which turns bear on the question, and how much.
 
     Args:
         candidates: what the rankings found.
         is_chinese: the question is.
         is_time_all: the question asks for nothing but a time ("What did we talk about yesterday?").
-        only_sure: leave out those that may.
+        reach: how far down to go.
     """
     candidates = list(candidates)
     scores = score_all(candidates)
@@ -115,15 +131,17 @@ def bearing_scores(
         or each.nearest >= (SEEN_FLOOR if each.is_seen_alone else COSINE_FLOOR - EXPECTED * each.is_expected)
         or (is_time_all and each.timeliness == 1)
     }
-    if not sure or only_sure:
-        return {number: scores[number] for number in sure}
-    least = LEAST_SHARE * max(scores[number] for number in sure)
-    return {
+    if reach == "sure" or not (sure or reach == "nearest"):
+        return Bearing({number: scores[number] for number in sure}, bool(sure))
+    least = LEAST_SHARE * max(scores[number] for number in sure) if sure else 0.0
+    kept = {
         each.number: scores[each.number]
         for each in candidates
         if each.number in sure
         or (not each.is_seen_alone and each.nearest >= NEAR_FLOOR and scores[each.number] >= least)
+        or (not sure and each.words > 0)
     }
+    return Bearing(kept, bool(sure))
 
 
 def score_all(candidates: Sequence[Candidate], weights: Weights = WEIGHTS) -> dict[int, float]:

@@ -19,7 +19,7 @@ from mmchat.memory.embedding_backlog import May
 from mmchat.memory.picture_recall import ALIKE_FLOOR, PictureRecall
 from mmchat.memory.picture_spaces import Texts
 from mmchat.memory.question import Question, read_question
-from mmchat.memory.ranking import Candidate, bearing_scores
+from mmchat.memory.ranking import Candidate, Reach, bearing_scores
 from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import terms
@@ -155,7 +155,7 @@ class Recall:
         exclude_session: str | None = None,
         use_vectors: bool = True,
         use_pictures: bool = True,
-        only_sure: bool = False,
+        reach: Reach = "bearing",
         scope: str | None = None,
         now: datetime | None = None,
     ) -> tuple[Recalled, ...]:
@@ -169,7 +169,8 @@ class Recall:
             exclude_session: a conversation to leave out.
             use_vectors: False searches by words alone and never waits for the embedder.
             use_pictures: False looks for no pictures but by the words that were said of them.
-            only_sure: True leaves out turns that alone would not have broken the silence.
+            reach: "sure" leaves out turns that alone would not have broken the silence; "nearest" never keeps silent,
+                but says of each turn that it is not sure.
             scope: look only in conversations that share this memory, '' being the user's; None: in all.
             now: aware; what "yesterday" in the query is counted from. The present, in local time, unless given.
         """
@@ -181,19 +182,18 @@ class Recall:
             now=now,
         )
         found, question = looked.rows, looked.question
-        scores = bearing_scores(
-            looked.candidates.values(),
-            is_chinese=question.is_chinese,
-            is_time_all=question.is_time_all,
-            only_sure=only_sure,
+        bearing = bearing_scores(
+            looked.candidates.values(), is_chinese=question.is_chinese, is_time_all=question.is_time_all, reach=reach
         )
-        bearing = [row for row in found if row["number"] in scores]
-        bearing.sort(key=lambda row: (-scores[row["number"]], -row["number"]))
-        chosen = _without_copies(bearing, self._texts_of(exclude_turns))[:k]
+        scores = bearing.scores
+        rows = [row for row in found if row["number"] in scores]
+        rows.sort(key=lambda row: (-scores[row["number"]], -row["number"]))
+        chosen = _without_copies(rows, self._texts_of(exclude_turns))[:k]
         files = self._store.attachments_by_turn(
             "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row in chosen]),)
         )
-        return tuple(convert.recalled_from_row(row, files.get(row["id"], ()), scores[row["number"]]) for row in chosen)
+        recalled = (convert.recalled_from_row(row, files.get(row["id"], ()), scores[row["number"]]) for row in chosen)
+        return tuple(replace(each, is_sure=bearing.is_sure) for each in recalled)
 
     def look_up(
         self,

@@ -127,7 +127,7 @@ def _ask(
 ) -> RecallOutcome:
     asked = sample.asked
     started = time.perf_counter()
-    found = recall.find(asked.question, k=k, now=now)
+    found = recall.find(asked.question, k=k, reach="nearest", now=now)
     elapsed_ms = 1000 * (time.perf_counter() - started)
     return RecallOutcome(
         id=sample.id,

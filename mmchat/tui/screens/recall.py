@@ -143,7 +143,8 @@ class RecallScreen(ListDialog[GoToTurn | None]):
         options.set_options(Option(self._line(each)) for each in event.found)
         options.highlighted = 0 if event.found else None
         if event.found:
-            self._say(plural(len(event.found), "turn"))
+            is_sure = event.found[0].turn.is_sure
+            self._say(plural(len(event.found), "turn") + ("" if is_sure else ": nothing surely bears on that"))
         elif self._picture is not None or self._are_pictures:
             self._say("No picture is like that.")
         else:

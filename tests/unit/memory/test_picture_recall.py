@@ -178,8 +178,8 @@ def test_scores_are_deviations_from_what_unrelated_texts_reach(album: Album) -> 
 
 def test_tags_alone_bear_on_less_than_words_do() -> None:
     said, seen = (Candidate(number, cosine=0.44, is_seen_alone=number == 2) for number in (1, 2))
-    assert set(bearing_scores([said, seen], is_chinese=False)) == {1}
+    assert set(bearing_scores([said, seen], is_chinese=False).scores) == {1}
     seen.cosine = 0.55
-    assert set(bearing_scores([said, seen], is_chinese=False)) == {1, 2}
+    assert set(bearing_scores([said, seen], is_chinese=False).scores) == {1, 2}
     seen.cosine, seen.ranks = 0.1, [(1.0, 1)]
-    assert set(bearing_scores([said, seen], is_chinese=False)) == {1, 2}
+    assert set(bearing_scores([said, seen], is_chinese=False).scores) == {1, 2}

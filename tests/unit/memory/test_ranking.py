@@ -33,11 +33,17 @@ def _candidates(draw: st.DrawFn) -> list[Candidate]:
 
 @given(found=_candidates(), is_chinese=st.booleans())
 def test_sure_ones_are_among_all_and_nothing_comes_without_one(found: list[Candidate], is_chinese: bool) -> None:
-    sure = bearing_scores(found, is_chinese=is_chinese, only_sure=True)
-    bearing = bearing_scores(found, is_chinese=is_chinese)
+    sure = bearing_scores(found, is_chinese=is_chinese, reach="sure").scores
+    bearing = bearing_scores(found, is_chinese=is_chinese).scores
     assert sure.items() <= bearing.items()
     assert bool(sure) == bool(bearing)
     assert bearing.items() <= score_all(found).items()
+    nearest = bearing_scores(found, is_chinese=is_chinese, reach="nearest")
+    assert nearest.is_sure == bool(sure)
+    if sure:
+        assert nearest.scores == bearing
+    else:
+        assert nearest.scores.keys() >= {each.number for each in found if each.words > 0}
 
 
 @given(found=_candidates(), place=st.integers(0, 7))
@@ -51,8 +57,8 @@ def test_more_of_anything_never_lowers_a_turn(found: list[Candidate], place: int
 
 def test_less_is_enough_of_the_one_who_is_named() -> None:
     near = Candidate(1, cosine=COSINE_FLOOR - 0.05)
-    assert bearing_scores([near], is_chinese=False) == {}
-    assert bearing_scores([replace(near, is_asked_for=True)], is_chinese=False).keys() == {1}
+    assert bearing_scores([near], is_chinese=False).scores == {}
+    assert bearing_scores([replace(near, is_asked_for=True)], is_chinese=False).scores.keys() == {1}
 
 
 def test_names_and_times_are_understood_instead_of_searched_for() -> None:

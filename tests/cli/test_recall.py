@@ -41,6 +41,7 @@ def test_json_is_exactly_as_designed(run: Run, store: MemoryStore) -> None:
         "text",
         "created_at",
         "score",
+        "is_sure",
         "attachment",
         "attachment_name",
         "attachment_kind",

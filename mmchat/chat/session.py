@@ -127,9 +127,9 @@ class ChatSession:
         """Whether it goes with the program, or as soon as it is left, and leaves nothing behind."""
         return self._settings.is_temporary
 
-    def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
-        """All stored turns, oldest first, or so many of the newest."""
-        return self._store.turns(self._session.id, newest=newest) if self._session else ()
+    def turns(self, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
+        """All stored turns, oldest first, or so many of the newest, or so many before and after one."""
+        return self._store.turns(self._session.id, newest=newest, around=around) if self._session else ()
 
     def rename(self, title: str) -> Session:
         """Give the conversation a title of the user's.

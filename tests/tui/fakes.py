@@ -123,7 +123,10 @@ class FakeSession:
     def window(self) -> FakeWindow:
         return FakeWindow(self)
 
-    def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
+    def turns(self, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
+        at = next((place for place, turn in enumerate(self.stored) if turn.id == around), None)
+        if newest and at is not None:
+            return tuple(self.stored[max(at - newest, 0) : at + newest + 1])
         return tuple(self.stored[-newest:])
 
     def rename(self, title: str) -> Session:

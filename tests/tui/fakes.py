@@ -266,7 +266,7 @@ class FakeLibrary:
         fitting = (info for info in self.desk.infos.values() if query.lower() in info.title.lower())
         return tuple(info for info in fitting if (info.deleted_at is not None) == is_trash)
 
-    def search(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
+    def search(self, query: str, *, limit: int = 50, each: int | None = None) -> tuple[SearchHit, ...]:
         hits = [SearchHit(info, None, info.title, ()) for info in self.list(query)]
         for info in self.list():
             for turn in self.desk.stored[info.id]:

@@ -126,6 +126,19 @@ def no_microphone() -> Recorder:
     raise AssertionError("nothing is recorded here")
 
 
+def rounds_of(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Counts how often a desk has taken in all that waited."""
+    done, take_in = threading.Semaphore(0), Desk._take_in
+
+    def counted(self: Desk) -> None:
+        take_in(self)
+        done.release()
+
+    monkeypatch.setattr(Desk, "_take_in", counted)
+    monkeypatch.setattr("mmchat.chat.desk.BACKGROUND_AFTER_S", 0.0)
+    return done
+
+
 class OnlyItsOwn(ScriptedEmbedder):
     """An encoder of another size, whose vectors mean nothing to any other."""
 
@@ -135,7 +148,7 @@ class OnlyItsOwn(ScriptedEmbedder):
 def test_after_another_embedder_is_chosen_old_vectors_count_no_more_and_new_ones_come_in_the_background(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmchat.chat.desk.BACKGROUND_AFTER_S", 0.0)
+    rounds = rounds_of(monkeypatch)
     bench = Bench(tmp_path)
     session = bench.store.create_session()
     turn = bench.store.add_turn(session.id, role="user", text="The copper kettle is on the upper shelf of the pantry")
@@ -158,9 +171,7 @@ def test_after_another_embedder_is_chosen_old_vectors_count_no_more_and_new_ones
     assert count_waiting(bench.store.file, "another") == 1
     desk = Desk(bench.store, recall, bench.engines, bench.settings, make_recorder=no_microphone)
     desk.index_in_background()
-    for thread in threading.enumerate():
-        if thread.name == "index-turns":
-            thread.join(10)
+    assert rounds.acquire(timeout=20)
     assert count_waiting(bench.store.file, "another") == 0
     (new,) = cosines(recall)
     assert new is not None
@@ -172,3 +183,22 @@ def test_after_another_embedder_is_chosen_old_vectors_count_no_more_and_new_ones
     back = Recall(reader, lambda: ScriptedEmbedder())
     assert cosines(back) == [old], "with the first one chosen again, its vectors are there"
     reader.close()
+
+
+def test_what_another_program_imports_is_taken_in_while_the_app_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = rounds_of(monkeypatch)
+    monkeypatch.setattr("mmchat.chat.desk.LOOK_AGAIN_S", 0.02)
+    bench = Bench(tmp_path)
+    desk = Desk(bench.store, bench.recall, bench.engines, bench.settings, make_recorder=no_microphone)
+    desk.index_in_background()
+    assert rounds.acquire(timeout=20)
+    assert not rounds.acquire(timeout=0.2), "nothing came, nothing is done"
+    other = MemoryStore(tmp_path / "mmchat.db", tmp_path / "blobs")
+    session = other.create_session()
+    other.add_turn(session.id, role="user", text="from an import")
+    other.close()
+    assert rounds.acquire(timeout=20)
+    assert count_waiting(bench.store.file, bench.engines.embed.name) == 0
+    desk.close()

@@ -1,7 +1,7 @@
 """Which facts are told to whom? Of messages that facts bear on, how often those; of others, how often none.
 
 Asks the messages of `benchmarks/probes/fact_telling.json` of a store that holds its facts, by words and kinds alone
-and with the default embedder.
+and with the embedder that is chosen (`embed` in settings.toml), Chinese only where it knows that.
 
     python benchmarks/fact_telling.py [--show] [--floors 0.3 0.4 0.5]
 """
@@ -64,7 +64,7 @@ def main() -> None:
                 facts.remember(text)
             facts.index()
             print(f"{language} words and kinds: {measure(facts, probes, use_vectors=False, should_show=False)}")
-            if language == "en":
+            if language == "en" or getattr(hub.embedder(), "is_multilingual", False):
                 for floor in arguments.floors:
                     known.COSINE_FLOOR = floor
                     figures = measure(facts, probes, use_vectors=True, should_show=arguments.show)

@@ -30,6 +30,7 @@ from mmchat.chat.speaking import Speaker, no_voice
 from mmchat.chat.unsent import UnsentDrafts
 from mmchat.domain import Heard, LiveText, LoadState, ModelKind, ModelSummary, Recalled, Session, Turn
 from mmchat.errors import MmchatError, UsageError
+from mmchat.memory.embedding_backlog import is_waiting_after, last_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKGROUND_AFTER_S = 3.0
+LOOK_AGAIN_S = 60.0
+"""How often it is looked for what other programs stored meanwhile."""
 PROMPTS_AT_HAND = 500
 LAST_WORK_S = 3.0
 """How long leaving waits at most for the last exchange to become findable by meaning; mostly it takes 0.1 s."""
@@ -160,7 +163,8 @@ class Desk:
     def index_in_background(self) -> None:
         """Make findable by meaning what was imported, or said while the embedder was missing.
 
-        Replies come first; leaving the program stops it at once, and the next start goes on.
+        Replies come first; leaving the program stops it at once, and the next start goes on. What other programs
+        store meanwhile is taken in too, within a minute.
         """
         self._taken_in = (0, 0)
         threading.Thread(target=self._backfill, name="index-turns", daemon=True).start()
@@ -173,7 +177,26 @@ class Desk:
         # The first seconds belong to the screen and to the language model.
         if self._closing.wait(BACKGROUND_AFTER_S):
             return
+        last: int | None = None
+        while True:
+            try:
+                if last is None or self._has_come_since(last):  # another program imported, or had no embedder
+                    last = last_number(self._store.file)
+                    self._take_in()
+            except MmchatError:
+                log.warning("new turns not looked for", exc_info=True)
+            if self._closing.wait(LOOK_AGAIN_S):
+                return
 
+    def _has_come_since(self, number: int) -> bool:
+        embedder = self.engines.embedder()
+        return (
+            embedder is not None
+            and self._quiet.wait(self._closing)
+            and is_waiting_after(self._store.file, embedder.name, number)
+        )
+
+    def _take_in(self) -> None:
         def on_progress(done: int, total: int) -> None:
             self._taken_in = (done, total)
 

@@ -220,7 +220,7 @@ class KnownFacts:
             facts.sort(key=lambda fact: rank.get(fact.topic.partition(":")[0], len(rank)))
             return tuple(rows.as_note(fact, SURE) for fact in facts[:MAX_TOLD_OF_SELF])
         scores = _by_kind_and_words(query, facts)
-        if use_vectors and cjk_share(query) <= CJK_LIMIT:
+        if use_vectors:
             self._add_vectors(scores, query, facts)
         found = sorted((fact for fact in facts if scores[fact.id] > 0), key=lambda fact: -scores[fact.id])
         least = NEXT_SHARE * scores[found[0].id] if found else 0.0
@@ -271,7 +271,7 @@ class KnownFacts:
 
     def _add_vectors(self, scores: dict[str, float], query: str, facts: Sequence[Fact]) -> None:
         embedder = self._embedder()
-        if embedder is None:
+        if embedder is None or not (cjk_share(query) <= CJK_LIMIT or getattr(embedder, "is_multilingual", False)):
             return
         vectors = rows.fact_vectors(self._store, embedder.name)
         known = [fact.id for fact in facts if fact.id in vectors]

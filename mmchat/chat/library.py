@@ -30,9 +30,12 @@ class Library:
         """Newest first; with a query, those whose title or turns hold all its words; with tags, those that have all."""
         return self._store.list_sessions(limit=limit, query=query, shelf=shelf, tags=tags)
 
-    def search(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
-        """Titles and turns that hold all words of a query, the last of which may be unfinished; not in the trash."""
-        return search_turns(self._store, query, limit=limit)
+    def search(self, query: str, *, limit: int = 50, each: int | None = None) -> tuple[SearchHit, ...]:
+        """Titles and turns that hold all words of a query, the last of which may be unfinished; not in the trash.
+
+        With `each`, at most so many turns of a conversation, and how many more it has.
+        """
+        return search_turns(self._store, query, limit=limit, each=each)
 
     def preview(self, session_id: str, around: str = "") -> tuple[Turn, ...]:
         """A few turns of a conversation: its last, or those about one of them."""

@@ -179,9 +179,9 @@ class ChatSession:
         persona = self._settings.persona
         return persona.text.greeting if persona is not None and self._session is None else ""
 
-    def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
-        """All stored turns, oldest first, or so many of the newest."""
-        return self._store.turns(self._session.id, newest=newest) if self._session else ()
+    def turns(self, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
+        """All stored turns, oldest first, or so many of the newest, or so many before and after one."""
+        return self._store.turns(self._session.id, newest=newest, around=around) if self._session else ()
 
     def _terms(self) -> tuple[str, ...]:
         """Names and terms that came up, the last first, for the recogniser to spell."""

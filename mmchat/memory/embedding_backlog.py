@@ -21,7 +21,7 @@ def unembedded(file: DatabaseFile, model: str, may_go_on: May = lambda: True) ->
     Only indexes and the tree of turns are read, no text: turns that have nothing to embed are among them.
     """
     found = array("q")
-    last = file.rows("SELECT coalesce(max(number), 0) AS last FROM turns")[0]["last"]
+    last = last_number(file)
     for start in range(0, last, _LOOKED_AT_ONCE):
         if not may_go_on():
             break
@@ -36,6 +36,22 @@ def unembedded(file: DatabaseFile, model: str, may_go_on: May = lambda: True) ->
                 )
             )
     return found
+
+
+def last_number(file: DatabaseFile) -> int:
+    """Of the newest turn; 0 where there is none."""
+    return int(file.rows("SELECT coalesce(max(number), 0) AS last FROM turns")[0]["last"])
+
+
+def is_waiting_after(file: DatabaseFile, model: str, number: int) -> bool:
+    """Whether a whole turn with words that came after this one has no vector of this model yet; quick."""
+    found = file.rows(
+        "SELECT 1 FROM turns t WHERE t.number > ? AND t.text <> '' AND t.status <> 'streaming' AND NOT t.is_retired"
+        " AND NOT EXISTS (SELECT 1 FROM embeddings e"
+        " WHERE e.owner_kind = 'turn' AND e.owner = t.number AND e.model = ?) LIMIT 1",
+        (number, model),
+    )
+    return bool(found)
 
 
 def embeddable(file: DatabaseFile, numbers: array[int]) -> list[Row]:

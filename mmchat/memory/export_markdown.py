@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
 from mmchat.domain import Attachment, Session, Turn
 from mmchat.memory.export_marks import guarded, mark
-from mmchat.memory.export_rows import PathOf, without_nothing
+from mmchat.memory.export_rows import PathOf, place_in_tree, without_nothing
 from mmchat.memory.export_turns import ExportedConversation, ExportedTurn
 from mmchat.moments import local_day, local_minute
 
 SPEAKERS = {"user": "You", "assistant": "Assistant", "system": "System"}
 UNTITLED = "Untitled conversation"
+FOLD_BEGINS, FOLD_ENDS = "<details><summary>Another variant", "</details>"
 
 
 def markdown(session: Session, turns: Sequence[Turn], path_of: PathOf) -> str:
@@ -24,7 +26,10 @@ def markdown(session: Session, turns: Sequence[Turn], path_of: PathOf) -> str:
 
 
 def marked_markdown(conversation: ExportedConversation, path_of: PathOf) -> str:
-    """A conversation to read, whose turns in view can be imported again. Put empty lines between several of them."""
+    """A conversation to read, which can be imported again. Put empty lines between several of them.
+
+    Other variants are folded away where they were said.
+    """
     session = conversation.session
     about = {
         "conversation": session.id,
@@ -38,18 +43,27 @@ def marked_markdown(conversation: ExportedConversation, path_of: PathOf) -> str:
         "tags": list(session.tags),
     }
     lines = [mark(without_nothing(about)), *_head(session), ""]
+    has_variants = any(each.is_retired or each.retired_order for each in conversation.turns)
+    standing = ""
     for each in conversation.turns:
-        if each.is_retired:
-            continue
         files, notes = _files(each.turn, path_of), _notes(each.turn)
-        lines += [mark(_of_turn(each)), _heading(each.turn), ""]
+        if each.is_retired:
+            notes += ["", FOLD_ENDS]
+        lines += [mark(_of_turn(each) | (place_in_tree(each, standing) if has_variants else {}))]
+        lines += [_fold(each.turn) if each.is_retired else _heading(each.turn), ""]
         if files:
             lines += [*map(guarded, files), mark("text")]
         lines += [guarded(each.turn.text)]
         if notes:
             lines += [mark("end"), *map(guarded, notes)]
         lines += [""]
+        standing = standing if each.is_retired else each.turn.id
     return "\n".join(lines)
+
+
+def _fold(turn: Turn) -> str:
+    """The beginning of what a reader unfolds; a browser that knows no folds shows all of it."""
+    return f"{FOLD_BEGINS}: {html.escape(_heading(turn).removeprefix('## '))}</summary>"
 
 
 def _is_plain(title: str) -> bool:

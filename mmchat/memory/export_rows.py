@@ -66,8 +66,6 @@ def _kept_message(each: ExportedTurn, standing: str, path_of: PathOf) -> dict[st
         parts.append({"type": "text", "text": turn.text})
     rating = turn.rating
     further = {
-        "id": turn.id,
-        "parent": "" if (turn.parent_id or "") == standing else turn.parent_id or NO_PARENT,
         "created_at": turn.created_at,
         "speaker": each.speaker,
         "model": turn.model,
@@ -77,10 +75,31 @@ def _kept_message(each: ExportedTurn, standing: str, path_of: PathOf) -> dict[st
         "rating": without_nothing({"mark": rating.mark, "better": rating.better}) if rating is not None else None,
         "usage": asdict(turn.usage) if turn.usage is not None else None,
         "pinned": each.is_pinned,
-        "retired": each.is_retired,
-        "retired_order": each.retired_order,
     }
-    return {"role": turn.role, "content": parts or turn.text, **without_nothing(further)}
+    return {
+        "role": turn.role,
+        "content": parts or turn.text,
+        **place_in_tree(each, standing),
+        **without_nothing(further),
+    }
+
+
+def place_in_tree(each: ExportedTurn, standing: str) -> dict[str, Any]:
+    """Which turn it is and which it answers, and whether it is in view.
+
+    Args:
+        each: the turn.
+        standing: id of the last turn in view before it; empty where there is none.
+    """
+    turn = each.turn
+    return without_nothing(
+        {
+            "id": turn.id,
+            "parent": "" if (turn.parent_id or "") == standing else turn.parent_id or NO_PARENT,
+            "retired": each.is_retired,
+            "retired_order": each.retired_order,
+        }
+    )
 
 
 def _kept_file(file: Attachment, path_of: PathOf) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from mmchat.domain import AttachmentKind, Mark, Rating, Role, TurnStatus
 from mmchat.errors import DataError
-from mmchat.memory.export_markdown import UNTITLED
+from mmchat.memory.export_markdown import FOLD_BEGINS, FOLD_ENDS, UNTITLED
 from mmchat.memory.export_marks import read_mark, unguarded
 from mmchat.memory.incoming import NewConversation, NewFile, NewTurn, known_tags
 from mmchat.moments import utc_text
@@ -87,6 +87,7 @@ def _turns(lines: list[str], path: Path, *, has_marks: bool) -> Iterator[NewTurn
     if has_marks:
         begins = [at for at, line in enumerate(lines) if isinstance(of := read_mark(line), dict) and "turn" in of]
     else:
+        lines = list(_unfolded(lines))
         begins = [at for at, line in enumerate(lines) if _TURN.fullmatch(line.rstrip("\r"))]
     for start, end in pairwise([*begins, len(lines)]):
         of = read_mark(lines[start]) if has_marks else None
@@ -126,7 +127,21 @@ def _turn(of: Fields, heading: str, body: list[str], path: Path) -> NewTurn:
         notice=_text(of, "notice"),
         rating=_rating(rating) if isinstance(rating, dict) else None,
         is_pinned=of.get("pinned") is True,
+        row_id=_text(of, "id"),
+        parent=_text(of, "parent"),
+        is_retired=of.get("retired") is True,
+        retired_order=order if isinstance(order := of.get("retired_order"), int) and order > 0 else 0,
     )
+
+
+def _unfolded(lines: list[str]) -> Iterator[str]:
+    """The lines without other variants, which no heading tells apart from what is in view."""
+    is_folded = False
+    for line in lines:
+        is_folded = is_folded or line.startswith(FOLD_BEGINS)
+        if not is_folded:
+            yield line
+        is_folded = is_folded and line.rstrip("\r") != FOLD_ENDS
 
 
 def _split_files(body: list[str]) -> tuple[list[str], list[str]]:

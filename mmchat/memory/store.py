@@ -47,6 +47,11 @@ _OLDEST_OF_NEWEST = (
     "SELECT n.position FROM turns n WHERE n.session_id = t.session_id AND NOT n.is_retired"
     " ORDER BY n.position DESC LIMIT 1 OFFSET ? - 1"
 )
+_BESIDE = (
+    "SELECT n.position FROM turns a JOIN turns n ON n.session_id = a.session_id AND NOT n.is_retired"
+    " AND n.position {} a.position WHERE a.id = ? AND NOT a.is_retired ORDER BY n.position {} LIMIT 1 OFFSET ?"
+)
+_EARLIEST, _LATEST = _BESIDE.format("<=", "DESC"), _BESIDE.format(">=", "ASC")
 _ATTACHMENTS = "SELECT a.*, b.size_bytes, b.media_type, b.file FROM attachments a JOIN blobs b USING (sha256)"
 
 
@@ -292,18 +297,22 @@ class MemoryStore:
             write_rating(db, turn_id, rating)
         return self.get_turn(turn_id)
 
-    def turns(self, session_id: str, *, newest: int = 0) -> tuple[Turn, ...]:
+    def turns(self, session_id: str, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
         """The conversation, oldest first; replies that a dead process left `streaming` come back `stopped`.
 
         Args:
             session_id: whose turns.
             newest: so many of its newest turns only; 0 for all.
+            around: with `newest`, so many before and after this turn instead; all where it is not in view.
         """
         where = "t.session_id = ? AND NOT t.is_retired"
         parameters: tuple[object, ...] = (session_id,)
-        if newest:
+        if newest and not around:
             parameters = (session_id, newest)
             where += f" AND t.position >= ifnull(({_OLDEST_OF_NEWEST}), 0)"
+        elif newest:
+            parameters = (session_id, around, newest, around, newest)
+            where += f" AND t.position >= ifnull(({_EARLIEST}), 0) AND t.position <= ifnull(({_LATEST}), 9e18)"
         found = self.file.rows(f"{_TURNS} WHERE {where} ORDER BY t.position", parameters)
         if any(row["status"] == "streaming" and not self._writers.is_alive(row["writer"]) for row in found):
             with suppress(MemoryStoreError):

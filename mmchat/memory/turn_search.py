@@ -17,6 +17,8 @@ from mmchat.memory.text_search import all_of, is_cjk, storable, terms, words_in
 SNIPPET_CHARACTERS = 160
 RANKED_TURNS = 5000
 """So many turns are ranked in some 10 ms; to rank more would take longer than anybody looks at them."""
+LOOKED_OVER = 10
+"""Where few hits of each conversation are listed, so many times as many are looked over."""
 _LEAD_CHARACTERS = 40
 
 Span = tuple[int, int]
@@ -33,10 +35,15 @@ class SearchHit:
     """A stretch of the text around the first hit, on one line."""
     spans: tuple[Span, ...]
     """Where in the snippet the hits are."""
+    more: int = 0
+    """How many further turns of the conversation were found that are not listed; told with the last one that is."""
 
 
-def search_turns(store: MemoryStore, query: str, *, limit: int = 20) -> tuple[SearchHit, ...]:
+def search_turns(store: MemoryStore, query: str, *, limit: int = 20, each: int | None = None) -> tuple[SearchHit, ...]:
     """Titles first, then turns, best first. The last word of the query may be unfinished.
+
+    With `each`, so many turns of a conversation at most, so that one in which all was about the query leaves room for
+    others; how many more there are is counted among the `LOOKED_OVER` times `limit` best.
 
     Fast enough for every letter that is typed, whatever the size of the store: where more than `RANKED_TURNS` turns
     hold all words, these come newest first instead of best first; in a large store a last word of one or two letters
@@ -46,15 +53,19 @@ def search_turns(store: MemoryStore, query: str, *, limit: int = 20) -> tuple[Se
     query = storable(query)
     sessions = {session.id: session for session in _titled(store, query, limit)}
     found: list[tuple[Session, Turn | None, str]] = [(session, None, session.title) for session in sessions.values()]
-    for turn in _turns(store, query, limit - len(found)):
+    turns, more = _turns(store, query, limit - len(found), each)
+    for turn in turns:
         if turn.session_id not in sessions:
             sessions[turn.session_id] = store.get_session(turn.session_id)
-        sensed = [convert.sensed_text(each) for each in turn.attachments]
-        names = [each.name for each in turn.attachments]
+        sensed = [convert.sensed_text(file) for file in turn.attachments]
+        names = [file.name for file in turn.attachments]
         text = "\n".join(part for part in (turn.text, *sensed, *names) if part)
         found.append((sessions[turn.session_id], turn, text))
     spans = _spans_in([text for _, _, text in found], query)
-    return tuple(_hit(*each, spans=own) for each, own in zip(found, spans, strict=True))
+    return tuple(
+        _hit(session, turn, text, spans=own, more=more.get(turn.id, 0) if turn is not None else 0)
+        for (session, turn, text), own in zip(found, spans, strict=True)
+    )
 
 
 def _titled(store: MemoryStore, query: str, limit: int) -> list[Session]:
@@ -76,17 +87,19 @@ def _titled(store: MemoryStore, query: str, limit: int) -> list[Session]:
     return [store.get_session(row["id"]) for row in found]
 
 
-def _turns(store: MemoryStore, query: str, limit: int) -> list[Turn]:
+def _turns(store: MemoryStore, query: str, limit: int, each: int | None) -> tuple[list[Turn], dict[str, int]]:
+    """Turns, and by the last one listed of a conversation, how many more there are."""
     if limit <= 0:
-        return []
+        return [], {}
+    wanted = limit if each is None else LOOKED_OVER * limit
     with store.file.read() as db:
         expression = search_expression(db, query)
         if not expression:
             # Nothing that is indexed, e.g. an emoji: look for the very characters.
             found = db.execute(
-                f"SELECT t.id FROM turns t WHERE t.number > (SELECT max(number) FROM turns) - ? AND {LIVE_TURN}"
-                " AND instr(t.text, ?) ORDER BY t.number DESC LIMIT ?",
-                [LOOKED_THROUGH, query.strip() or "\0", limit],
+                "SELECT t.id, t.session_id FROM turns t WHERE t.number > (SELECT max(number) FROM turns) - ?"
+                f" AND {LIVE_TURN} AND instr(t.text, ?) ORDER BY t.number DESC LIMIT ?",
+                [LOOKED_THROUGH, query.strip() or "\0", wanted],
             ).fetchall()
         else:
             # Counting as far as it matters: FTS5 reads its lists from the newest turn on.
@@ -96,12 +109,28 @@ def _turns(store: MemoryStore, query: str, limit: int) -> list[Turn]:
             ).fetchone()[0]
             order = "bm25(turns_fts), t.number DESC" if count <= RANKED_TURNS else "turns_fts.rowid DESC"
             found = db.execute(
-                "SELECT t.id FROM turns_fts CROSS JOIN turns t ON t.number = turns_fts.rowid"
+                "SELECT t.id, t.session_id FROM turns_fts CROSS JOIN turns t ON t.number = turns_fts.rowid"
                 f" WHERE turns_fts MATCH ? AND {LIVE_TURN} ORDER BY {order} LIMIT ?",
-                [expression, limit],
+                [expression, wanted],
             ).fetchall()
-    places = {turn_id: place for place, (turn_id,) in enumerate(found)}
-    return sorted(store.turns_with_ids(list(places)), key=lambda turn: places[turn.id])
+    chosen, more = _few_of_each(found, limit if each is None else each)
+    places = {turn_id: place for place, turn_id in enumerate(chosen[:limit])}
+    return sorted(store.turns_with_ids(list(places)), key=lambda turn: places[turn.id]), more
+
+
+def _few_of_each(found: Sequence[tuple[str, str]], each: int) -> tuple[list[str], dict[str, int]]:
+    """Of turns with their conversations, so many of each, and how many more by the last of those."""
+    listed: dict[str, list[str]] = {}
+    chosen: list[str] = []
+    more: dict[str, int] = {}
+    for turn_id, session_id in found:
+        own = listed.setdefault(session_id, [])
+        if len(own) < each:
+            own.append(turn_id)
+            chosen.append(turn_id)
+        else:
+            more[own[-1]] = more.get(own[-1], 0) + 1
+    return chosen, more
 
 
 def spans_of(text: str, query: str) -> tuple[Span, ...]:
@@ -149,7 +178,7 @@ def _spans_of_words(texts: Sequence[str], plain: str, query: str) -> list[list[S
     return spans
 
 
-def _hit(session: Session, turn: Turn | None, text: str, *, spans: tuple[Span, ...]) -> SearchHit:
+def _hit(session: Session, turn: Turn | None, text: str, *, spans: tuple[Span, ...], more: int) -> SearchHit:
     start = max(0, spans[0][0] - _LEAD_CHARACTERS) if spans else 0
     if start:
         space = text.find(" ", start, spans[0][0])
@@ -158,4 +187,4 @@ def _hit(session: Session, turn: Turn | None, text: str, *, spans: tuple[Span, .
     before, after = ("…" if start else ""), ("…" if end < len(text) else "")
     snippet = before + re.sub(r"\s", " ", text[start:end]) + after
     moved = tuple((at - start + len(before), min(to, end) - start + len(before)) for at, to in spans if at < end)
-    return SearchHit(session, turn, snippet, moved)
+    return SearchHit(session, turn, snippet, moved, more)

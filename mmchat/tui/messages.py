@@ -46,7 +46,7 @@ class ReplyFinished(Message):
 
 @dataclass
 class SessionOpened(Message):
-    """A conversation is at hand, with all its turns or, of a long one, the newest; `EarlierRead` follows then."""
+    """A conversation is at hand, with all its turns or, of a long one, some; `EarlierRead` follows then."""
 
     session: ChatSession
     turns: tuple[Turn, ...]

@@ -146,7 +146,10 @@ class FakeSession:
     def window(self) -> FakeWindow:
         return FakeWindow(self)
 
-    def turns(self, *, newest: int = 0) -> tuple[Turn, ...]:
+    def turns(self, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
+        at = next((place for place, turn in enumerate(self.stored) if turn.id == around), None)
+        if newest and at is not None:
+            return tuple(self.stored[max(at - newest, 0) : at + newest + 1])
         return tuple(self.stored[-newest:])
 
     def rename(self, title: str) -> Session:
@@ -341,7 +344,7 @@ class FakeLibrary:
         fitting = (info for info in self.desk.infos.values() if query.lower() in info.title.lower())
         return tuple(info for info in fitting if (info.deleted_at is not None) == is_trash)
 
-    def search(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
+    def search(self, query: str, *, limit: int = 50, each: int | None = None) -> tuple[SearchHit, ...]:
         hits = [SearchHit(info, None, info.title, ()) for info in self.list(query)]
         for info in self.list():
             for turn in self.desk.stored[info.id]:

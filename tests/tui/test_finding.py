@@ -195,3 +195,18 @@ def test_long_and_hostile_titles_keep_to_one_line(real: RealDesk) -> None:
     assert "\n" not in line.plain
     assert "\x1b" not in line.plain
     assert line.cell_length <= 60
+
+
+async def test_a_few_hits_of_each_conversation_until_all_are_asked_for(real: RealDesk, stage: StageMaker) -> None:
+    real.add("Birds", *(f"heron number {number}" for number in range(10)))
+    real.add("Pond", "a heron stood there")
+    async with stage(real) as s:
+        screen = await opened(s)
+        few = await looks_for(s, screen, "heron", 4)
+        assert [each.session.title for each in few].count("Birds") == 3
+        assert sum("+7 more · Ctrl+O" in line for line in lines(screen)) == 1
+        assert all(len(part) <= 76 for line in lines(screen) for part in line.split("\n"))
+        await s.pilot.press("ctrl+o")
+        await s.until(lambda: len(screen._found) == 11, "all are listed")
+        await s.pilot.press("ctrl+o")
+        await s.until(lambda: len(screen._found) == 4, "and a few again")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from mmchat.domain import LoadState, Recalled, Window, WindowPart
 from mmchat.errors import DeviceError
@@ -212,6 +212,21 @@ async def variants(s: Stage) -> None:
     await s.until(lambda: s.chat.composer.text, "the message is in the box")
 
 
+async def memory(s: Stage) -> None:
+    for text, changes in (
+        ("I live in Lyon", {"is_superseded": True, "topic": "home"}),
+        ("我对花生过敏", {"origin": "said", "turn": "t0", "session": "a"}),
+        ("my sister Amelia plays the cello in an orchestra and rehearses on Tuesdays and Thursdays", {}),
+        ("I moved to Porto", {"origin": "said", "turn": "t4", "session": "a", "topic": "home"}),
+        ("the spare key is under the blue pot", {"is_edited": True}),
+    ):
+        s.desk.facts.add(text, **changes)
+    await welcome(s)
+    await s.send("/memory")
+    await s.until(lambda: [each.option_count for each in s.app.screen.query(OptionList)] == [5], "they are listed")
+    await s.pilot.press("down")
+
+
 SMALL, WIDE = (80, 24), (140, 40)
 PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloading 62%, 8 s left", 0.62),)
 
@@ -244,6 +259,8 @@ PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloa
         pytest.param(hits, SMALL, "mmchat-dark", id="hits"),
         pytest.param(hits, WIDE, "mmchat-light", id="hits-wide"),
         pytest.param(variants, SMALL, "mmchat-light", id="variants"),
+        pytest.param(memory, SMALL, "mmchat-dark", id="memory"),
+        pytest.param(memory, WIDE, "mmchat-light", id="memory-wide"),
     ],
 )
 def test_look(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from threading import Event
 
+import pytest
+
 from mmchat.domain import Turn
 from mmchat.tui.screens.chat import LONG_TURNS
 from mmchat.tui.widgets.transcript import FIRST_TURNS, MORE_TURNS
 
 from .conftest import Stage, StageMaker
-from .fakes import FakeDesk, answer, make_turns
+from .fakes import FakeDesk, FakeSession, answer, make_turns
 
 
 def shown_ids(s: Stage) -> list[str]:
@@ -136,11 +138,11 @@ async def test_a_long_conversation_is_shown_before_all_of_it_is_read(desk: FakeD
     asked: list[int] = []
     gate, turns = Event(), session.turns
 
-    def slowly(*, newest: int = 0) -> tuple[Turn, ...]:
+    def slowly(*, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
         asked.append(newest)
         if not newest:
             assert gate.wait(20)
-        return turns(newest=newest)
+        return turns(newest=newest, around=around)
 
     session.turns = slowly  # type: ignore[method-assign]
     async with stage(desk, session) as s:
@@ -158,3 +160,53 @@ async def test_a_long_conversation_is_shown_before_all_of_it_is_read(desk: FakeD
         ids = shown_ids(s)
         assert ids == [f"t{n}" for n in range(10_000 - len(ids), 10_000)]
         assert scroll.scroll_y > 0
+
+
+async def test_a_hit_deep_in_a_long_conversation_is_shown_before_all_of_it_is_read(
+    desk: FakeDesk, stage: StageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.add_session("s1", "Ten thousand", make_turns(10_000))
+    gate, turns, asked = Event(), FakeSession.turns, list[tuple[int, str]]()
+
+    def slowly(self: FakeSession, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
+        asked.append((newest, around))
+        if not newest:
+            assert gate.wait(20)
+        return turns(self, newest=newest, around=around)
+
+    monkeypatch.setattr(FakeSession, "turns", slowly)
+    async with stage(desk) as s:
+        s.chat.open("s1", "t500")
+        await s.until(lambda: s.chat.query(".-found"), "the turn is marked")
+        assert asked == [(LONG_TURNS // 2, "t500"), (0, "")]
+        assert "10,000 turns" in s.text_of("#header")
+        gate.set()
+        await s.until(lambda: len(s.chat.composer._history) == 500, "the rest is read")
+        assert not s.chat.transcript.is_at_end
+        for _ in range(12):
+            await s.pilot.press("pagedown")
+        await s.until(lambda: int(shown_ids(s)[-1][1:]) > 560, "turns beyond the first ones load on the way down")
+        ids = shown_ids(s)
+        assert ids == [f"t{n}" for n in range(int(ids[0][1:]), int(ids[-1][1:]) + 1)]
+        await s.pilot.press("end")
+        await s.until(lambda: shown_ids(s)[-1:] == ["t9999"] and s.chat.transcript.is_at_end, "End goes to the end")
+
+
+async def test_what_is_said_before_the_rest_is_read_stands_at_the_end_after_it(
+    desk: FakeDesk, stage: StageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.add_session("s1", "Long", make_turns(400))
+    gate, turns = Event(), FakeSession.turns
+
+    def slowly(self: FakeSession, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
+        assert newest or gate.wait(20)
+        return turns(self, newest=newest, around=around)
+
+    monkeypatch.setattr(FakeSession, "turns", slowly)
+    async with stage(desk) as s:
+        s.chat.open("s1", "t100")
+        await s.until(lambda: s.chat.query(".-found"), "the turn is marked")
+        await s.say("and now?")
+        gate.set()
+        await s.until(lambda: "t399" in shown_ids(s) and s.chat.transcript.is_at_end, "all is read, and its end shown")
+        assert shown_ids(s)[-2:] == ["t400", "t401"]

@@ -187,15 +187,17 @@ class ChatScreen(ChatBox):
         try:
             session = get()
             is_long = session.info is not None and session.info.turn_count > LONG_TURNS and not is_whole
-            if is_long and not at_turn:
-                self.post_message(SessionOpened(session, session.turns(newest=LONG_TURNS)))
+            if is_long:
+                few = LONG_TURNS // 2 if at_turn else LONG_TURNS
+                self.post_message(SessionOpened(session, session.turns(newest=few, around=at_turn), at_turn))
             turns = session.turns()
             view = session.window.view(turns)
         except MmchatError as error:
             self.post_message(WorkFailed(error))
         else:
-            shown = EarlierRead(session, turns, view) if is_long and not at_turn else None
-            self.post_message(shown or SessionOpened(session, turns, at_turn, view))
+            self.post_message(
+                EarlierRead(session, turns, view) if is_long else SessionOpened(session, turns, at_turn, view)
+            )
 
     @on(Worker.StateChanged)
     async def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -231,7 +233,13 @@ class ChatScreen(ChatBox):
         if event.session is not self.session:
             return  # another conversation was opened meanwhile
         self.composer.set_history(history_prompts(event.turns))
-        self.transcript.know_earlier(event.turns)
+        if not self.transcript.know_rest(event.turns):
+            if self.flow.run is not None:
+                self.flow.run.is_behind = True  # shown anew when the reply has ended
+            else:
+                await self.show_turns(event.turns, view=event.view)
+        if not self.flow.is_busy:
+            self.flow.last_reply = next((turn for turn in reversed(event.turns) if turn.role == "assistant"), None)
         self.turn_count = max(self.turn_count, len(event.turns))
         self.show_title()
         self.transcript.set_pins(event.view.pins)
@@ -246,7 +254,8 @@ class ChatScreen(ChatBox):
         self.turn_count = len(turns)
         last = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
         self.flow.last_reply = last
-        window = view.window if view else last.window if last else None
+        is_middle = view is None and bool(at_turn)  # of turns about one, the last does not say what the model sees
+        window = view.window if view else last.window if last and not is_middle else None
         self.status.set(window=window, tokens_per_s=0.0)
         self.show_title()
         if view is not None:

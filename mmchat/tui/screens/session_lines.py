@@ -79,7 +79,9 @@ def found_line(found: Found, width: int, current_id: str) -> Content:
         return head
     if hit.turn is None:
         return Content("\n").join([head, Content.styled("    its title", MUTED)])
-    return Content("\n").join([head, Content.assemble("    ", marked(hit)).truncate(width, ellipsis=True)])
+    more = f"  +{hit.more} more · Ctrl+O" if hit.more else ""
+    said = Content.assemble("    ", marked(hit)).truncate(max(width - len(more), 12), ellipsis=True)
+    return Content("\n").join([head, Content.assemble(said, (more, MUTED))])
 
 
 def marked(hit: SearchHit) -> Content:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 TYPING_S = 0.12
 """How long the keys must rest before the words are looked for."""
 MAX_FOUND = 100
+FEW_HITS = 3
+"""Of one conversation, until all are asked for."""
 WIDE = 110
 """Columns from which the preview stands beside the list."""
 NARROW_PREVIEW_LINES = 4
@@ -85,6 +87,7 @@ class SessionsScreen(ListDialog[Choice | None]):
         Binding("ctrl+d", "delete", "Delete", priority=True),
         Binding("ctrl+z", "undo", "Undo", priority=True),
         Binding("ctrl+l", "shelf", "Archive and trash", priority=True),
+        Binding("ctrl+o", "all_hits", "All hits", priority=True),
     ]
 
     def __init__(self, desk: Desk, current: ChatSession, query: str = "", shelf: Shelf = "listed") -> None:
@@ -98,6 +101,7 @@ class SessionsScreen(ListDialog[Choice | None]):
         self._undo: list[_Undo] = []
         self._gone: set[str] = set()
         self._typing: Timer | None = None
+        self._has_all_hits = False
 
     def compose(self) -> ComposeResult:
         """Search, list and preview, what happened, keys."""
@@ -154,7 +158,7 @@ class SessionsScreen(ListDialog[Choice | None]):
         words, tags = in_words_and_tags(query)
         if not words.strip() or shelf == "trash":
             return tuple(Found(each) for each in self._library.list(words, shelf=shelf, tags=tags))
-        hits = self._library.search(words, limit=MAX_FOUND)
+        hits = self._library.search(words, limit=MAX_FOUND, each=None if self._has_all_hits else FEW_HITS)
         return tuple(
             Found(hit.session, hit)
             for hit in hits
@@ -248,6 +252,12 @@ class SessionsScreen(ListDialog[Choice | None]):
         self._shelf = SHELVES[(SHELVES.index(self._shelf) + 1) % len(SHELVES)]
         self._show_title()
         self._note("")
+        self._look()
+
+    def action_all_hits(self) -> None:
+        """All hits of every conversation, and back to a few of each."""
+        self._has_all_hits = not self._has_all_hits
+        self._note("All hits. Ctrl+O: a few of each conversation." if self._has_all_hits else "")
         self._look()
 
     def action_close(self) -> None:

@@ -53,6 +53,8 @@ class Transcript(Vertical):
         self._pins: frozenset[str] = frozenset()
         self._is_loading = False
         self._is_loading_later = False
+        self._is_middle = False
+        """Whether there may be turns behind those that are known."""
         self.is_streaming = False
 
     def compose(self) -> ComposeResult:
@@ -72,6 +74,7 @@ class Transcript(Vertical):
         self._turns = tuple(turns)
         self._window = window or Window()
         found = next((index for index, turn in enumerate(self._turns) if turn.id == at_turn), None)
+        self._is_middle = found is not None
         self._stop_mounted = len(self._turns) if found is None else min(found + FIRST_TURNS, len(self._turns))
         self._first_mounted = max(0, self._stop_mounted - FIRST_TURNS if found is None else found - FIRST_TURNS // 2)
         widgets = self._widgets(self._turns[self._first_mounted : self._stop_mounted])
@@ -90,18 +93,30 @@ class Transcript(Vertical):
         self.call_after_refresh(self._update_pill)
         self.call_after_refresh(self._fill_screen)
 
-    def know_earlier(self, turns: Sequence[Turn]) -> None:
-        """Take over all turns of a conversation whose newest are shown: they are mounted on the way up."""
-        first = self._turns[0].id if self._turns else ""
-        earlier = next((index for index, turn in enumerate(turns) if turn.id == first), 0)
-        self._turns = (*turns[:earlier], *self._turns)
+    def know_rest(self, turns: Sequence[Turn]) -> bool:
+        """Take over all turns of a conversation of which some are shown: the others are mounted on the way to them.
+
+        Returns:
+            False where something was said meanwhile behind turns from the middle, so that all must be shown anew.
+        """
+        is_middle, self._is_middle = self._is_middle, False
+        places = {turn.id: index for index, turn in enumerate(turns)}
+        known = [places[turn.id] for turn in self._turns if turn.id in places]
+        if is_middle and (not known or {view.turn_id for view in self._turn_views()} - {t.id for t in self._turns}):
+            return False
+        earlier = known[0] if known else 0
+        self._turns = (*turns[:earlier], *self._turns, *(turns[known[-1] + 1 :] if is_middle else ()))
         self._first_mounted += earlier
         self._stop_mounted += earlier
+        self.call_after_refresh(self._update_pill)
+        return True
 
     async def show_end(self) -> None:
         """Mount the end of the conversation, where only turns about an earlier one are mounted."""
         if self._stop_mounted < len(self._turns):
+            is_middle = self._is_middle
             await self.show(self._turns, self._window)
+            self._is_middle = is_middle
 
     def _keep_place(self) -> None:
         """Scroll so that what is held stays where it is on the screen."""

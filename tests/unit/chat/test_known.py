@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mmchat.chat.known import MAX_TOLD_CHARACTERS, KnownFacts, is_over, own_words
 from mmchat.chat.session import SessionSettings, UserInput
@@ -226,3 +228,23 @@ def test_a_plan_for_next_week_is_over_in_a_month() -> None:
 
 def _turn(bench: Bench) -> str:
     return bench.store.add_user_turn(bench.store.create_session().id, "words").id
+
+
+def test_chinese_facts_are_told_by_meaning_where_the_encoder_knows_chinese(make_bench: MakeBench) -> None:
+    class Near(ScriptedEmbedder):
+        """Puts all texts in one place."""
+
+        is_multilingual = False
+
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            return super().embed(["same"] * len(texts))
+
+    bench = make_bench()
+    bench.engines.embed = Near()
+    facts = known(bench)
+    facts.remember("我家的金毛叫豆豆")
+    facts.index()
+    assert facts.bearing_on("我该买什么零食？") == ()
+    Near.is_multilingual = True
+    assert [note.text for note in facts.bearing_on("我该买什么零食？")] == ["我家的金毛叫豆豆"]
+    assert facts.bearing_on("我该买什么零食？", use_vectors=False) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
@@ -10,11 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mmchat.chat.desk import Desk
+from mmchat.chat.known import KnownFacts
+from mmchat.chat.ports import Recorder
+from mmchat.engines.scripted import ScriptedEmbedder
 from mmchat.memory import embedding_backlog
 from mmchat.memory.embedding_backlog import count_waiting, embeddable, unembedded
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.turn_vectors import TEXTS_AT_ONCE
+from mmchat.memory.word_search import Filters
+from tests.fakes import Bench
 from tests.variants import retire
 
 
@@ -113,3 +120,85 @@ def test_what_is_there_is_not_read_again(store: MemoryStore) -> None:
         steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {plan}")]
     assert any("embeddings USING COVERING INDEX" in step and "owner>?" in step for step in steps), steps
     assert any("turns USING INTEGER PRIMARY KEY" in step for step in steps), steps
+
+
+def no_microphone() -> Recorder:
+    raise AssertionError("nothing is recorded here")
+
+
+def rounds_of(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Counts how often a desk has taken in all that waited."""
+    done, take_in = threading.Semaphore(0), Desk._take_in
+
+    def counted(self: Desk) -> None:
+        take_in(self)
+        done.release()
+
+    monkeypatch.setattr(Desk, "_take_in", counted)
+    monkeypatch.setattr("mmchat.chat.desk.BACKGROUND_AFTER_S", 0.0)
+    return done
+
+
+class OnlyItsOwn(ScriptedEmbedder):
+    """An encoder of another size, whose vectors mean nothing to any other."""
+
+    embedding_dim = 32
+
+
+def test_after_another_embedder_is_chosen_old_vectors_count_no_more_and_new_ones_come_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = rounds_of(monkeypatch)
+    bench = Bench(tmp_path)
+    session = bench.store.create_session()
+    turn = bench.store.add_turn(session.id, role="user", text="The copper kettle is on the upper shelf of the pantry")
+    said = KnownFacts(bench.store, bench.engines.embedder)
+    said.remember("I keep bees behind the barn")
+    bench.recall.backfill()
+    said.index()
+    query = "copper shelf kettle pantry upper"
+
+    def cosines(recall: Recall) -> list[float | None]:
+        return [each.cosine for each in recall.look_up(query, Filters()).candidates.values()]
+
+    (old,) = cosines(bench.recall)
+    assert old is not None
+    # The program ends, and begins again with another embedder.
+    bench.engines.embed = OnlyItsOwn(name="another")
+    recall = Recall(bench.store, bench.engines.embedder)
+    assert cosines(recall) == [None], "an old vector must not be compared with a new question"
+    assert [each.turn for each in recall.find(query)] == [turn.id], "words find it meanwhile"
+    assert count_waiting(bench.store.file, "another") == 1
+    desk = Desk(bench.store, recall, bench.engines, bench.settings, make_recorder=no_microphone)
+    desk.index_in_background()
+    assert rounds.acquire(timeout=20)
+    assert count_waiting(bench.store.file, "another") == 0
+    (new,) = cosines(recall)
+    assert new is not None
+    assert new > 0.5
+    models = {row["model"] for row in bench.store.file.rows("SELECT vector_model AS model FROM facts")}
+    assert models == {"another"}
+    desk.close()
+    reader = MemoryStore(tmp_path / "mmchat.db", tmp_path / "blobs")
+    back = Recall(reader, lambda: ScriptedEmbedder())
+    assert cosines(back) == [old], "with the first one chosen again, its vectors are there"
+    reader.close()
+
+
+def test_what_another_program_imports_is_taken_in_while_the_app_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = rounds_of(monkeypatch)
+    monkeypatch.setattr("mmchat.chat.desk.LOOK_AGAIN_S", 0.02)
+    bench = Bench(tmp_path)
+    desk = Desk(bench.store, bench.recall, bench.engines, bench.settings, make_recorder=no_microphone)
+    desk.index_in_background()
+    assert rounds.acquire(timeout=20)
+    assert not rounds.acquire(timeout=0.2), "nothing came, nothing is done"
+    other = MemoryStore(tmp_path / "mmchat.db", tmp_path / "blobs")
+    session = other.create_session()
+    other.add_turn(session.id, role="user", text="from an import")
+    other.close()
+    assert rounds.acquire(timeout=20)
+    assert count_waiting(bench.store.file, bench.engines.embed.name) == 0
+    desk.close()

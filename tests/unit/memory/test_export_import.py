@@ -145,7 +145,7 @@ def test_exported_markdown_is_read_back(
         (each.session.title, each.session.persona, each.session.created_at, each.session.tags) for each in kept
     ]
     for copy, original in zip(read, kept, strict=True):
-        standing = [each for each in original.turns if not each.is_retired]
+        standing = original.turns
         assert [
             (turn.role, turn.text, turn.created_at, turn.speaker, turn.model, turn.status, turn.notice, turn.rating)
             for turn in copy.turns
@@ -153,6 +153,9 @@ def test_exported_markdown_is_read_back(
             (of.role, of.text, of.created_at, each.speaker, of.model, of.status, of.notice, of.rating)
             for each in standing
             for of in [each.turn]
+        ]
+        assert [(turn.is_retired, turn.retired_order) for turn in copy.turns] == [
+            (each.is_retired, each.retired_order) for each in standing
         ]
         assert [[file.path.read_bytes() for file in turn.files if file.path] for turn in copy.turns] == [
             [file.path.read_bytes() for file in each.turn.attachments] for each in standing
@@ -188,3 +191,44 @@ def test_branches_can_be_flipped_through_after_they_came_back(
         older, newer = branches.variants(store, turns[1].id)
         branches.show_variant(store, newer, older)
         assert [turn.text for turn in store.turns(session_id)] == ["How long?", "An hour."]
+
+
+def test_variants_in_markdown_are_folded_away_and_read_back(
+    stores: tuple[MemoryStore, MemoryStore], tmp_path: Path
+) -> None:
+    one, two = stores
+    session = one.create_session(title="Fruit")
+    asked = one.add_user_turn(session.id, "Name a <fruit>.")
+    for text in ("An apple.\n\n</details>\n\n## You, 2020-01-01 10:00", "A pear."):
+        reply = one.start_reply(session.id, parent_id=asked.id, model="m </summary>", engine="e", text="")
+        one.finish_reply(reply.id, text, status="complete")
+    path = tmp_path / "talk.md"
+    path.write_text(marked_markdown(read_conversation(one, session), str), encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<details><summary>Another variant: m &lt;/summary&gt;, ") == 1
+    (conversation,) = read_markdown(path)
+    copy = store_conversation(two, conversation)
+    turns = two.turns(copy.id)
+    assert [(turn.text, turn.variant, turn.variants) for turn in turns] == [
+        ("Name a <fruit>.", 1, 1),
+        ("A pear.", 2, 2),
+    ]
+    assert [row["text"] for row in two.file.rows("SELECT text FROM turns WHERE is_retired")] == [
+        "An apple.\n\n</details>\n\n## You, 2020-01-01 10:00"
+    ]
+
+
+def test_markdown_without_its_marks_holds_what_was_in_view(
+    stores: tuple[MemoryStore, MemoryStore], tmp_path: Path
+) -> None:
+    one, _ = stores
+    session = one.create_session(title="Fruit")
+    asked = one.add_user_turn(session.id, "Name a fruit.")
+    for text in ("An apple.", "A pear."):
+        reply = one.start_reply(session.id, parent_id=asked.id, model="m", engine="e", text="")
+        one.finish_reply(reply.id, text, status="complete")
+    text = marked_markdown(read_conversation(one, session), str)
+    path = tmp_path / "talk.md"
+    path.write_text("\n".join(line for line in text.split("\n") if not line.startswith("<!--")), encoding="utf-8")
+    (conversation,) = read_markdown(path)
+    assert [turn.text for turn in conversation.turns] == ["Name a fruit.", "A pear."]

@@ -418,3 +418,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder should be")
     with pytest.raises(MemoryStoreError, match="cannot be used"):
         open_store(tmp_path)
+
+
+def test_turns_about_one_are_read_alone(store: MemoryStore) -> None:
+    session = store.create_session()
+    ids = [store.add_turn(session.id, role="user", text=str(number)).id for number in range(9)]
+
+    def around(place: int, count: int) -> str:
+        return "".join(turn.text for turn in store.turns(session.id, newest=count, around=ids[place]))
+
+    assert [around(4, 2), around(0, 2), around(8, 3), around(4, 99)] == ["23456", "012", "5678", "012345678"]
+    retire(store, ids[4])
+    assert len(store.turns(session.id, newest=2, around=ids[4])) == 4, "all, where it is not in view"
+    assert around(3, 1) == "23"

@@ -153,3 +153,17 @@ def test_counting_the_turns_of_conversations_reads_no_turn(store: MemoryStore) -
 @given(st.lists(st.text("ab 花园🍐.", max_size=12), max_size=4), st.sampled_from(["a", "ab ", "花", "b 园", "🍐"]))
 def test_many_texts_are_marked_as_each_by_itself(texts: list[str], query: str) -> None:
     assert turn_search._spans_in(texts, query) == [spans_of(text, query) for text in texts]
+
+
+def test_one_conversation_leaves_room_for_others_and_says_how_many_more_it_has(store: MemoryStore) -> None:
+    fill(store, ["a heron"])
+    fill(store, [f"heron number {number}" for number in range(30)], title="Birds")
+    fill(store, ["our heron came back, twice"])
+    hits = search_turns(store, "heron", limit=10, each=3)
+    sessions = [hit.session.title for hit in hits]
+    assert sessions.count("Birds") == 3
+    assert len(hits) == 5
+    assert [hit.more for hit in hits if hit.session.title == "Birds"] == [0, 0, 27]
+    assert sum(hit.more for hit in hits if hit.session.title != "Birds") == 0
+    assert len(search_turns(store, "heron", limit=10)) == 10
+    assert all(hit.more == 0 for hit in search_turns(store, "heron", limit=10))

@@ -249,9 +249,6 @@ class FakeRecorder:
             raise self._error
         self.state = "recording"
 
-    def snapshot(self) -> NDArray[np.float32]:
-        return np.zeros(int(16_000 * self._seconds), dtype=np.float32)
-
     def sound(self, since: int = 0) -> NDArray[np.float32]:
         return np.zeros(0, dtype=np.float32)
 

@@ -1,7 +1,7 @@
 """Speaking through a program of its own: espeak-ng, piper, say, Windows' voices, or any command the user names.
 
 Such programs are often GPL: they are run, never imported. The words go in as standard input, so nothing in them can
-pass for an option. A program that puts sound on its standard output has it played (`playback`); others play it
+pass for an option. A program that puts a WAV file on its standard output has it played (`playback`); others play it
 themselves.
 """
 
@@ -21,7 +21,6 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from mmchat.engines.playback import is_sound, play
 from mmchat.errors import EngineUnavailable, MmchatError
 
 VOICE = "{voice}"
@@ -29,6 +28,8 @@ VOICE = "{voice}"
 POLL_S = 0.02
 """How often it is looked whether the program has ended; being told to stop wakes it at once."""
 _SHOWN_ERROR = 200
+_WAVE = b"RIFF"
+"""What a program that puts its sound on its standard output begins with."""
 _WINDOWS_SCRIPT = (
     "[Console]::InputEncoding = [Text.Encoding]::UTF8; Add-Type -AssemblyName System.Speech; "
     "$s = New-Object System.Speech.Synthesis.SpeechSynthesizer; "
@@ -109,9 +110,12 @@ class CommandVoice:
             if process.returncode:
                 raise self._failed(process.returncode, complaints)
             sound.seek(0)
-            if not cancel.is_set() and is_sound(sound.read(16)):
-                sound.seek(0)
-                play(sound, cancel)
+            if sound.read(len(_WAVE)) != _WAVE or cancel.is_set():
+                return
+            from mmchat.engines.playback import play  # PyAV: the doctor, who only looks, does without
+
+            sound.seek(0)
+            play(sound, cancel)
 
     def _start(self, command: Sequence[str], sound: IO[bytes], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
         try:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mmchat.config.model_entries import AsrEntry, HeadEntry
+from mmchat.config.model_entries import AsrEntry, HeadEntry, LmEntry
 from mmchat.domain import (
     EngineSpec,
     GenerateOptions,
@@ -24,7 +24,7 @@ from mmchat.domain import (
 from mmchat.engines.device import has_gpu
 from mmchat.engines.head_files import read_config
 from mmchat.engines.registry import load_engine
-from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
+from mmchat.errors import ConfigError, EngineUnavailable, MmchatError, ModelNotFound
 from mmchat.weights.finetuned import is_merged
 from mmchat.wiring.speech_models import by_language
 
@@ -302,6 +302,9 @@ class EngineHub:
         spec = self._spec(entry, engine, path)
         if isinstance(entry, HeadEntry):
             spec = replace(spec, options={**spec.options, "encoders": self._encoders(entry, path, slot)})
+        if isinstance(entry, LmEntry) and entry.projector:
+            eyes = {"projector": entry.projector, "encoders": self._eyes(entry, engine, slot)}
+            spec = replace(spec, options={**spec.options, **eyes})
         slot.report("loading", "loading", None)
         loaded = load_engine(kind, spec)
         return self._by_language(loaded, english) if (english := self._english_of(entry)) else loaded
@@ -323,14 +326,23 @@ class EngineHub:
     def _encoders(self, entry: HeadEntry, path: Path | None, slot: _Slot) -> dict[str, EngineSpec]:
         """The encoders that a head stands on, fetched where they are missing."""
         chosen = {"embed": entry.embed, "vision": entry.vision}
-        specs: dict[str, EngineSpec] = {}
-        for kind in read_config(path, entry.name).encoders:
-            name = chosen[kind] or self._models.defaults.for_kind(kind)
-            self._check(kind, name)
-            encoder, engine = self._resolve(name)
-            weights = self._weights_path(encoder, engine, slot) if encoder.needs_weights else None
-            specs[kind] = self._spec(encoder, engine, weights)
-        return specs
+        return {kind: self._encoder(kind, chosen[kind], slot) for kind in read_config(path, entry.name).encoders}
+
+    def _eyes(self, entry: LmEntry, engine: str, slot: _Slot) -> dict[str, EngineSpec]:
+        """The vision model that a projector maps from, fetched where it is missing."""
+        if engine != "transformers":
+            raise ConfigError(
+                f"'{entry.name}' sees through a projector, which {engine} cannot use.", hint=f"Use -m {entry.name}"
+            )
+        return {"vision": self._encoder("vision", entry.vision, slot)}
+
+    def _encoder(self, kind: ModelKind, name: str, slot: _Slot) -> EngineSpec:
+        """What loads a model that another one stands on; the default one of its kind where none is named."""
+        name = name or self._models.defaults.for_kind(kind)
+        self._check(kind, name)
+        encoder, engine = self._resolve(name)
+        weights = self._weights_path(encoder, engine, slot) if encoder.needs_weights else None
+        return self._spec(encoder, engine, weights)
 
     def _resolve(self, name: str) -> tuple[ModelEntry, str]:
         return self._models.resolve(name, has_gpu=self._options.device != "cpu" and has_gpu())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mmchat.chat.session import ChatSession, UserInput
-from mmchat.domain import PromptReady
+from mmchat.domain import Message, Notice, PromptReady
 from mmchat.engines.scripted import ScriptedImageReader, ScriptedLanguageModel
 from mmchat.memory.recall import Recall
 from tests.fakes import Bench
@@ -121,3 +121,43 @@ def test_models_of_words_and_of_pixels_take_turns(bench: Bench, tmp_path: Path) 
     assert "a photo of a red" in words.messages[0].text
     assert "a photo of a blue" in words.messages[2].text
     assert words.window.turns_out == 0
+
+
+class Seer(ScriptedLanguageModel):
+    """A model to which every picture is 100 tokens."""
+
+    def __init__(self) -> None:
+        super().__init__(name="seer", accepts_images=True, context_tokens=600)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return super().count_tokens(messages) + 100 * sum(len(message.image_paths) for message in messages)
+
+
+def test_pictures_that_there_is_no_room_for_are_told_in_words(bench: Bench, tmp_path: Path) -> None:
+    bench.engines.lm = Seer()
+    bench.settings = replace(bench.settings, options={"max_new_tokens": 100})
+    session = bench.session()
+    colours = ("red", "blue", "green", "yellow", "white")
+    files = tuple(picture(tmp_path, colour) for colour in colours)
+    events = list(session.reply(UserInput("Compare them.", files), Event()))
+    prompt = next(event for event in events if isinstance(event, PromptReady))
+    last = prompt.messages[-1]
+    assert len(last.image_paths) == 3
+    assert last.text == "The fourth photo shows a yellow. The fifth photo shows a white. Compare them."
+    assert prompt.window.tokens <= prompt.window.budget
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert notices == ["There is no room for all pictures of your message: the last 2 are told to the model in words."]
+    later = said(session, "Thanks.")
+    assert later.messages[0] == last
+
+
+def test_older_pictures_leave_the_view_with_their_turns(bench: Bench, tmp_path: Path) -> None:
+    bench.engines.lm = Seer()
+    bench.settings = replace(bench.settings, options={"max_new_tokens": 100})
+    session = bench.session()
+    for colour in ("red", "blue", "green", "yellow", "white", "black"):
+        prompt = said(session, f"Look, {colour}!", picture(tmp_path, colour))
+        assert prompt.window.tokens <= prompt.window.budget == 500
+        assert prompt.messages[-1].image_paths
+    assert prompt.window.turns_out > 0
+    assert 1 <= sum(len(message.image_paths) for message in prompt.messages) <= 4

@@ -159,7 +159,8 @@ class ChatBox(Screen[None]):
             told.append(sentence(event.trouble))
         if self.composer.doubt_count:
             told.append(f"{plural(self.composer.doubt_count, 'underlined word')} may be wrong.")
-        if event.heard.language and event.heard.language != self._told_language:
+        is_new = bool(event.heard.language) and event.heard.language != self._told_language
+        if is_new and not (event.trouble and told):  # both would not fit the line; the next recording says it
             self._told_language = event.heard.language
             told.append(f"Heard as {name_of(event.heard.language)}; /language changes it.")
         self.activity.set_hint(" ".join(told), about=self.composer.text)

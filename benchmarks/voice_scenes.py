@@ -303,12 +303,10 @@ def no_device(scene: Scene) -> None:
 def again(scene: Scene) -> None:
     """The same recording with another model, while its words stand in the box."""
     english(scene)
-    scene.press("C-e")
-    scene._tmux("send-keys", "-l", " Now.")
-    scene.press("C-a")
-    scene.press("C-k")
+    scene.press("C-c")
     scene.type("/retranscribe whisper-base")
     at_s = scene.mark("asked")
+    scene.until(lambda screen: "transcribing" in screen, "the work")
     scene.until_text(at_s)
 
 

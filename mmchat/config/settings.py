@@ -43,6 +43,8 @@ class Settings(BaseModel):
     """Said to the model before every conversation."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     """Language of speech, ISO 639-1; absent: detected."""
+    chinese: Literal["simplified", "traditional", "any"] | None = None
+    """Characters that Chinese speech is written in; absent: as the speech model says, which is simplified."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Longest reply. Absent, like the two below: what suits the model, as models.toml says."""
     temperature: float | None = Field(default=None, ge=0, le=5)

@@ -68,6 +68,8 @@ class HubOptions:
     """How many replies a language model draws at once."""
     speech_by_language: bool = False
     """Leave English to the model that the speech model names for it."""
+    chinese: str | None = None
+    """Characters that Chinese speech is written in; None: as the model's entry says."""
     should_read_text: bool = True
     """Read the text that stands in pictures."""
 
@@ -368,6 +370,8 @@ class EngineHub:
             value = getattr(entry, key, None)
             if value is not None:
                 options.setdefault(key, value)
+        if entry.kind == "asr" and self._options.chinese:
+            options["chinese"] = self._options.chinese
         return EngineSpec(
             name=entry.name,
             engine=engine,

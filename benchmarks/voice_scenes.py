@@ -339,6 +339,7 @@ def hands_free(scene: Scene) -> None:
 SCENES: dict[str, tuple[Callable[[Scene], None], dict[str, str]]] = {
     "english": (english, {}),
     "english-twice": (english_twice, {}),
+    "english-twice-not-live": (english_twice, {"live_text": "false"}),
     "chinese": (chinese, {}),
     "english-then-chinese": (english_then_chinese, {}),
     "silence": (silence, {}),

@@ -79,6 +79,8 @@ class MicSettings:
     """Empty: the system's default."""
     auto_stop_s: float = 0.0
     """A recording ends after so long a silence; 0: only when it is asked to."""
+    has_live_text: bool = True
+    """Show words while one speaks."""
     should_keep: bool = True
     """Keep the last recording."""
     recording_path: Path | None = None
@@ -118,6 +120,7 @@ class Microphone:
         self.device = settings.device
         """The chosen device's label, or part of it; empty for the system's default."""
         self.auto_stop_s = settings.auto_stop_s
+        self.has_live_text = settings.has_live_text
         self._in_memory: NDArray[np.float32] | None = None
 
     # --- which one ------------------------------------------------------------------------------

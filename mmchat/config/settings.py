@@ -72,6 +72,8 @@ class Settings(BaseModel):
     """The longest recording; it is kept and turned into words when it is reached."""
     keep_recording: bool = True
     """Keep the last recording, one file, for /retranscribe."""
+    live_text: bool = True
+    """Show words while you speak, where the machine is quick enough."""
     speak: bool = False
     """Speak replies aloud."""
     speak_command: str = ""

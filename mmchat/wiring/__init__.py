@@ -302,6 +302,7 @@ def _microphone(settings: Settings, *, should_store: bool) -> Microphone:
     chosen = MicSettings(
         settings.microphone,
         settings.auto_stop_s,
+        settings.live_text,
         settings.keep_recording,
         paths.recording_path() if should_store else None,
     )

@@ -267,6 +267,7 @@ class FakeMic:
     def __init__(self, desk: FakeDesk) -> None:
         self._desk = desk
         self.auto_stop_s = 0.0
+        self.has_live_text = True
         self.device = ""
         self.ending: Ending | None = None
         """Set it, and a running recording ends for this reason."""

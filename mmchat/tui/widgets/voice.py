@@ -224,7 +224,8 @@ class VoiceBar(Static):
         if event.take == self._take and self._recorder is not None:
             self._set_state("recording")
             self._run_follow(self._take, self._recorder, self._over)
-            self._run_live(self._take, self._recorder, self._over, self._session().listening)
+            if self._desk.mic.has_live_text:
+                self._run_live(self._take, self._recorder, self._over, self._session().listening)
 
     @on(LiveHeard)
     def _live_heard(self, event: LiveHeard) -> None:

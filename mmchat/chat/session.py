@@ -44,7 +44,7 @@ from mmchat.domain import (
     Window,
     WorkStarted,
 )
-from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
+from mmchat.errors import DeviceError, EngineUnavailable, ModelNotFound, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
@@ -291,7 +291,13 @@ class ChatSession:
             if self._senses.needs_work(attachment):
                 verb = "looking at" if attachment.kind == "image" else "listening to"
                 yield WorkStarted(f"{verb} {attachment.name}")
-            attachments.append(self._senses.read(attachment, cancel))
+            try:
+                attachments.append(self._senses.read(attachment, cancel))
+            except (EngineUnavailable, ModelNotFound, WeightsError, DeviceError) as error:
+                if attachment.kind != "image" or not self._engines.language_model().accepts_images:
+                    raise
+                attachments.append(attachment)
+                yield Notice(f"The model sees {attachment.name} itself, but recall will not find it: {error.message}")
             yield AttachmentRead(attachments[-1])
         return replace(turn, attachments=tuple(attachments))
 

@@ -13,8 +13,9 @@ from PIL import Image
 from mmchat.chat.session import ChatSession, UserInput
 from mmchat.domain import Message, Notice, PromptReady
 from mmchat.engines.scripted import ScriptedImageReader, ScriptedLanguageModel
+from mmchat.errors import ModelNotFound
 from mmchat.memory.recall import Recall
-from tests.fakes import Bench
+from tests.fakes import Bench, FakeEngines
 
 
 @pytest.fixture
@@ -161,3 +162,25 @@ def test_older_pictures_leave_the_view_with_their_turns(bench: Bench, tmp_path: 
         assert prompt.messages[-1].image_paths
     assert prompt.window.turns_out > 0
     assert 1 <= sum(len(message.image_paths) for message in prompt.messages) <= 4
+
+
+class Blindfolded(FakeEngines):
+    """Engines without a picture model on this machine."""
+
+    def image_reader(self) -> ScriptedImageReader:
+        raise ModelNotFound("The weights of 'lite2-minilm' are not on this machine.")
+
+
+def test_a_model_that_sees_needs_no_second_pair_of_eyes(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Blindfolded(ScriptedLanguageModel(accepts_images=True)))
+    session = bench.session()
+    events = list(session.reply(UserInput("What is this?", (picture(tmp_path, "red"),)), Event()))
+    prompt = next(event for event in events if isinstance(event, PromptReady))
+    assert prompt.messages[-1].image_paths
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert len(notices) == 1
+    assert notices[0].startswith("The model sees red.png itself, but recall will not find it: The weights of")
+    bench.engines.lm = ScriptedLanguageModel()
+    with pytest.raises(ModelNotFound):
+        list(session.reply(UserInput("And this?", (picture(tmp_path, "blue"),)), Event()))
+    bench.close()

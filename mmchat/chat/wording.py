@@ -16,12 +16,15 @@ from mmchat.chat.note_styles import STYLES as STYLES
 from mmchat.chat.note_styles import NoteStyle
 from mmchat.chat.picture_refs import named_in_message
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
-from mmchat.engines.see import with_article
 from mmchat.memory.rows import sensed_text
+from mmchat.picture_sentences import likely_words
 from mmchat.script import is_mostly_chinese
 
 MAX_TAGS = 4
-MIN_TAG_SCORE = 0.15
+MIN_TAG_SCORE = 0.5
+"""What is less likely than not is not told: a small model repeats whatever it is told (docs/performance.md)."""
+MIN_GUESS = 0.25
+"""Where nothing is likely, the best guess is told as one from here on."""
 MAX_NOTE_CHARS = 240
 """A recalled turn is quoted up to here: enough for a fact, short enough for a small model."""
 MAX_WRITTEN_CHARS = 1500
@@ -189,12 +192,12 @@ def _tell_sound(attachment: Attachment, words: NoteStyle) -> str:
 
 def describe(seen: Seen, *, is_chinese: bool = False) -> str:
     """What is in a picture, as a phrase: "a dog, grass and a frisbee"; empty when nothing is sure enough."""
-    labels = [tag.label for tag in seen.tags if tag.score >= MIN_TAG_SCORE][:MAX_TAGS]
-    if not labels and seen.tags and seen.tags[0].score >= MIN_TAG_SCORE / 2:
-        labels = [seen.tags[0].label]
+    words = likely_words(seen.tags, MIN_TAG_SCORE, MAX_TAGS, is_chinese=is_chinese)
+    if not words:
+        guess = likely_words(seen.tags, MIN_GUESS, 1, is_chinese=is_chinese)
+        return "".join(f"也许是{word}的东西" if is_chinese else f"what may be {word}" for word in guess)
     if is_chinese:
-        return "、".join(labels)
-    words = [with_article(label) for label in labels]
+        return "、".join(words)
     return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

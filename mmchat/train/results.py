@@ -175,14 +175,16 @@ def write_card(
         "## Data\n\n" + _markdown(data),
         "## Training\n\n" + _markdown([("", ""), *training]),
         f"## Before and after\n\n{_comparison(table, sentences)}",
-        _how_to(name, base.kind),
+        _how_to(name, base.kind, preparation.task),
     ]
     _write(folder / CARD_NAME, "\n\n".join(parts) + "\n")
 
 
-def _how_to(name: str, kind: str) -> str:
+def _how_to(name: str, kind: str, task: str) -> str:
     commands = [f"mmchat models info {name}", f"mmchat models remove {name}"]
-    if kind == "lm":
+    if task == "picture":
+        commands = [f"mmchat talk -m {name} -a PICTURE", *commands]
+    elif kind == "lm":
         commands = [f"mmchat talk -m {name}", f"mmchat models export {name} --to gguf", *commands]
     lines = "\n".join(commands)
     return (

@@ -112,6 +112,16 @@ def test_a_device_that_goes_and_a_full_recording_are_told_apart(end: RecorderSta
     assert follow(Tape(3, end), range(1, 1000)) == (ending, 3)
 
 
+def test_a_stream_that_falls_silent_without_a_word_is_given_up() -> None:
+    class Stalled(Tape):
+        def sound(self, since: int = 0) -> NDArray[np.float32]:
+            return super().sound(since) if self._given < 5 else np.zeros(0, dtype=np.float32)
+
+    tape = Stalled()
+    mic = Microphone(lambda _: tape, MicSettings(auto_stop_s=1.5), make_speech_watch=lambda: Speech(range(9)))
+    assert mic.follow(tape, Instant()) == "failed"
+
+
 def test_without_automatic_end_only_the_user_ends_it() -> None:
     tape, over, endings = Tape(), Event(), []
     mic = Microphone(lambda _: tape, make_speech_watch=lambda: Speech(range(2)))

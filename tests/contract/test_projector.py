@@ -195,6 +195,16 @@ def test_a_broken_training_goes_on_exactly(
         torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=0)
 
 
+def test_what_was_cut_off_while_it_looked_goes_on(llama: Path, clip: Path, photos: Path, tmp_path: Path) -> None:
+    settings, file, base = settings_for(photos, max_steps=2, evaluate_every=2), read_rows(photos), base_of(llama, clip)
+    trainer, cancel = ProjectorTrainer(), Event()
+    preparation = trainer.prepare([file], settings, base)
+    cancel.set()
+    broken = trainer.train(preparation, [file], base, tmp_path, lambda event: None, cancel, should_resume=False)
+    assert (broken.status, broken.steps) == ("interrupted", 0)
+    assert train(file, settings, base, tmp_path, resume=True).status == "complete"
+
+
 def test_captions_of_a_picture_cost_what_they_would_alone(
     llama: Path, clip: Path, photos: Path, tmp_path: Path
 ) -> None:

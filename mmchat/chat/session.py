@@ -22,7 +22,7 @@ from mmchat.chat.notices import prompt_notices
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.reply import REPEATED, stream_reply
 from mmchat.chat.senses import Senses, examine
-from mmchat.chat.shown_pictures import asked_about
+from mmchat.chat.shown_pictures import asked_about, seen_turns
 from mmchat.chat.terms import terms_of
 from mmchat.chat.title import make_title
 from mmchat.chat.window import SessionWindow, reply_options, view_start
@@ -270,6 +270,11 @@ class ChatSession:
         options = self._options()
         recalled = self.window.fitting_notes(model, options, question, recalled)
         prompt = self.window.prompt(model, options, history, question, recalled)
+        if prompt.has_moved and model.accepts_images:  # a picture that is asked about may have left the view just now
+            again = asked_about(question, history, seen_turns(history, prompt.window), has_pixels=True)
+            if again := self.window.fitting_notes(model, options, question, again):
+                recalled = again
+                prompt = self.window.prompt(model, options, history, question, recalled)
         yield PromptReady(prompt.window, recalled, prompt.messages)
         for notice in prompt_notices(prompt, _last_window(history)):
             yield Notice(notice)

@@ -37,6 +37,8 @@ REPLY_SHARE = 0.5
 """At most this share of a context is kept free for the reply."""
 NOTE_SHARE = 0.25
 """At most this share of the budget goes to what is recalled for one message: a short context has room for little."""
+AGAIN_SHARE = 0.5
+"""The same for earlier pictures that a message asks about, where the model is shown the pixels again."""
 PICTURE_SHARE = 0.75
 """At most this share of the budget goes to the pictures of one message; the rest is for what is said."""
 
@@ -185,7 +187,8 @@ class SessionWindow:
 
         What the summary says word for word is not told again.
         """
-        limit = int(self.budget(model, options) * NOTE_SHARE)
+        is_shown = model.accepts_images and any(note.place is not None for note in notes)
+        limit = int(self.budget(model, options) * (AGAIN_SHARE if is_shown else NOTE_SHARE))
         bare = model.count_tokens(self._told(model, question))
         summary = self.summary()
         summed = summary.text if summary is not None else ""

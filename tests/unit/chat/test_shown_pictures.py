@@ -106,6 +106,17 @@ def test_pixels_are_shown_again_only_where_they_are_out_of_view(bench: Bench, tm
     assert [path.read_bytes() for path in last.image_paths] == [(tmp_path / "red.png").read_bytes()]
 
 
+def test_a_picture_that_leaves_the_view_with_this_very_question_is_shown_again(bench: Bench, tmp_path: Path) -> None:
+    session = bench.session()
+    said(session, "Look at my door.", picture(tmp_path, "red"))
+    chatted(session, 12)
+    bench.engines.lm = ScriptedLanguageModel(name="seer", accepts_images=True, context_tokens=200)
+    prompt = said(session, "What was in the first photo I showed you?")
+    assert prompt.window.turns_out > 0
+    assert len(prompt.messages[-1].image_paths) == 1
+    assert prompt.recalled[0].place == 1
+
+
 def test_models_of_words_and_of_pixels_take_turns(bench: Bench, tmp_path: Path) -> None:
     session = bench.session()
     words = said(session, "Look at my door.", picture(tmp_path, "red"))

@@ -1,9 +1,10 @@
 """Draws pictures with questions about them whose answers need both: label rows for a classification head.
 
-    python benchmarks/draw_questions.py FOLDER [--train 600] [--test 200]
+    python benchmarks/draw_questions.py FOLDER [--train 600] [--test 200] [--talks]
 
 Each picture shows one shape of some colour, large or small, somewhere on a plain ground. The question alone tells
-only what kind of answer is wanted; the picture alone does not tell what is asked.
+only what kind of answer is wanted; the picture alone does not tell what is asked. With --talks the rows are dialogue,
+for a language model that is to see.
 """
 
 from __future__ import annotations
@@ -47,7 +48,13 @@ def draw(chance: random.Random) -> tuple[Image.Image, dict[str, str]]:
     return picture, {"colour": colour, "shape": shape, "side": side}
 
 
-def write_rows(folder: Path, name: str, count: int, seed: int) -> None:
+def talk(place: str, question: str, answer: str) -> dict[str, object]:
+    """A question about a picture and its answer as a row of dialogue."""
+    asked = [{"type": "image", "image": place}, {"type": "text", "text": question}]
+    return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": f"{answer.title()}."}]}
+
+
+def write_rows(folder: Path, name: str, count: int, seed: int, *, are_talks: bool) -> None:
     """`count` pictures, each with one question of each kind."""
     chance = random.Random(seed)
     (folder / name).mkdir(parents=True, exist_ok=True)
@@ -57,7 +64,9 @@ def write_rows(folder: Path, name: str, count: int, seed: int) -> None:
         place = f"{name}/{index:04}.png"
         picture.save(folder / place)
         for kind, answer in answers.items():
-            lines.append(json.dumps({"image": place, "text": chance.choice(QUESTIONS[kind]), "label": answer}))
+            question = chance.choice(QUESTIONS[kind])
+            label = {"image": place, "text": question, "label": answer}
+            lines.append(json.dumps(talk(place, question, answer) if are_talks else label))
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -67,9 +76,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--train", type=int, default=600)
     parser.add_argument("--test", type=int, default=200)
+    parser.add_argument("--talks", action="store_true", help="dialogue instead of labels")
     options = parser.parse_args()
-    write_rows(options.folder, "train", options.train, seed=1)
-    write_rows(options.folder, "test", options.test, seed=2)
+    write_rows(options.folder, "train", options.train, seed=1, are_talks=options.talks)
+    write_rows(options.folder, "test", options.test, seed=2, are_talks=options.talks)
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="files with this in their name or kind")
+    parser.add_argument("--only", default="", help="files with this in sense, kind and name; others keep what they got")
     parser.add_argument("--batch", type=int, default=40)
     arguments = parser.parse_args()
     shutil.rmtree(arguments.folder / "odd", ignore_errors=True)
@@ -240,9 +240,15 @@ def main() -> int:
     (folder / "see").mkdir(parents=True)
     (folder / "hear").mkdir()
     cases = make(folder, arguments.seed)
-    wanted = [case for case in cases if arguments.only in f"{case.kind} {case.path.name}"]
+    results_path = arguments.folder / "results.json"
+    wanted = [case for case in cases if arguments.only in f"{case.sense} {case.kind} {case.path.name}"]
     faults = run(wanted, arguments.batch)
-    print_table(wanted)
+    known = json.loads(results_path.read_text(encoding="utf-8")) if results_path.is_file() and arguments.only else {}
+    known |= {ascii(str(case.path)): case.got for case in wanted}
+    results_path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    for case in cases:
+        case.got = known.get(ascii(str(case.path)), "")
+    print_table([case for case in cases if case.got])
     print(f"\n{len(wanted)} files, {len(faults)} at fault")
     for case, child in faults:
         print(f"{case.path}: {case.got}\n{child.err[-1500:]}")

@@ -60,14 +60,15 @@ def wav(
     return b"RIFF" + struct.pack("<I", min(0xFFFFFFFF, 4 + len(body))) + body
 
 
-def odd_sounds(seed: int) -> Iterator[Odd]:
-    """All of them."""
+def odd_sounds(seed: int, *, is_quick: bool = False) -> Iterator[Odd]:
+    """All of them; or those that are made and read in no time."""
     rng = random.Random(seed)
     yield from _damaged(rng)
     yield from _headers(rng)
     yield from _unusual(rng)
-    yield from _hostile(rng)
     yield from _strangers(rng)
+    if not is_quick:
+        yield from _hostile(rng)
 
 
 def _damaged(rng: random.Random) -> Iterator[Odd]:
@@ -90,7 +91,7 @@ def _headers(rng: random.Random) -> Iterator[Odd]:
     yield Odd(kind, "claims-4gb.wav", wav(pcm, said=0xFFFFFF00))
     yield Odd(kind, "claims-nothing.wav", wav(pcm, said=0))
     yield Odd(kind, "claims-more.wav", wav(pcm, said=len(pcm) * 3))
-    for rate_hz in (0, 1, 7, 4_000_000_000):
+    for rate_hz in (0, 1, 70, 4_000_000_000):
         yield Odd(kind, f"rate-{rate_hz}.wav", wav(pcm, rate_hz=rate_hz))
     for channels in (0, 3, 255, 65_535):
         yield Odd(kind, f"channels-{channels}.wav", wav(pcm, channels=channels))

@@ -131,10 +131,17 @@ class Scene:
         box = [line.strip(" │") for line in lines[top + 1 :] if line.strip().startswith("│")]
         return " ".join(line for line in box if line and not line.startswith("Message, or /"))
 
-    def until_text(self, since_s: float) -> None:
+    def cpu_s(self) -> float:
+        """Processor time that the app has used."""
+        fields = Path(f"/proc/{self._tmux('display-message', '-p', '#{pane_pid}').strip()}/stat").read_text().split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+    def until_text(self, since_s: float, since_cpu_s: float | None = None) -> None:
         """Wait for words in the box, and note how long they took."""
+        used_s = self.cpu_s() if since_cpu_s is None else since_cpu_s
         self.until(lambda _: bool(self.draft()), "words in the box", 90)
-        self.mark(f"text in the draft, {time.monotonic() - self._started_s - since_s:.1f} s after the end of speech")
+        took_s, cpu_s = time.monotonic() - self._started_s - since_s, self.cpu_s() - used_s
+        self.mark(f"text in the draft {took_s:.1f} s after the end of speech, {cpu_s:.1f} s of processor time")
         self.wait(0.5)
 
     def close(self) -> None:
@@ -163,6 +170,14 @@ def english(scene: Scene) -> None:
     scene.until_text(ended_s)
 
 
+def english_twice(scene: Scene) -> None:
+    """The second time the models are warm."""
+    english(scene)
+    scene.press("C-u")
+    scene.wait(1.0)
+    english(scene)
+
+
 def chinese(scene: Scene) -> None:
     """A Chinese sentence."""
     scene.record()
@@ -183,7 +198,7 @@ def silence(scene: Scene) -> None:
     scene.record()
     scene.wait(4)
     scene.press("Enter")
-    scene.until(lambda screen: "No speech heard" in screen, "the answer")
+    scene.until(lambda screen: "Only digital silence" in screen, "the answer")
 
 
 def noise(scene: Scene) -> None:
@@ -288,12 +303,10 @@ def no_device(scene: Scene) -> None:
 def again(scene: Scene) -> None:
     """The same recording with another model, while its words stand in the box."""
     english(scene)
-    scene.press("C-e")
-    scene._tmux("send-keys", "-l", " Now.")
-    scene.press("C-a")
-    scene.press("C-k")
+    scene.press("C-c")
     scene.type("/retranscribe whisper-base")
     at_s = scene.mark("asked")
+    scene.until(lambda screen: "transcribing" in screen, "the work")
     scene.until_text(at_s)
 
 
@@ -325,6 +338,8 @@ def hands_free(scene: Scene) -> None:
 
 SCENES: dict[str, tuple[Callable[[Scene], None], dict[str, str]]] = {
     "english": (english, {}),
+    "english-twice": (english_twice, {}),
+    "english-twice-not-live": (english_twice, {"live_text": "false"}),
     "chinese": (chinese, {}),
     "english-then-chinese": (english_then_chinese, {}),
     "silence": (silence, {}),

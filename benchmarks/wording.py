@@ -28,11 +28,17 @@ SMALL_TALK = {
 }
 
 
-def turn_of(probe: dict) -> tuple[Turn, list[Recalled]]:
-    """The stored turn that the program would have made of a probe."""
+WRONG = ("jigsaw puzzle", "crutch", "trumpet")
+"""Tags that are true of no probe (`--wrong`): what a weak score stands for three times of four."""
+WRONG_SAID = ("jigsaw", "puzzle", "crutch", "trumpet", "拼图", "拐杖", "小号")
+
+
+def turn_of(probe: dict, wrong: int = 0) -> tuple[Turn, list[Recalled]]:
+    """The stored turn that the program would have made of a probe; `wrong` untrue tags are told with a picture's."""
     seen = heard = None
     if probe["kind"] == "photo":
-        seen = Seen(tags=tuple(Tag(label, 0.8 - 0.1 * rank) for rank, label in enumerate(probe["tags"])))
+        labels = (*probe["tags"][: 4 - wrong], *WRONG[:wrong])
+        seen = Seen(tags=tuple(Tag(label, 0.8 - 0.05 * rank) for rank, label in enumerate(labels)))
     if probe["kind"] == "sound":
         heard = Heard(text=probe["heard"], language=probe["lang"], duration_s=3.0)
     attachments = ()
@@ -57,6 +63,7 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", default=list(STYLES))
     parser.add_argument("--penalty", type=float, default=None, help="another repetition penalty than the model's")
     parser.add_argument("--show", action="store_true", help="print every reply")
+    parser.add_argument("--wrong", type=int, default=0, help="tell so many untrue tags with a picture's (0 to 3)")
     arguments = parser.parse_args()
 
     hub = open_hub(WiringOptions(model=arguments.model), kinds=("lm",))
@@ -67,10 +74,11 @@ def main() -> None:
     probes = [json.loads(line) for path in (PROBES, FACTS) for line in path.read_text("utf-8").splitlines()]
     probes = [probe for probe in probes if probe["kind"] in arguments.kinds]
     results: dict[str, dict[str, list[bool]]] = {}
+    misled = 0
     for style in arguments.styles:
         counts: dict[str, list[bool]] = {}
         for probe in probes:
-            turn, recalled = turn_of(probe)
+            turn, recalled = turn_of(probe, arguments.wrong)
             told = turn_messages(turn, recalled, style=style)
             for talk in ((), SMALL_TALK[probe["lang"]]):
                 messages = (Message("system", system),) if system else ()
@@ -78,6 +86,7 @@ def main() -> None:
                 pieces = model.stream(messages, options, Event())
                 reply = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
                 is_used = any(word in reply.lower() for word in probe["expect"])
+                misled += arguments.wrong > 0 and any(word in reply.lower() for word in WRONG_SAID)
                 counts.setdefault(f"{probe['kind']} {probe['lang']}", []).append(is_used)
                 if arguments.show:
                     print(f"{style:8} {'ok ' if is_used else '-- '} {probe['question']} -> {reply!r}")
@@ -89,6 +98,8 @@ def main() -> None:
         flat = [value for values in counts.values() for value in values]
         cells = [f"{sum(values)}/{len(values)}" for values in (*counts.values(), flat)]
         print(f"{style:10}" + "".join(f"{cell:>14}" for cell in cells))
+    if arguments.wrong:
+        print(f"replies that repeat one of {arguments.wrong} untrue tags: {misled}")
     if arguments.json:
         arguments.json.write_text(json.dumps({"model": model.name, "engine": model.engine, "results": results}))
 

@@ -82,7 +82,7 @@ typewriter keyboard 打字机 | vacuum cleaner 吸尘器 | vending machine 自�
 pomegranate 石榴 | jackfruit 菠萝蜜 | bubble 泡泡 气泡 | acorn 橡子 | man 男人 男子 男士 老人 先生
 woman 女人 女子 女士 妇女 美女 | child 孩子 小孩 小孩子 儿童 小朋友 男孩 男孩子 小男孩 女孩 女孩子 小女孩
 baby 婴儿 宝宝 | crowd 人群 | fire hydrant 消防栓 | stop sign 停车标志 | giraffe 长颈鹿 | suitcase 行李箱 手提箱
-frisbee 飞盘 | snowboard 单板滑雪 | kite 风筝 | baseball bat 棒球棒 球棒 | skateboard 滑板 | surfboard 冲浪板
+frisbee 飞盘 | snowboard 单板滑雪 | kite 风筝 | baseball bat 棒球棒 球棒 | baseball glove 棒球手套 | skateboard 滑板 | surfboard 冲浪板
 wine glass 酒杯 红酒杯 | fork 叉子 | carrot 胡萝卜 | donut 甜甜圈 | cake 蛋糕 | toothbrush 牙刷 | sky 天空
 grass 草 草地 草坪 草丛 | tree 树 树木 大树 | forest 森林 树林 | field 田野 田地 | river 河 河流 小河 河边
 lake 湖 湖泊 湖边 | park 公园 | garden 花园 | city 城市 | airport 机场 | farm 农场 | road 路 道路 公路 马路
@@ -91,7 +91,16 @@ drawing 素描 简笔画 | screenshot 截图 截屏 | chart 图表 | map 地图 
 person 人 人们 男人 女人 孩子 小孩 男孩 女孩 小男孩 小女孩 | animal 动物 | food 食物 食品 饭菜 菜 | fruit 水果
 vehicle 车 车辆 交通工具 | kitchen 厨房 | bathroom 浴室 卫生间 洗手间 | office 办公室 | bedroom 卧室
 living room 客厅 | street 街道 街上 大街 街头 | snow 雪 雪地 | sea 大海 海 海洋 | sport 运动 体育 比赛
-musical instrument 乐器
+musical instrument 乐器 | swimming pool 游泳池 泳池 | playground 游乐场 操场 | sports field 运动场 球场
+black-and-white photo 黑白照片 黑白 | page of text 文字 文档 文件 | blank picture 空白图片 | darkness 黑暗 昏暗
+mostly red 红色 | mostly orange 橙色 | mostly yellow 黄色 | mostly green 绿色 | mostly blue 蓝色 | mostly purple 紫色
+mostly pink 粉色 | playing baseball 打棒球 | playing tennis 打网球 | playing basketball 打篮球
+playing soccer 踢足球 踢球 | playing football 打橄榄球 | playing volleyball 打排球 | playing hockey 打冰球
+playing golf 打高尔夫球 打高尔夫 | playing table tennis 打乒乓球 | playing pool 打台球 | skiing 滑雪 | sledding 坐雪橇
+swimming 游泳 | rowing 划船 | sailing 帆船 | riding a bicycle 骑自行车 骑车 | riding a motorcycle 骑摩托车
+riding a horse 骑马 | racing 赛车 | cooking 做饭 | eating 吃东西 吃饭 | playing the guitar 弹吉他 | playing music 演奏音乐
+hiking 徒步 爬山 | climbing 攀爬 | shopping 购物 | using a computer 用电脑 | getting married 结婚 | parachuting 跳伞
+camping 露营 | doing gymnastics 做体操 | lifting weights 举重
 """
 """tag, then its Chinese names; the first stands for the tag, all find it."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.media_kinds import kind_of
 from mmchat.domain import Seen
-from mmchat.engines.image_io import decode_image, read_picture_file
+from mmchat.engines.image_io import READABLE, decode_image, read_picture_file
 from mmchat.engines.see import see_all
 from mmchat.errors import ImageError, MediaError
 
@@ -63,33 +63,27 @@ class _Read:
 def pictures_in(paths: Sequence[Path]) -> list[Path]:
     """The files to look at: those named, and all pictures in the folders named and below, in order of name.
 
-    Hidden files and folders are passed over, links to folders not followed.
-
-    Raises:
-        ImageError: there is no picture in a folder.
+    Hidden files and folders are passed over, links to folders not followed. A folder without pictures stands for
+    itself, so that looking at it says so.
     """
     files: list[Path] = []
     for path in paths:
         path = path.expanduser()
-        if not path.is_dir():
-            files.append(path)
-            continue
         found = [
             Path(folder) / name
-            for folder, folders, names in _walk(path)
-            for name in sorted(names)
+            for folder, names in _walk(path)
+            for name in names
             if not name.startswith(".") and kind_of(name) == "image"
         ]
-        if not found:
-            raise ImageError(f"There are no pictures in '{path}'.", hint="Pictures: png, jpg, webp, gif, bmp, tiff.")
-        files += found
+        files += found or [path]
     return list(dict.fromkeys(files))
 
 
-def _walk(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+def _walk(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders and the names of the files in them; none where `path` is a file or cannot be opened."""
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield folder, folders, names
+        yield folder, sorted(names)
 
 
 class Gallery:
@@ -170,6 +164,8 @@ class Gallery:
 
     def _read(self, path: Path, digests: set[str]) -> _Read:
         try:
+            if path.is_dir():
+                raise ImageError(f"There are no pictures in '{path}'.", hint=READABLE)
             data = read_picture_file(path)
             digest = sha256(data).hexdigest()
             if digest in digests:

@@ -26,6 +26,8 @@ MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 10.0
 NOTHING_SAID_S = 10.0
 HANDS_FREE_NOTHING_SAID_S = 60.0
 _LOOK_EVERY_S = 0.1
+_STALLED_LOOKS = 100
+"""Looks in a row, ten seconds, without any new sound: a hanging server does not say that it is gone."""
 
 
 def auto_stop_seconds(words: str, current_s: float) -> float:
@@ -79,6 +81,8 @@ class MicSettings:
     """Empty: the system's default."""
     auto_stop_s: float = 0.0
     """A recording ends after so long a silence; 0: only when it is asked to."""
+    has_live_text: bool = True
+    """Show words while one speaks."""
     should_keep: bool = True
     """Keep the last recording."""
     recording_path: Path | None = None
@@ -118,6 +122,7 @@ class Microphone:
         self.device = settings.device
         """The chosen device's label, or part of it; empty for the system's default."""
         self.auto_stop_s = settings.auto_stop_s
+        self.has_live_text = settings.has_live_text
         self._in_memory: NDArray[np.float32] | None = None
 
     # --- which one ------------------------------------------------------------------------------
@@ -189,7 +194,7 @@ class Microphone:
         pause_s = self.auto_stop_s or (AUTO_STOP_S if is_hands_free else 0.0)
         patience_s = HANDS_FREE_NOTHING_SAID_S if is_hands_free else NOTHING_SAID_S
         speech = self._make_speech_watch() if pause_s and self._make_speech_watch is not None else None
-        heard = 0
+        heard = stalled = 0
         while not over.wait(_LOOK_EVERY_S):
             if recorder.state in ("failed", "stopped"):
                 return "failed" if recorder.state == "failed" else "limit"
@@ -197,6 +202,9 @@ class Microphone:
                 continue
             sound = recorder.sound(heard)
             heard += sound.size
+            stalled = 0 if sound.size else stalled + 1
+            if stalled >= _STALLED_LOOKS:
+                return "failed"
             speech.add(sound)
             if speech.silence_s >= (pause_s if speech.has_speech else patience_s):
                 return "paused" if speech.has_speech else "nothing said"

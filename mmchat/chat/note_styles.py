@@ -180,7 +180,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
         "en": NoteStyle(
             photo="I am showing you a photo of {}.",
             photo_unclear="I am showing you a photo, but it is hard to make out.",
-            photo_text="The photo says: {}.",
+            photo_text='The photo has this text in it: "{}".',
             sound="In the recording somebody says: {}",
             sound_empty="In the recording nobody speaks.",
             memory="{}",
@@ -206,7 +206,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
         "zh": NoteStyle(
             photo="我给你看一张照片，上面有{}。",
             photo_unclear="我给你看一张照片，但看不太清楚。",
-            photo_text="照片里写着：{}。",
+            photo_text="照片里写着：“{}”。",
             sound="录音里有人说：{}",
             sound_empty="录音里没有人说话。",
             memory="{}",

@@ -25,6 +25,9 @@ def prompt_notices(prompt: Prompt, before: Window | None) -> list[str]:
         notices.append("There is no room for the summary: it was left out. /compact edit makes it shorter.")
     if "system" in prompt.left_out:
         notices.append("There is no room for the system text beside your message: it was left out this time.")
+    if prompt.pictures_in_words:
+        what = "the last picture is" if prompt.pictures_in_words == 1 else f"the last {prompt.pictures_in_words} are"
+        notices.append(f"There is no room for all pictures of your message: {what} told to the model in words.")
     return notices
 
 

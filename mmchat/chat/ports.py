@@ -120,10 +120,6 @@ class Recorder(Protocol):
         """
         ...
 
-    def snapshot(self) -> NDArray[np.float32]:
-        """What was recorded so far, while it goes on. (S,) float32 in [-1, 1], 16 000 Hz; may be empty."""
-        ...
-
     def sound(self, since: int = 0) -> NDArray[np.float32]:
         """What was captured so far, from sample `since` on. (S,) float32 in [-1, 1], 16 000 Hz."""
         ...

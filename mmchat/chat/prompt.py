@@ -44,6 +44,8 @@ class Prompt:
     """A block was dropped just now."""
     left_out: tuple[PartKind, ...] = ()
     """Of system, summary and pinned, those for which there was no room; the user must be told."""
+    pictures_in_words: int = 0
+    """Pictures of the newest message that a model which sees is only told of; the user must be told."""
 
 
 def assemble(

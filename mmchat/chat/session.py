@@ -23,7 +23,7 @@ from mmchat.chat.quiet import Quiet
 from mmchat.chat.remembering import Remembering, ids_of
 from mmchat.chat.reply import stream_reply
 from mmchat.chat.senses import Senses, examine
-from mmchat.chat.shown_pictures import asked_about
+from mmchat.chat.shown_pictures import asked_about, seen_turns
 from mmchat.chat.terms import terms_of
 from mmchat.chat.title import make_title
 from mmchat.chat.window import SessionWindow, reply_options, view_start
@@ -45,7 +45,8 @@ from mmchat.domain import (
     Window,
     WorkStarted,
 )
-from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
+from mmchat.errors import DeviceError, EngineUnavailable, ModelNotFound, UsageError, WeightsError
+from mmchat.memory.role_sessions import begin_with_role
 from mmchat.role_values import Persona
 
 if TYPE_CHECKING:
@@ -232,12 +233,13 @@ class ChatSession:
         persona = self._settings.persona
         if persona is None:
             return self._store.create_session()
-        session = self._store.create_session(
-            persona=persona.text.system, role=persona.key, memory_scope=self._settings.memory_scope
+        return begin_with_role(
+            self._store,
+            persona.key,
+            persona=persona.text.system,
+            greeting=persona.text.greeting,
+            memory_scope=self._settings.memory_scope,
         )
-        if persona.text.greeting:
-            self._store.add_greeting(session.id, persona.text.greeting)
-        return session
 
     def regenerate(self, cancel: Event) -> Iterator[ReplyEvent]:
         """Draw the last reply anew; the old one stays stored as a variant, out of the conversation.
@@ -330,6 +332,11 @@ class ChatSession:
         options = self._options()
         recalled = self.window.fitting_notes(model, options, question, recalled)
         prompt = self.window.prompt(model, options, history, question, recalled)
+        if prompt.has_moved and model.accepts_images:  # a picture that is asked about may have left the view just now
+            again = asked_about(question, history, seen_turns(history, prompt.window), has_pixels=True)
+            if again := self.window.fitting_notes(model, options, question, again):
+                recalled = again
+                prompt = self.window.prompt(model, options, history, question, recalled)
         yield PromptReady(prompt.window, recalled, prompt.messages)
         for notice in prompt_notices(prompt, _last_window(history)):
             yield Notice(notice)
@@ -351,7 +358,13 @@ class ChatSession:
             if self._senses.needs_work(attachment):
                 verb = "looking at" if attachment.kind == "image" else "listening to"
                 yield WorkStarted(f"{verb} {attachment.name}")
-            attachments.append(self._senses.read(attachment, cancel))
+            try:
+                attachments.append(self._senses.read(attachment, cancel))
+            except (EngineUnavailable, ModelNotFound, WeightsError, DeviceError) as error:
+                if attachment.kind != "image" or not self._engines.language_model().accepts_images:
+                    raise
+                attachments.append(attachment)
+                yield Notice(f"The model sees {attachment.name} itself, but recall will not find it: {error.message}")
             yield AttachmentRead(attachments[-1])
         return replace(turn, attachments=tuple(attachments))
 

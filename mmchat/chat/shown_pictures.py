@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mmchat.chat.picture_refs import Shown, looks_back, named_before
-from mmchat.domain import Attachment, Recalled, Turn
+from mmchat.domain import Attachment, Recalled, Turn, Window
 from mmchat.memory.rows import told_text
 
 
@@ -37,6 +37,13 @@ def asked_about(
         for each in named
         if not (has_pixels and found[each.index][0].id in in_view)
     )
+
+
+def seen_turns(history: Sequence[Turn], window: Window) -> list[str]:
+    """Ids of the turns that a model sees."""
+    ids = [turn.id for turn in history]
+    start = ids.index(window.first_turn_id) if window.first_turn_id in ids else len(ids)
+    return [*ids[start:], *window.pins]
 
 
 def _pictures(turn: Turn) -> list[Attachment]:

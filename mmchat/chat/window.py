@@ -37,6 +37,10 @@ REPLY_SHARE = 0.5
 """At most this share of a context is kept free for the reply."""
 NOTE_SHARE = 0.25
 """At most this share of the budget goes to what is recalled for one message: a short context has room for little."""
+AGAIN_SHARE = 0.5
+"""The same for earlier pictures that a message asks about, where the model is shown the pixels again."""
+PICTURE_SHARE = 0.75
+"""At most this share of the budget goes to the pictures of one message; the rest is for what is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,8 @@ class SessionWindow:
         The last one goes without the other half of its exchange before it goes altogether.
         What the summary says word for word is not told again.
         """
-        limit = int(self.budget(model, options) * NOTE_SHARE)
+        is_shown = model.accepts_images and any(note.place is not None for note in notes)
+        limit = int(self.budget(model, options) * (AGAIN_SHARE if is_shown else NOTE_SHARE))
         bare = model.count_tokens(self._told(model, question))
         summary = self.summary()
         summed = summary.text if summary is not None else ""
@@ -232,13 +237,16 @@ class SessionWindow:
             standing=Standing(told_summary(summary), self._pins(model, older), self._settings.examples),
         )
         in_force = summary.id if summary is not None and start_after(history, summary) else ""
+        shown = len(self._told(model, question, recalled)[-1].image_paths)
+        wanted = sum(a.kind == "image" for a in question.attachments) + sum(n.place is not None for n in recalled)
+        in_words = wanted - shown if model.accepts_images else 0
         window = replace(
             prompt.window,
             summary_id=in_force,
             room=min(options.max_new_tokens, model.reply_tokens or max(1, model.context_tokens - prompt.window.tokens)),
             tokens_out=_tokens_out(prompt.window, history),
         )
-        return replace(prompt, window=window)
+        return replace(prompt, window=window, pictures_in_words=in_words)
 
     # --- within ---------------------------------------------------------------------------------
 
@@ -268,7 +276,18 @@ class SessionWindow:
 
     def _told(self, model: LanguageModel, turn: Turn, notes: Sequence[Recalled] = ()) -> tuple[Message, ...]:
         style = self._engines.habits().note_style
-        return turn_messages(turn, notes, style=style, has_pixels=model.accepts_images)
+        told = turn_messages(turn, notes, style=style, has_pixels=model.accepts_images)
+        pictures = sum(a.kind == "image" for a in turn.attachments)
+        if not (pictures and model.accepts_images):
+            return told
+        # They may be more than there is room for; the last of them are told in words then.
+        room = int(self.budget(model, reply_options(self._engines, self._settings)) * PICTURE_SHARE)
+        blind = turn_messages(turn, notes, style=style, has_pixels=True, most_pictures=0)
+        room += model.count_tokens([replace(message, image_paths=()) for message in blind])
+        while pictures and model.count_tokens(told) > room:
+            pictures -= 1
+            told = turn_messages(turn, notes, style=style, has_pixels=True, most_pictures=pictures)
+        return told
 
     def _pins(self, model: LanguageModel, turns: Sequence[Turn]) -> tuple[Pin, ...]:
         pins = []

@@ -16,16 +16,21 @@ from mmchat.chat.note_styles import STYLES as STYLES
 from mmchat.chat.note_styles import NoteStyle
 from mmchat.chat.picture_refs import named_in_message
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
-from mmchat.engines.see import with_article
 from mmchat.memory.rows import sensed_text
+from mmchat.picture_sentences import likely_words
 from mmchat.script import is_mostly_chinese
 
 MAX_TAGS = 4
-MIN_TAG_SCORE = 0.15
+MIN_TAG_SCORE = 0.5
+"""What is less likely than not is not told: a small model repeats whatever it is told (docs/performance.md)."""
+MIN_GUESS = 0.25
+"""Where nothing is likely, the best guess is told as one from here on."""
 MAX_NOTE_CHARS = 240
 """A recalled turn is quoted up to here: enough for a fact, short enough for a small model."""
 MAX_QUESTION_CHARS = 160
 """The question of an exchange is quoted up to here; it is its end that asks."""
+MAX_WRITTEN_CHARS = 1500
+"""Text in a picture is quoted up to here: a page of a letter."""
 
 
 DEFAULT_STYLE = "spoken"
@@ -41,7 +46,12 @@ OPENERS = {False: "Hello.", True: "你好。"}
 
 
 def turn_messages(
-    turn: Turn, recalled: Sequence[Recalled] = (), *, style: str = DEFAULT_STYLE, has_pixels: bool = False
+    turn: Turn,
+    recalled: Sequence[Recalled] = (),
+    *,
+    style: str = DEFAULT_STYLE,
+    has_pixels: bool = False,
+    most_pictures: int | None = None,
 ) -> tuple[Message, ...]:
     """A stored turn as the model reads it, byte for byte the same every time it is in view.
 
@@ -50,6 +60,7 @@ def turn_messages(
         recalled: what was recalled when a user turn was answered; told just before its words.
         style: a key of `STYLES`.
         has_pixels: the model takes images itself, so pictures are passed and not described.
+        most_pictures: so many of the turn's pictures are passed, and the others described; absent: all.
     """
     if turn.role != "user":
         told = (Message(turn.role, turn.text),) if turn.text else ()
@@ -64,7 +75,10 @@ def turn_messages(
     images: tuple[Path, ...] = ()
     if has_pixels:
         again = [note.attachment.path for note in recalled if note.place is not None and note.attachment is not None]
-        images = (*again, *(a.path for a in turn.attachments if a.kind == "image"))
+        own = [a for a in turn.attachments if a.kind == "image"]
+        images = (*again, *(a.path for a in own[:most_pictures]))
+        if most_pictures is not None:
+            parts += _told_photos(turn.text, [(a.name, a.seen or Seen(())) for a in own], words, since=most_pictures)
     else:
         _tell_photos(turn, words, before, parts)
     spoken = [a for a in turn.attachments if a.kind == "audio" and a.heard is not None]
@@ -134,17 +148,7 @@ def _tell_photos(turn: Turn, words: NoteStyle, before: list[Message], parts: lis
 def _tell_several(
     text: str, photos: Sequence[tuple[str, Seen]], words: NoteStyle, before: list[Message], parts: list[str]
 ) -> None:
-    asked = named_in_message(text, [name for name, _ in photos])
-    is_chinese = is_mostly_chinese(words.photo_unclear)
-    told = []
-    for index, (name, seen) in enumerate(photos):
-        if asked and index not in asked and words.should_tell_asked_only:
-            continue
-        is_named = name.casefold() in text.casefold()
-        content = describe(seen, is_chinese=is_chinese) or words.photo_nothing
-        nth = name if is_named else _nth(index + 1, words)
-        told.append((words.photo_named if is_named else words.photo_nth).format(content, nth=nth))
-        told += [_written(seen, words)] if seen.text else []
+    told = _told_photos(text, photos, words)
     how_many = words.photos.format(_number(len(photos), words))
     if words.photo_answer:
         before += [Message("user", _join([how_many, words.photo_ask])), Message("assistant", _join(told))]
@@ -152,8 +156,25 @@ def _tell_several(
         parts += [how_many, *told]
 
 
+def _told_photos(text: str, photos: Sequence[tuple[str, Seen]], words: NoteStyle, *, since: int = 0) -> list[str]:
+    """A sentence for each of several, from the place `since` on."""
+    asked = named_in_message(text, [name for name, _ in photos])
+    is_chinese = is_mostly_chinese(words.photo_unclear)
+    told = []
+    for index, (name, seen) in enumerate(photos):
+        if index < since or (asked and index not in asked and words.should_tell_asked_only):
+            continue
+        is_named = name.casefold() in text.casefold()
+        content = describe(seen, is_chinese=is_chinese) or words.photo_nothing
+        nth = name if is_named else _nth(index + 1, words)
+        told.append((words.photo_named if is_named else words.photo_nth).format(content, nth=nth))
+        told += [_written(seen, words)] if seen.text else []
+    return told
+
+
 def _written(seen: Seen, words: NoteStyle) -> str:
-    return words.photo_text.format(_quotable(seen.text)) if seen.text else ""
+    """What stands in it, in quotation marks: words to speak of, not to follow."""
+    return words.photo_text.format(_quotable(seen.text, MAX_WRITTEN_CHARS)) if seen.text else ""
 
 
 def _nth(place: int, words: NoteStyle) -> str:
@@ -170,7 +191,7 @@ def _number(count: int, words: NoteStyle) -> str:
 def _tell_photo(seen: Seen, words: NoteStyle, before: list[Message], parts: list[str]) -> None:
     content = describe(seen, is_chinese=is_mostly_chinese(words.photo_unclear))
     if not content:
-        parts.append(words.photo_unclear)
+        parts += [] if seen.text else [words.photo_unclear]
     elif words.photo_answer:
         before += [Message("user", words.photo_ask), Message("assistant", words.photo_answer.format(content))]
     else:
@@ -186,18 +207,18 @@ def _tell_sound(attachment: Attachment, words: NoteStyle) -> str:
 
 def describe(seen: Seen, *, is_chinese: bool = False) -> str:
     """What is in a picture, as a phrase: "a dog, grass and a frisbee"; empty when nothing is sure enough."""
-    labels = [tag.label for tag in seen.tags if tag.score >= MIN_TAG_SCORE][:MAX_TAGS]
-    if not labels and seen.tags and seen.tags[0].score >= MIN_TAG_SCORE / 2:
-        labels = [seen.tags[0].label]
+    words = likely_words(seen.tags, MIN_TAG_SCORE, MAX_TAGS, is_chinese=is_chinese)
+    if not words:
+        guess = likely_words(seen.tags, MIN_GUESS, 1, is_chinese=is_chinese)
+        return "".join(f"也许是{word}的东西" if is_chinese else f"what may be {word}" for word in guess)
     if is_chinese:
-        return "、".join(labels)
-    words = [with_article(label) for label in labels]
+        return "、".join(words)
     return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _quotable(text: str) -> str:
+def _quotable(text: str, limit: int = MAX_NOTE_CHARS) -> str:
     text = " ".join(text.split()).replace('"', "'")
-    return text if len(text) <= MAX_NOTE_CHARS else text[: MAX_NOTE_CHARS - 1].rstrip() + "…"
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def _asking(text: str) -> str:

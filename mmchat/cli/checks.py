@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mmchat import __version__, paths
 from mmchat.cli.findings import Finding
-from mmchat.errors import AudioError, MemoryStoreError, MmchatError
+from mmchat.errors import AudioError, ConfigError, MemoryStoreError, MmchatError
 
 GB = 1_000_000_000
 LOW_MEMORY_BYTES = 1 * GB
@@ -267,7 +267,7 @@ def check_microphone(*, should_listen: bool) -> list[Finding]:
             return [*findings, Finding("microphone", "ok", f"{names} (not listened to)")]
         from mmchat.engines.microphone import level_test
 
-        report = level_test()
+        report = level_test(_chosen_microphone())
     except AudioError as error:
         return [*findings, Finding("microphone", "warn", error.message, error.hint)]
     if report.warning:
@@ -276,6 +276,15 @@ def check_microphone(*, should_listen: bool) -> list[Finding]:
         *findings,
         Finding("microphone", "ok", f"{report.device_name}, peak {report.peak_dbfs:.0f} dBFS in a second"),
     ]
+
+
+def _chosen_microphone() -> str:
+    from mmchat.wiring import open_settings
+
+    try:
+        return open_settings().microphone
+    except ConfigError:  # told by another check
+        return ""
 
 
 _MUTED = "Unmute it, and let your terminal use the microphone in the system's privacy settings."

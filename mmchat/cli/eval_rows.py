@@ -28,6 +28,7 @@ HEADLINES: dict[TaskName, tuple[str, ...]] = {
     "likelihood": ("perplexity",),
     "speech": ("wer", "cer"),
     "retrieval": ("text-to-image-r@1", "image-to-text-r@1"),
+    "caption": ("cider", "bleu-4"),
     "label": ("accuracy",),
     "memory": ("recall@5", "recall@10"),
 }

@@ -30,6 +30,8 @@ WORDS: dict[MethodName, MethodWords] = {
     "ia3": MethodWords("a factor for keys, values and inner activations", "few rows", 5e-3),
     "adalora": MethodWords("LoRA that moves ranks to where they help", "a tight budget of ranks", 5e-3),
     "qlora": MethodWords("LoRA over a base in 4 bits", "a large base on a small NVIDIA GPU", 2e-4),
+    "projector": MethodWords("a map from pictures into the prompt", "a model for words is to see; words stay", 1e-3),
+    "projector-lora": MethodWords("that map, and LoRA", "the same; learns more, forgets a little", 1e-3),
 }
 
 

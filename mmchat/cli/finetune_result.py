@@ -24,6 +24,7 @@ USES: dict[TaskName, str] = {
     "dialogue": "mmchat talk -m {}",
     "preference": "mmchat talk -m {}",
     "caption": "mmchat see PICTURE -m {}",
+    "picture": "mmchat talk -m {} -a PICTURE",
     "label": "mmchat eval --data ROWS -m {}",
     "speech": "mmchat transcribe FILE -m {}",
 }

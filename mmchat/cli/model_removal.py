@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat import paths
+from mmchat.cli.model_rows import projector_of
 from mmchat.config.user_models import own_names, unregister
 from mmchat.errors import UsageError, WeightsError
 from mmchat.weights.manifest import tree_bytes
@@ -23,7 +24,7 @@ class Removal:
         self._entry = entry
         self._store = store
         self._result_dir = finetuned_folder(entry)
-        is_shared = bool(entry.base) and entry.weights_name == entry.base and not entry.adapter
+        is_shared = bool(entry.base) and entry.weights_name == entry.base and not (entry.adapter or projector_of(entry))
         self._is_shared = is_shared
 
     def check(self) -> None:
@@ -75,7 +76,8 @@ def finetuned_folder(entry: ModelEntry) -> Path | None:
     Only a folder of the model's own name in mmchat's data folder counts: files that lie elsewhere are the user's.
     """
     local = [Path(source.target) for source in entry.sources if source.scheme == "dir"]
-    kept = [Path(entry.adapter)] if entry.adapter else local
+    on_top = entry.adapter or projector_of(entry)
+    kept = [Path(on_top)] if on_top else local
     for path in kept:
         folder = path.parent
         if folder.name == entry.name and folder.parent.parent == paths.data_dir() and entry.name in own_names():

@@ -25,18 +25,26 @@ def _default_of(entry: ModelEntry, models: ModelsFile) -> bool:
         return False  # a wrong default is `models check`'s to report
 
 
+def projector_of(entry: ModelEntry) -> str | None:
+    """The folder of the projector that an entry sees through."""
+    projector: str | None = getattr(entry, "projector", None)
+    return projector
+
+
 def _notes(entry: ModelEntry, models: ModelsFile) -> list[str]:
     notes = ["default"] if _default_of(entry, models) else []
     notes += ["unpinned"] if not entry.is_pinned else []
     notes += ["gated"] if entry.is_gated else []
     notes += [f"on {entry.base}"] if entry.base else []
     notes += ["adapter"] if entry.adapter else []
+    notes += ["learnt to see"] if projector_of(entry) else []
     return notes
 
 
 def _own_bytes(entry: ModelEntry, store: WeightsStore) -> int:
     """What this model adds to the disk: an adapter, or a folder of weights beside mmchat's."""
-    places = [Path(entry.adapter)] if entry.adapter else [Path(s.target) for s in entry.sources if s.scheme == "dir"]
+    on_top = [Path(folder) for folder in (entry.adapter, projector_of(entry)) if folder]
+    places = on_top or [Path(source.target) for source in entry.sources if source.scheme == "dir"]
     return store.size_on_disk(entry) + sum(tree_bytes(path) for path in places)
 
 
@@ -45,12 +53,15 @@ def _here(entry: ModelEntry, store: WeightsStore) -> str:
         return "served"
     if entry.adapter and not Path(entry.adapter).exists():
         return "no adapter"
+    if (projector := projector_of(entry)) and not Path(projector).exists():
+        return "no projector"
     return "yes" if store.is_installed(entry) else "-"
 
 
 def list_row(entry: ModelEntry, models: ModelsFile, store: WeightsStore) -> tuple[str, ...]:
     """A line of `models list`."""
-    own_bytes = _own_bytes(entry, store) if entry.adapter or not entry.download_bytes else entry.download_bytes
+    is_on_top = bool(entry.adapter or projector_of(entry))
+    own_bytes = _own_bytes(entry, store) if is_on_top or not entry.download_bytes else entry.download_bytes
     size = format_bytes(own_bytes) if own_bytes else "-"
     notes = ", ".join(_notes(entry, models)) or "-"
     return (entry.name, entry.kind, _here(entry, store), size, entry.license, notes, entry.description)
@@ -84,6 +95,8 @@ def model_object(
             "aliases": list(entry.aliases),
             "base": entry.base,
             "adapter": entry.adapter,
+            "projector": projector_of(entry),
+            "vision": getattr(entry, "vision", "") or None,
             "revisions": [source.revision for source in entry.sources],
             "installed_revision": store.revision(entry),
             "path": str(store.path(entry)) if is_placed else None,
@@ -114,6 +127,8 @@ def info_lines(entry: ModelEntry, models: ModelsFile, store: WeightsStore, engin
         ("server", getattr(entry, "base_url", None) or ""),
         ("base", entry.base or ""),
         ("adapter", entry.adapter or ""),
+        ("projector", projector_of(entry) or ""),
+        ("sees through", getattr(entry, "vision", "")),
         *(("source", source) for source in sources),
         ("download", format_bytes(entry.download_bytes) if entry.download_bytes else ""),
         ("here", _here(entry, store)),

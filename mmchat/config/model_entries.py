@@ -243,6 +243,10 @@ class LmEntry(Entry):
     task: Literal["chat", "seq2seq", "image-text"] = "chat"
     """Which family of transformers classes reads it; `image-text` takes pixels."""
     accepts_images: bool = False
+    projector: str | None = None
+    """Folder of a learnt map from a vision model's patches into the prompt, relative to the file this is written in."""
+    vision: str = ""
+    """With `projector`: the vision model that it was trained with; absent: the default one."""
     decoding: Decoding = Decoding()
     notes: Literal["spoken", "plain", "witness", "bracket"] = "spoken"
     """How it is told what was seen, heard and remembered; measured by benchmarks/wording.py."""
@@ -259,6 +263,8 @@ class LmEntry(Entry):
     def _check_server(self) -> LmEntry:
         if self.engine == "openai" and not self.base_url:
             raise ValueError('engine "openai" needs base_url, e.g. "http://localhost:11434/v1"')
+        if self.projector and (self.engine != "transformers" or self.gpu_engine not in (None, "transformers")):
+            raise ValueError('a projector needs engine = "transformers" and gpu_engine = "transformers"')
         if self.engine != "openai" and self.base_url:
             raise ValueError('base_url belongs to engine "openai" only')
         if self.base_url and not self.base_url.startswith(("http://", "https://")):
@@ -313,8 +319,9 @@ DERIVED_FIELDS = ("name", "weights_name")
 def with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The raw table with its local paths made absolute: they are relative to the file that names them."""
     result = dict(raw)
-    if isinstance(adapter := raw.get("adapter"), str):
-        result["adapter"] = str(absolute_path(adapter.removeprefix("dir:"), folder))
+    for key in ("adapter", "projector"):
+        if isinstance(text := raw.get(key), str):
+            result[key] = str(absolute_path(text.removeprefix("dir:"), folder))
     if isinstance(sources := raw.get("sources"), list):
         result["sources"] = [_with_absolute_source(source, folder) for source in sources]
     return result

@@ -45,6 +45,8 @@ class Settings(BaseModel):
     """Role of new conversations, such as tutor or tutor:zh; empty: nobody's."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     """Language of speech, ISO 639-1; absent: detected."""
+    chinese: Literal["simplified", "traditional", "any"] | None = None
+    """Characters that Chinese speech is written in; absent: as the speech model says, which is simplified."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Longest reply. Absent, like the two below: what suits the model, as models.toml says."""
     temperature: float | None = Field(default=None, ge=0, le=5)
@@ -72,6 +74,8 @@ class Settings(BaseModel):
     """The longest recording; it is kept and turned into words when it is reached."""
     keep_recording: bool = True
     """Keep the last recording, one file, for /retranscribe."""
+    live_text: bool = True
+    """Show words while you speak, where the machine is quick enough."""
     speak: bool = False
     """Speak replies aloud."""
     speak_command: str = ""

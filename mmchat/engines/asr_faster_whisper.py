@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,6 +13,8 @@ import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import merge_punctuations
 from numpy.typing import NDArray
 
 from mmchat.domain import EngineSpec, Segment, Word
@@ -21,6 +24,11 @@ from mmchat.engines.speech_base import Decoding, WindowedRecognizer, wanted_chin
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
+_HOP = 160
+"""Samples of a frame."""
+_WINDOW_FRAMES = 3000
+_BEFORE, _AFTER = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
+"""Punctuation that belongs to the word after it, and before it."""
 _NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")  # without tokenizer.json the library asks a hub
 _COMPUTE_TYPES = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
 
@@ -63,13 +71,17 @@ class FasterWhisperRecognizer(WindowedRecognizer):
                 condition_on_previous_text=False,
                 vad_filter=False,  # done for all engines alike in speech_windows
                 no_speech_threshold=gates.NO_SPEECH_PROB,
-                word_timestamps=how.with_words,
                 log_progress=False,
             )
-            for raw in segments:
-                yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob, _words(raw.words))
-                if cancel.is_set():
-                    return
+            # What was decoded from one place comes at once; the encoder's last pass is then the one for it.
+            for seek, group in groupby(segments, key=lambda raw: raw.seek):
+                raws = list(_with_encoded(group, model))
+                words = _words(model, raws, window.size // _HOP - seek, how.language) if how.with_words else []
+                for at, (raw, _) in enumerate(raws):
+                    told = tuple(words[at]) if words else ()
+                    yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob, told)
+                    if cancel.is_set():
+                        return
 
     def _free(self) -> None:
         self._model = None
@@ -91,8 +103,42 @@ class _OnceEncodingModel(WhisperModel):  # type: ignore[misc]  # faster-whisper 
         return encoded
 
 
-def _words(words: Sequence[Any] | None) -> tuple[Word, ...]:
-    return tuple(Word(word.word, word.start, word.end, word.probability) for word in words or ())
+def _with_encoded(
+    raws: Iterable[Any], model: _OnceEncodingModel
+) -> Iterator[tuple[Any, ctranslate2.StorageView | None]]:
+    """Each segment with the encoder's pass that it comes from, which the next segment's may replace."""
+    for raw in raws:
+        yield raw, model.last[1] if model.last is not None else None
+
+
+def _words(
+    model: _OnceEncodingModel, raws: Sequence[tuple[Any, ctranslate2.StorageView | None]], frames: int, language: str
+) -> list[list[Word]]:
+    """The words of segments that were decoded from one place.
+
+    The library's own `word_timestamps` go on decoding from where the last word ends, into silence that it fills with
+    invented sentences; here the text is aligned after it is settled, at one pass of the decoder.
+    """
+    tokenizer = Tokenizer(model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language)
+    tokens = [[token for token in raw.tokens if token < tokenizer.eot] for raw, _ in raws]
+    flat = [token for each in tokens for token in each]
+    if not flat:
+        return [[] for _ in raws]
+    aligned = model.find_alignment(tokenizer, [flat], raws[0][1], min(frames, _WINDOW_FRAMES))[0]
+    merge_punctuations(aligned, _BEFORE, _AFTER)
+    offset_s = raws[0][0].seek / model.frames_per_second
+    words: list[list[Word]] = []
+    at = 0
+    for each in tokens:
+        words.append([])
+        taken = 0
+        while at < len(aligned) and taken < len(each):
+            word, at = aligned[at], at + 1
+            taken += len(word["tokens"])
+            if word["word"]:
+                times = offset_s + float(word["start"]), offset_s + float(word["end"])
+                words[-1].append(Word(word["word"], *times, float(word["probability"])))
+    return words
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from pickle import UnpicklingError
 from threading import Event
@@ -15,8 +16,9 @@ import torch
 import whisper
 from numpy.typing import NDArray
 from torch import Tensor
-from whisper.audio import N_FRAMES, N_SAMPLES
-from whisper.tokenizer import LANGUAGES
+from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
+from whisper.timing import find_alignment, merge_punctuations
+from whisper.tokenizer import LANGUAGES, get_tokenizer
 
 from mmchat.domain import EngineSpec, Segment, Word
 from mmchat.engines import speech_gates as gates
@@ -25,6 +27,8 @@ from mmchat.engines.speech_base import Decoding, WindowedRecognizer, wanted_chin
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
+_BEFORE, _AFTER = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
+"""Punctuation that belongs to the word after it, and before it."""
 CHECKPOINT_NAME = "model.pt"
 """What `weights.prepare_whisper` writes: {"dims", "model_state_dict"}, loaded without executing pickles."""
 
@@ -80,27 +84,54 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
                 initial_prompt=how.prompt or None,
                 condition_on_previous_text=False,
                 no_speech_threshold=gates.NO_SPEECH_PROB,
-                word_timestamps=how.with_words,
                 fp16=self._is_half,
             )
-        for raw in result["segments"]:
-            if raw["text"].strip():
+        raws = [raw for raw in result["segments"] if raw["text"].strip()]
+        for seek, group in groupby(raws, key=lambda raw: int(raw["seek"])):
+            together = list(group)
+            words = self._words(window, together, seek, how.language) if how.with_words else [()] * len(together)
+            for raw, told in zip(together, words, strict=True):
                 times = float(raw["start"]), float(raw["end"])
-                yield Segment(*times, raw["text"], raw["avg_logprob"], raw["no_speech_prob"], _words(raw))
-            if cancel.is_set():
-                return
+                yield Segment(*times, raw["text"], raw["avg_logprob"], raw["no_speech_prob"], told)
+                if cancel.is_set():
+                    return
+
+    def _words(
+        self, window: NDArray[np.float32], raws: Sequence[Mapping[str, Any]], seek: int, language: str
+    ) -> list[tuple[Word, ...]]:
+        """The words of segments that were decoded from one place, aligned after their text is settled.
+
+        The library's `word_timestamps` go on decoding from where the last word ends, into silence that it fills.
+        """
+        model = self._loaded()
+        tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages, language=language)
+        tokens = [[token for token in raw["tokens"] if token < tokenizer.eot] for raw in raws]
+        with _translated_errors(self.name), _threads(self._threads):
+            mel = whisper.log_mel_spectrogram(window, model.dims.n_mels, padding=N_SAMPLES)
+            frames = min(N_FRAMES, mel.shape[-1] - N_FRAMES - seek)
+            part = whisper.pad_or_trim(mel[:, seek : seek + frames], N_FRAMES).to(model.device)
+            part = part.half() if self._is_half else part
+            aligned = find_alignment(model, tokenizer, [t for each in tokens for t in each], part, frames)
+        merge_punctuations(aligned, _BEFORE, _AFTER)
+        offset_s = seek * HOP_LENGTH / SAMPLE_RATE
+        words: list[tuple[Word, ...]] = []
+        at = 0
+        for each in tokens:
+            told: list[Word] = []
+            taken = 0
+            while at < len(aligned) and taken < len(each):
+                word, at = aligned[at], at + 1
+                taken += len(word.tokens)
+                if word.word:
+                    times = offset_s + float(word.start), offset_s + float(word.end)
+                    told.append(Word(word.word, *times, float(word.probability)))
+            words.append(tuple(told))
+        return words
 
     def _free(self) -> None:
         self._model = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _words(raw: Mapping[str, Any]) -> tuple[Word, ...]:
-    return tuple(
-        Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]))
-        for word in raw.get("words", ())
-    )
 
 
 class _OnceEncoder(torch.nn.Module):

@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from mmchat.errors import AudioError
 SAMPLE_RATE_HZ = 16_000
 MAX_DURATION_S = 4 * 3600.0
 """Four hours are 0.9 GB of float32."""
+MAX_STREAM_S = 24 * 3600.0
+"""For sounds that are never held as a whole."""
 MAX_SIZE_BYTES = 4 << 30
 SILENT_DBFS = -96.0
 """What level meters show for digital silence (16 bits)."""
@@ -84,8 +86,8 @@ def decode_audio(path: Path, *, max_duration_s: float = MAX_DURATION_S) -> NDArr
 
 
 def stream_audio(
-    path: Path, *, max_duration_s: float = MAX_DURATION_S, on_length: Callable[[float], object] = lambda seconds: None
-) -> Iterator[NDArray[np.float32]]:
+    path: Path, *, max_duration_s: float = MAX_STREAM_S, on_length: Callable[[float], object] = lambda seconds: None
+) -> Generator[NDArray[np.float32], None, None]:
     """Read a sound file, or the sound of a video, piece by piece, so that no length of it fills the memory.
 
     Args:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import mimetypes
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
@@ -22,13 +22,15 @@ from mmchat.engines.lm_base import (
     require_messages,
 )
 from mmchat.engines.openai_connection import EventStream, Server
+from mmchat.engines.picture_uris import data_uri, shown_size
 from mmchat.engines.reply_text import ReplyText
-from mmchat.errors import ConfigError, ImageError
+from mmchat.errors import ConfigError
 
 _DEFAULT_TIMEOUT_S = 120.0
 _DEFAULT_CONTEXT_TOKENS = 4096
 _TOKENS_PER_MESSAGE = 5
-_TOKENS_PER_IMAGE = 600
+_PIXELS_PER_TOKEN = 28
+"""Of a side."""
 
 
 class OpenAIModel:
@@ -60,14 +62,39 @@ class OpenAIModel:
         self._parallel = parallel
         self._counter: int | None = None
         self._counts = TokenCounts(self._count)
+        self._known_pictures: dict[tuple[Path, int], int] = {}
         self._is_closed = False
         self._lock = Lock()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """As the server counts, where it offers to (llama-server, vLLM); else `estimate_tokens`."""
+        """As the server counts, where it offers to (llama-server, vLLM); else `estimate_tokens`.
+
+        Pictures are counted by llama-server alone, each once; elsewhere they are estimated.
+        """
         return self._counts(messages)
 
     def _count(self, messages: Sequence[Message]) -> int:
+        words = self._count_words([Message(message.role, message.text) for message in messages])
+        if not self.accepts_images:
+            return words
+        return words + sum(self._picture_tokens(path) for message in messages for path in message.image_paths)
+
+    def _estimate(self, messages: Sequence[Message]) -> int:
+        pictures = [path for message in messages for path in message.image_paths] if self.accepts_images else []
+        return estimate_tokens(messages) + sum(map(estimate_picture_tokens, pictures))
+
+    def _picture_tokens(self, path: Path) -> int:
+        key = (path, path.stat().st_mtime_ns if path.exists() else 0)
+        if key not in self._known_pictures:
+            tokens = estimate_picture_tokens(path)
+            if self._counter == 0:
+                turns = self._turns([Message("user", ".", (path,))])
+                counted = (self._count_input_tokens(turns) or 0) - self._count_words([Message("user", ".")])
+                tokens = counted if counted > 0 else tokens
+            self._known_pictures[key] = tokens
+        return self._known_pictures[key]
+
+    def _count_words(self, messages: Sequence[Message]) -> int:
         ways = (self._count_input_tokens, self._count_by_tokenize, self._count_by_template)
         turns = self._turns(messages)
         for index, way in enumerate(ways):
@@ -150,7 +177,7 @@ class OpenAIModel:
         if shown := reply.flush():
             yield TextDelta(shown)
         clock.reply_tokens = usage.reply_tokens or clock.reply_tokens
-        prompt_tokens = usage.prompt_tokens or estimate_tokens(messages)
+        prompt_tokens = usage.prompt_tokens or self._estimate(messages)
         yield clock.done(reason, prompt_tokens, usage.cached_tokens)
 
     def _request(self, messages: Sequence[Message], options: GenerateOptions) -> dict[str, Any]:
@@ -185,15 +212,8 @@ class OpenAIModel:
     def _content(self, message: Message) -> str | list[dict[str, Any]]:
         if not (self.accepts_images and message.image_paths):
             return message.text
-        parts: list[dict[str, Any]] = []
-        for path in message.image_paths:
-            media_type = mimetypes.guess_type(path.name)[0] or "image/png"
-            try:
-                data = base64.b64encode(path.read_bytes()).decode()
-            except OSError as error:
-                raise ImageError(f"{path.name} cannot be read: {error.strerror}.") from error
-            parts.append({"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{data}"}})
-        return [*parts, {"type": "text", "text": message.text}]
+        pictures = [{"type": "image_url", "image_url": {"url": data_uri(path)}} for path in message.image_paths]
+        return [*pictures, {"type": "text", "text": message.text}]
 
     def close(self) -> None:
         self._is_closed = True
@@ -218,7 +238,7 @@ class _Usage:
 
 
 def estimate_tokens(messages: Sequence[Message]) -> int:
-    """A count for servers that do not count: 3.5 characters a token, one token a Chinese or Japanese character.
+    """The words' tokens for servers that do not count: 3.5 characters each, a Chinese or Japanese character one.
 
     It is meant to be too high rather than too low, since a prompt that does not fit is refused or cut.
     """
@@ -226,8 +246,17 @@ def estimate_tokens(messages: Sequence[Message]) -> int:
     for message in messages:
         wide = sum(1 for character in message.text if character >= "\u2e80")
         tokens += wide + (len(message.text) - wide) / 3.5 + _TOKENS_PER_MESSAGE
-        tokens += _TOKENS_PER_IMAGE * len(message.image_paths)
     return int(tokens)
+
+
+def estimate_picture_tokens(path: Path) -> int:
+    """As Qwen-VL has it, a token for every 28 x 28 pixels: the dearest of the common ways.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    width, height = shown_size(path)
+    return math.ceil(width / _PIXELS_PER_TOKEN) * math.ceil(height / _PIXELS_PER_TOKEN) + _TOKENS_PER_MESSAGE
 
 
 def load(spec: EngineSpec) -> OpenAIModel:

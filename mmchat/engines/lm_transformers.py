@@ -86,6 +86,7 @@ class Limits:
     preferred_batch: int
     max_reply_tokens: int | None = None
     """A limit of the decoder's own; None where prompt and reply share the context."""
+    accepts_images: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,13 @@ class TransformersModel:
     """A language model with its tokenizer."""
 
     engine = "transformers"
-    accepts_images = False
 
     def __init__(
         self, name: str, workers: Workers, prompt_format: PromptFormat, rules: ReplyRules, limits: Limits, device: str
     ) -> None:
         self.name = name
         self.device = device
+        self.accepts_images = limits.accepts_images
         self.context_tokens = limits.context_tokens
         self.reply_tokens = limits.max_reply_tokens or 0
         self.preferred_batch = limits.preferred_batch
@@ -282,12 +283,19 @@ def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceNa
     ends = end_ids(model, tokenizer)
     use_own_decoding(model, ends)
     room = room_for(model, device)
-    prompt_format = format_of(config, tokenizer, ends, is_thinking=bool(spec.options.get("thinking", False)))
+    is_thinking = bool(spec.options.get("thinking", False))
+    prompt_format = format_of(config, tokenizer, ends, is_thinking=is_thinking)
+    if sees := "projector" in spec.options:
+        # Deferred: pictures are only prepared for models that have learnt to see.
+        from mmchat.engines.lm_projector import with_pictures
+
+        prompt_format = with_pictures(model, spec, tokenizer, ends, is_thinking=is_thinking)
     limits = Limits(
         (spec.context_tokens or _context_of(config, is_seq2seq)) - virtual.count,
         is_exact=dtype == torch.float32,
         preferred_batch=room.rows(_ORDINARY_TOKENS),
         max_reply_tokens=(getattr(config, "max_position_embeddings", None) or 1024) if is_seq2seq else None,
+        accepts_images=sees,
     )
     workers = Workers(
         Seq2SeqSteps(model) if is_seq2seq else DecoderSteps(model, virtual),

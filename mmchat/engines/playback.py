@@ -13,12 +13,6 @@ from mmchat.errors import AudioError, EngineUnavailable
 
 BLOCK_S = 0.05
 """How much is handed over at a time: being told to stop is noticed between two blocks."""
-_HEADS = (b"RIFF", b"OggS", b"fLaC", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"FORM", b"caff")
-
-
-def is_sound(head: bytes) -> bool:
-    """Whether bytes begin as a sound file does."""
-    return head.startswith(_HEADS)
 
 
 def play(sound: IO[bytes], cancel: Event) -> None:

@@ -6,22 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmchat.domain import Seen, Tag
+from mmchat.domain import Seen
 from mmchat.engines.image_frames import part_of
+from mmchat.picture_sentences import describe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from mmchat.engines.base import ImageReader, TextReader
-
-SURE, LIKELY, POSSIBLE = 0.8, 0.5, 0.25
-"""From here on a tag is stated, called probable, called possible; what is below is not said."""
-UNCOUNTED = (
-    *("food", "fruit", "bread", "pasta", "soup", "meat", "broccoli", "water", "snow", "grass", "hay", "corn", "sky"),
-    *("ice cream", "chocolate", "sport", "rain", "toilet paper", "guacamole", "skis", "jeans", "glasses", "potatoes"),
-    *("scissors", "velvet fabric", "wool"),
-)
-"""Words without an article."""
 
 
 def see(
@@ -65,32 +57,3 @@ def see_all(
         caption = describe(tags) if labels is None else ""
         seen.append(Seen(tags, text, caption, model=reader.name, elapsed_s=elapsed_s, part=part_of(image)))
     return seen
-
-
-def describe(tags: Sequence[Tag]) -> str:
-    """Tags as a sentence that keeps their doubt: "A dog; probably grass; maybe a ball." Empty where all is unlikely."""
-    sure = [with_article(tag.label) for tag in tags if tag.score >= SURE]
-    likely = [with_article(tag.label) for tag in tags if LIKELY <= tag.score < SURE]
-    possible = [with_article(tag.label) for tag in tags if POSSIBLE <= tag.score < LIKELY][:2]
-    parts = [", ".join(sure)] if sure else []
-    if likely:
-        parts.append(f"probably {_joined(likely, 'and')}")
-    if possible:
-        parts.append(f"maybe {_joined(possible, 'or')}")
-    if not parts:
-        return ""
-    sentence = "; ".join(parts)
-    return sentence[0].upper() + sentence[1:] + "."
-
-
-def _joined(items: Sequence[str], word: str) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {word} {items[-1]}"
-
-
-def with_article(label: str) -> str:
-    """A tag as it stands in an English sentence: "an elephant", "grass", "the sea"."""
-    if label in UNCOUNTED or label.lower().startswith(("a ", "an ", "the ")):
-        return label
-    if label == "sea" or label == "street":
-        return f"the {label}"
-    return f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"

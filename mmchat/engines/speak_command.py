@@ -1,7 +1,7 @@
 """Speaking through a program of its own: espeak-ng, piper, say, Windows' voices, or any command the user names.
 
 Such programs are often GPL: they are run, never imported. The words go in as standard input, so nothing in them can
-pass for an option. A program that puts sound on its standard output has it played (`playback`); others play it
+pass for an option. A program that puts a WAV file on its standard output has it played (`playback`); others play it
 themselves.
 """
 
@@ -21,7 +21,6 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from mmchat.engines.playback import is_sound, play
 from mmchat.errors import EngineUnavailable, MmchatError
 
 VOICE = "{voice}"
@@ -29,6 +28,8 @@ VOICE = "{voice}"
 POLL_S = 0.02
 """How often it is looked whether the program has ended; being told to stop wakes it at once."""
 _SHOWN_ERROR = 200
+_WAVE = b"RIFF"
+"""What a program that puts its sound on its standard output begins with."""
 _WINDOWS_SCRIPT = (
     "[Console]::InputEncoding = [Text.Encoding]::UTF8; Add-Type -AssemblyName System.Speech; "
     "$s = New-Object System.Speech.Synthesis.SpeechSynthesizer; "
@@ -50,6 +51,10 @@ class Program:
 
 
 _ESPEAK_VOICES = {"en": "en-us", "zh": "cmn"}
+_BETTER_CHINESE = "cmn-latn-pinyin"
+"""From espeak-ng 1.51 on, its voice `cmn` may speak Chinese characters by their Latin spelling, read as English; this
+one does not. Older ones lack it, and their `cmn` is right."""
+_LIST_TIMEOUT_S = 5.0
 PROGRAMS: Mapping[str, Program] = {
     "say": Program(("say", "-v", VOICE, "-f", "-"), {"en": "Samantha", "zh": "Tingting", "ja": "Kyoko", "ko": "Yuna"}),
     "powershell": Program(("powershell", "-NoProfile", "-Command", _WINDOWS_SCRIPT), {"en": "en", "zh": "zh"}),
@@ -60,6 +65,17 @@ PROGRAMS: Mapping[str, Program] = {
 """Tried in this order where none is named, but for those that need a voice to be named."""
 
 Which = Callable[[str], str | None]
+
+
+def espeak_chinese_voices(program: str) -> str:
+    """What espeak-ng says of its voices for Chinese; empty where it says nothing."""
+    try:
+        done = subprocess.run(
+            [program, "--voices=zh"], capture_output=True, text=True, timeout=_LIST_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
 
 
 class CommandVoice:
@@ -109,9 +125,12 @@ class CommandVoice:
             if process.returncode:
                 raise self._failed(process.returncode, complaints)
             sound.seek(0)
-            if not cancel.is_set() and is_sound(sound.read(16)):
-                sound.seek(0)
-                play(sound, cancel)
+            if sound.read(len(_WAVE)) != _WAVE or cancel.is_set():
+                return
+            from mmchat.engines.playback import play  # PyAV: the doctor, who only looks, does without
+
+            sound.seek(0)
+            play(sound, cancel)
 
     def _start(self, command: Sequence[str], sound: IO[bytes], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
         try:
@@ -139,6 +158,7 @@ def find_voice(
     *,
     which: Which = shutil.which,
     platform: str = sys.platform,
+    list_voices: Callable[[str], str] = espeak_chinese_voices,
 ) -> CommandVoice:
     """The program that speaks.
 
@@ -147,28 +167,38 @@ def find_voice(
         voices: language → voice.
         which: finds a program on the PATH.
         platform: as `sys.platform`.
+        list_voices: asks espeak-ng for its Chinese voices.
 
     Raises:
         EngineUnavailable: it is not on this machine, or none is.
     """
-    chosen = voices or {}
-    if not command:
-        for name, program in PROGRAMS.items():
-            is_possible = (chosen or not program.needs_voice_file) and (name != "say" or platform == "darwin")
-            if is_possible and which(program.command[0]):
-                return CommandVoice(program, chosen, name)
-        raise EngineUnavailable("No program that speaks is on this machine.", hint=_INSTALL)
+    chosen = dict(voices or {})
+    name, program = _named_program(command, which, platform) if command else _first_program(chosen, which, platform)
+    if name == "espeak-ng" and "zh" not in chosen and _BETTER_CHINESE in list_voices(program.command[0]):
+        chosen["zh"] = _BETTER_CHINESE
+    return CommandVoice(program, chosen, name)
+
+
+def _first_program(voices: Mapping[str, str], which: Which, platform: str) -> tuple[str, Program]:
+    for name, program in PROGRAMS.items():
+        is_possible = (voices or not program.needs_voice_file) and (name != "say" or platform == "darwin")
+        if is_possible and which(program.command[0]):
+            return name, program
+    raise EngineUnavailable("No program that speaks is on this machine.", hint=_INSTALL)
+
+
+def _named_program(command: str, which: Which, platform: str) -> tuple[str, Program]:
     # On Windows a backslash is part of a path, no quote.
     words = shlex.split(command, posix=platform != "win32")
-    name = Path(words[0]).stem if words else ""
     if not words or not which(words[0]):
         raise EngineUnavailable(f"'{command}' is not a program on this machine.", hint=_INSTALL)
+    name = Path(words[0]).stem
     known = PROGRAMS.get(name)
     if known is None:
-        return CommandVoice(Program(tuple(words), {}), chosen, name)
+        return name, Program(tuple(words), {})
     if len(words) == 1:
-        return CommandVoice(Program((words[0], *known.command[1:]), known.voices, known.needs_voice_file), chosen, name)
-    return CommandVoice(Program(tuple(words), known.voices), chosen, name)
+        return name, Program((words[0], *known.command[1:]), known.voices, known.needs_voice_file)
+    return name, Program(tuple(words), known.voices)
 
 
 _INSTALL = (

@@ -209,7 +209,12 @@ class WindowedRecognizer(ABC):
 
     def _cleaned(self, sound: NDArray[np.float32], how: Decoding, cancel: Event) -> Sequence[Segment]:
         segments = [gates.clean(raw, how.prompt) for raw in self._decode(sound, how, cancel)]
-        return [segment for segment in segments if segment is not None]
+        kept = [segment for segment in segments if segment is not None]
+        if how.language != "zh" or self.chinese == "any":
+            return kept
+        from mmchat.engines.chinese_script import in_script  # tables that only Chinese needs
+
+        return [in_script(segment, self.chinese) for segment in kept]
 
 
 class _Meter:

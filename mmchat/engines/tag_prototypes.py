@@ -17,6 +17,9 @@ from safetensors.numpy import load_file, save_file
 from mmchat import paths
 from mmchat.engines.vocabulary import Vocabulary
 
+IMAGENET_CLASSES = 1000
+"""The first of a vocabulary's classes: those that the default image tower was trained on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prototypes:
@@ -42,6 +45,23 @@ class ClassPrototypes:
     prototypes: Prototypes
     text_gain: float
     """Length that a unit text feature needs to stand beside the rows."""
+
+
+def word_directions(prototypes: Prototypes, vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """(W, D) unit rows: the mean direction of the classes behind each word; zero for a word without classes.
+
+    Directions are taken from the middle of all classes: what they share says nothing of any.
+    """
+    rows = prototypes.rows - prototypes.rows[:IMAGENET_CLASSES].mean(axis=0)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    directions = np.zeros((len(vocabulary.words), rows.shape[1]), dtype=np.float32)
+    for number, word in enumerate(vocabulary.words):
+        # A text's direction is a guess; where the network has classes of its own, they alone are asked.
+        known = [index for index in word.classes if index < IMAGENET_CLASSES] or list(word.classes)
+        if known:
+            directions[number] = rows[known].mean(axis=0)
+    norms = np.linalg.norm(directions, axis=1, keepdims=True)
+    return np.asarray(directions / np.maximum(norms, 1e-12), dtype=np.float32)
 
 
 def read_class_prototypes(folder: Path) -> ClassPrototypes | None:

@@ -33,7 +33,8 @@ LINE_FLOOR = 0.8
 """A line less sure than that is left out: on photos it is a pattern taken for letters more often than not."""
 SHORT_CHARS, SHORT_FLOOR = 2, 0.9
 """One or two characters are the usual shape of such a mistake."""
-MIN_SIDE_PX = 8
+MIN_SIDE_PX, MAX_ASPECT = 10, 60
+"""Thinner ones have no room for letters, and the library would enlarge them to any length."""
 MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
@@ -60,7 +61,7 @@ class RapidTextReader:
         Raises:
             EngineUnavailable: it was closed, or the library failed.
         """
-        if min(image.size) < MIN_SIDE_PX:
+        if min(image.size) < MIN_SIDE_PX or max(image.size) > MAX_ASPECT * min(image.size):
             return ""
         with self._lock:
             if self._reader is None:

@@ -36,11 +36,14 @@ class Sampler:
         return token
 
     def _penalise(self, scores: torch.Tensor) -> None:
-        """Keskar et al. 2019, section 4.1: recent tokens lose, whatever the sign of their score."""
+        """Keskar et al. 2019, section 4.1: recent tokens lose, whatever the sign of their score.
+
+        Ids behind the vocabulary are places of pictures, which no token repeats.
+        """
         penalty = self._options.repetition_penalty
         if penalty == 1.0 or not self._recent:
             return
-        recent = torch.tensor(sorted(set(self._recent)))
+        recent = torch.tensor(sorted({each for each in self._recent if each < len(scores)}), dtype=torch.long)
         values = scores[recent]
         scores[recent] = torch.where(values > 0, values / penalty, values * penalty)
 

@@ -26,9 +26,17 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Norma
 
 from mmchat.domain import EngineSpec, Tag
 from mmchat.engines.device import resolve_device, usable_threads
-from mmchat.engines.tag_prototypes import Prototypes, read_class_prototypes, read_prototypes, save_prototypes
-from mmchat.engines.vision_tags import ASSEMBLED_CURVES, RAW_CURVES, Curve, softmax, tag_words
-from mmchat.engines.vocabulary import Vocabulary, WordKind, build_vocabulary
+from mmchat.engines.picture_looks import look
+from mmchat.engines.tag_prototypes import (
+    Prototypes,
+    read_class_prototypes,
+    read_prototypes,
+    save_prototypes,
+    word_directions,
+)
+from mmchat.engines.vision_tags import ASSEMBLED_CURVES, RAW_CURVES, Curves, Sight, above_noise, softmax, tag_words
+from mmchat.engines.vision_views import SQUARE, UPRIGHT, WIDE, cell_features, has_cells, shape_of, shaped_pixels
+from mmchat.engines.vocabulary import Vocabulary, build_vocabulary
 from mmchat.errors import DeviceError, EngineUnavailable, ModelNotFound, WeightsError
 
 IMAGE_BATCH = 16
@@ -54,7 +62,7 @@ class OpenClipReader:
         model: Any,
         tokenizer: Any,
         transform: Callable[[Image], Tensor],
-        curves: Mapping[WordKind, Curve],
+        curves: Curves,
     ) -> None:
         self.name = spec.name
         weights = next(model.parameters())
@@ -68,6 +76,7 @@ class OpenClipReader:
         self._lock = Lock()
         self.vocabulary = build_vocabulary(open_clip.IMAGENET_CLASSNAMES)
         self._prototypes: Prototypes | None = None
+        self._directions: NDArray[np.float32] | None = None
         self._dtype = next(model.parameters()).dtype
         self.embedding_dim = int(self._encode_texts(["a"]).shape[1])
 
@@ -91,17 +100,44 @@ class OpenClipReader:
         self, images: Sequence[Image], *, top_k: int = 5, labels: Sequence[str] | None = None
     ) -> list[tuple[Tag, ...]]:
         """`tag` of each picture, looked at together."""
-        features = self._encode_images(images)
         if labels is not None:
-            return self._rank(_unit_rows(features), list(dict.fromkeys(labels)))
-        prototypes = self.prototypes()
-        return [
-            tag_words(softmax(prototypes.logits(feature)), self.vocabulary, self._curves, top_k) for feature in features
-        ]
+            return self._rank(self.embed_images(images), list(dict.fromkeys(labels)))
+        return [tag_words(sight, self.vocabulary, self._curves, top_k) for sight in self.sights(images)]
 
-    def class_probabilities(self, image: Image) -> NDArray[np.float64]:
-        """(K,) softmax over the classes of `vocabulary`, from which the tags are made."""
-        return softmax(self.prototypes().logits(self._encode_images([image])[0]))
+    def sights(self, images: Sequence[Image]) -> list[Sight]:
+        """What the tags are made from: evidence for each class and word of `vocabulary`, and the pixels' looks."""
+        prototypes, looks = self.prototypes(), [look(image) for image in images]
+        if self._curves is RAW_CURVES or not has_cells(self._loaded()):
+            features = self._encode_images(images)
+            return [
+                Sight(above_noise(softmax(prototypes.logits(each))), None, seen)
+                for each, seen in zip(features, looks, strict=True)
+            ]
+        if self._directions is None:
+            self._directions = word_directions(prototypes, self.vocabulary)
+        sights = []
+        for (windows, whole), seen in zip(self._encode_cells(images), looks, strict=True):
+            parts = softmax(windows @ prototypes.rows.T + prototypes.biases)
+            likeness = self._directions @ _unit_rows(whole[None])[0]
+            above = above_noise(softmax(prototypes.logits(whole)), parts)
+            sights.append(Sight(above, likeness.astype(np.float64), seen))
+        return sights
+
+    def _encode_cells(self, images: Sequence[Image]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """For each picture (N, D) features of its windows and (D,) of the whole."""
+        config, found = PreprocessCfg(**open_clip.get_model_preprocess_cfg(self._loaded())), {}
+        for shape in (WIDE, UPRIGHT, SQUARE):
+            rows = [row for row, image in enumerate(images) if shape_of(image) == shape]
+            for start in range(0, len(rows), IMAGE_BATCH):
+                batch = rows[start : start + IMAGE_BATCH]
+                pixels = shaped_pixels([images[row] for row in batch], shape, config.mean, config.std)
+                joined = self._run(self._cell_features, pixels)
+                found.update({row: (each[:-1], each[-1]) for row, each in zip(batch, joined, strict=True)})
+        return [found[row] for row in range(len(images))]
+
+    def _cell_features(self, model: Any, pixels: Tensor) -> Tensor:
+        windows, whole = cell_features(model, pixels.to(self.device, self._dtype))
+        return torch.cat([windows, whole.unsqueeze(1)], dim=1)
 
     def _rank(self, images: NDArray[np.float32], labels: list[str]) -> list[tuple[Tag, ...]]:
         """The labels for each of (B, D) unit rows."""
@@ -119,7 +155,7 @@ class OpenClipReader:
         """Free the weights; calling it twice is harmless."""
         with self._lock:
             self._model = None
-            self._prototypes = None
+            self._prototypes = self._directions = None
 
     # --- for training -----------------------------------------------------------------------------
 

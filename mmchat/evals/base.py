@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmchat.engines.base import BatchLanguageModel, Classifier, ImageReader, SpeechRecognizer, TextEmbedder
     from mmchat.evals.results import ModelFacts
 
-TaskName = Literal["dialogue", "likelihood", "speech", "retrieval", "label", "memory"]
+TaskName = Literal["dialogue", "likelihood", "speech", "retrieval", "caption", "label", "memory"]
 Direction = Literal["higher", "lower", "neither"]
 """Which scores are better; neither for what is merely worth knowing, such as the length of replies."""
 

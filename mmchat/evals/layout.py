@@ -29,6 +29,7 @@ _NOUNS: dict[TaskName, tuple[str, str, str]] = {
     "likelihood": ("text", "texts", "conversation"),
     "speech": ("recording", "recordings", "speaker"),
     "retrieval": ("query", "queries", "picture"),
+    "caption": ("picture", "pictures", "picture"),
     "label": ("row", "rows", "group"),
     "memory": ("question", "questions", "conversation"),
 }

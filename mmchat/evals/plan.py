@@ -19,6 +19,9 @@ from mmchat.evals.tasks.common import BadRows
 from mmchat.rows.reader import find_row_files, read_rows
 from mmchat.rows.values import RowFile, RowProblem
 
+_ALSO_ASKED: tuple[tuple[ModelKind, TaskName], ...] = (("head", "label"), ("lm", "caption"))
+"""Kinds of models that a task asks where one is named, though it is another kind's by default."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -98,7 +101,11 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
     paths = find_row_files([Path(path) for path in settings.data]) if settings.data else shipped_paths()
     files = _of_each(paths, lambda path: read_rows(path, should_skip_bad=settings.should_skip_bad))
     names = _names_apart(paths)
-    metrics = fitting_metrics(settings.metrics, dict(zip(names, files, strict=True)))
+    wanted = settings.metrics
+    if not is_explicit(wanted) and any(models.kind(name) == "lm" for name in settings.models):
+        # Named, it is asked about pictures too; unnamed, that would take long unasked.
+        wanted = (ALL, *(("caption",) if any(file.kind == "caption" for file in files) else ()))
+    metrics = fitting_metrics(wanted, dict(zip(names, files, strict=True)))
     options = TaskOptions(
         seed=settings.seed,
         batch_size=settings.batch_size,
@@ -129,7 +136,7 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
         for kind, names_of_kind in chosen.items()
         for model in names_of_kind
         for part in parts
-        if kind == part.kind or (kind == "head" and part.task.name == "label")
+        if kind == part.kind or (kind, part.task.name) in _ALSO_ASKED
     ]
     embedder = chosen["embed"][0] if has_meanings else ""
     return Plan(data, tuple(works), metrics, options, embedder, tuple(warnings))
@@ -252,7 +259,8 @@ def _chosen_models(
 ) -> dict[ModelKind, tuple[str, ...]]:
     """Models of each needed kind: those the user named, or the default.
 
-    Where a trained head was named, no default is asked about labels beside it.
+    Where a trained head was named, no default is asked about labels beside it; nor about captions beside a language
+    model.
     """
     named = [(name, models.kind(name)) for name in dict.fromkeys(wanted)]
     has_labels = any(part.task.name == "label" for part in parts)
@@ -260,6 +268,9 @@ def _chosen_models(
     if has_labels and any(kind == "head" for _, kind in named):
         others = {part.kind for part in parts if part.task.name != "label"}
         needed = others | {kind for _, kind in named if kind in needed} | {"head"}
+    if any(part.task.name == "caption" for part in parts) and any(kind == "lm" for _, kind in named):
+        others = {part.kind for part in parts if part.task.name != "caption"}
+        needed = others | {kind for _, kind in named if kind in needed} | {"lm"}
     if has_meanings:
         needed.add("embed")
     for name, kind in named:

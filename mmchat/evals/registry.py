@@ -26,6 +26,7 @@ MODULES = (
     "mmchat.evals.metrics.perplexity",
     "mmchat.evals.metrics.speech",
     "mmchat.evals.metrics.retrieval",
+    "mmchat.evals.metrics.captions",
     "mmchat.evals.metrics.labels",
     "mmchat.evals.metrics.memory",
 )

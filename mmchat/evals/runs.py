@@ -37,6 +37,7 @@ OUTCOME_TYPES: dict[TaskName, type[Outcome]] = {
     "speech": ReplyOutcome,
     "likelihood": LikelihoodOutcome,
     "retrieval": RankOutcome,
+    "caption": ReplyOutcome,
     "label": LabelOutcome,
     "memory": RecallOutcome,
 }

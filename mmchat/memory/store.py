@@ -81,23 +81,11 @@ class MemoryStore:
 
     # --- sessions -------------------------------------------------------------------------------
 
-    def create_session(
-        self, *, title: str = "", model: str = "", persona: str = "", role: str = "", memory_scope: str = ""
-    ) -> Session:
+    def create_session(self, *, title: str = "", model: str = "", persona: str = "") -> Session:
         """A new, empty conversation."""
         with self.file.write() as db:
-            session_id = insert_session(
-                db, title=title, model=model, persona=persona, role=role, memory_scope=memory_scope
-            )
+            session_id = insert_session(db, title=title, model=model, persona=persona)
         return self.get_session(session_id)
-
-    def add_greeting(self, session_id: str, text: str) -> Turn:
-        """What the assistant says before anybody has spoken, as the first turn of a conversation."""
-        with self.file.write() as db:
-            turn_id = insert_turn(
-                db, session_id, {"role": "assistant", "text": storable(text), "status": "complete", "parent_id": None}
-            )
-        return self.get_turn(turn_id)
 
     def get_session(self, session_id: str) -> Session:
         """By id or a unique beginning of it.

@@ -16,9 +16,21 @@ from typing import Literal, Protocol
 from mmchat.domain import ModelKind
 from mmchat.rows.values import Row, RowFile, RowKind
 
-TaskName = Literal["dialogue", "preference", "caption", "label", "speech"]
+TaskName = Literal["dialogue", "preference", "caption", "picture", "label", "speech"]
 MethodName = Literal[
-    "lora", "dora", "rslora", "full", "last-layers", "bitfit", "prefix", "prompt", "ia3", "adalora", "qlora"
+    "lora",
+    "dora",
+    "rslora",
+    "full",
+    "last-layers",
+    "bitfit",
+    "prefix",
+    "prompt",
+    "ia3",
+    "adalora",
+    "qlora",
+    "projector",
+    "projector-lora",
 ]
 METHODS: tuple[MethodName, ...] = (
     "lora",
@@ -32,7 +44,11 @@ METHODS: tuple[MethodName, ...] = (
     "ia3",
     "adalora",
     "qlora",
+    "projector",
+    "projector-lora",
 )
+PICTURE_METHODS: tuple[MethodName, ...] = ("projector", "projector-lora")
+"""Of a language model that learns to see; rows with pictures are what they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +242,8 @@ class BaseModel:
     license: str = ""
     helpers: Mapping[ModelKind, Path] = field(default_factory=dict)
     """Prepared folders of other kinds that a task needs, such as the text encoder of a label task."""
+    helper_names: Mapping[ModelKind, str] = field(default_factory=dict)
+    """The same, as models.toml names them."""
     tell: Callable[[Sequence[object], str], Sequence[object]] | None = None
     """Turns the messages of a row into what the chat would show the model (`evals.base.Models.messages`)."""
 

@@ -30,6 +30,8 @@ class TextBase:
     config: Any
     tokenizer: Any
     prompt_format: PromptFormat
+    end_ids: frozenset[int] = frozenset()
+    """The tokens that end a reply."""
 
     @property
     def is_seq2seq(self) -> bool:
@@ -64,7 +66,7 @@ def open_base(base: BaseModel) -> TextBase:
             )
         tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
         ends = _end_ids(base, config, tokenizer)
-    return TextBase(base, config, tokenizer, format_of(config, tokenizer, ends))
+    return TextBase(base, config, tokenizer, format_of(config, tokenizer, ends), ends)
 
 
 def load_weights(text: TextBase, method: MethodName, precision: str) -> Any:

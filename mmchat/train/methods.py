@@ -49,6 +49,8 @@ METHODS: dict[MethodName, Method] = {
     "ia3": Method(5e-3),
     "adalora": Method(5e-3),
     "qlora": Method(2e-4),
+    "projector": Method(1e-3),
+    "projector-lora": Method(1e-3),  # the projector's; the adapter learns slower (`projector_sft.ADAPTER_RATE`)
 }
 
 

@@ -18,6 +18,7 @@ from mmchat.train.base import BaseModel, Preparation
 SETTINGS = "settings.json"
 ADAPTER = "adapter"
 WEIGHTS = "weights"
+PROJECTOR = "projector"
 CHECKPOINTS = "checkpoints"
 FEATURES = "features"
 """Kept vectors of frozen encoders."""

@@ -8,7 +8,7 @@ from typing import cast
 
 from mmchat.errors import UsageError
 from mmchat.rows.values import RowKind
-from mmchat.train.base import Trainer
+from mmchat.train.base import PICTURE_METHODS, Trainer
 
 TRAINERS: dict[RowKind, str] = {
     "dialogue": "mmchat.train.sft:DialogueTrainer",
@@ -19,12 +19,17 @@ TRAINERS: dict[RowKind, str] = {
 }
 """Row kind → "module:class"; the class is called without arguments."""
 
+PICTURE_TRAINER = "mmchat.train.projector:ProjectorTrainer"
+PICTURE_KINDS: tuple[RowKind, ...] = ("caption", "dialogue")
+"""What its methods take, also together."""
 
-def load_trainer(kind: RowKind, trainers: Mapping[RowKind, str] = TRAINERS) -> Trainer:
+
+def load_trainer(kind: RowKind, method: str = "", trainers: Mapping[RowKind, str] = TRAINERS) -> Trainer:
     """The task for rows of a kind.
 
     Args:
         kind: of the rows.
+        method: wanted; those that teach a language model to see have a task of their own.
         trainers: where to look.
 
     Raises:
@@ -34,5 +39,6 @@ def load_trainer(kind: RowKind, trainers: Mapping[RowKind, str] = TRAINERS) -> T
         raise UsageError(
             f"There is nothing to train on {kind} rows.", hint=f"Rows to train on are {', '.join(trainers)} rows."
         )
-    module, _, name = trainers[kind].partition(":")
+    is_seeing = method in PICTURE_METHODS and kind in PICTURE_KINDS
+    module, _, name = (PICTURE_TRAINER if is_seeing else trainers[kind]).partition(":")
     return cast(Trainer, getattr(import_module(module), name)())

@@ -2,7 +2,7 @@
 
 ```
 <data folder>/models/<name>/
-    adapter/ or weights/    what was trained
+    adapter/, weights/ or projector/    what was trained
     settings.json           everything it was trained with, resolved, and the data's checksums
     README.md               the model card
     before_after.json       the scores of base and result, where they were compared
@@ -28,6 +28,7 @@ from mmchat.train.base import Preparation, TrainResult
 
 ADAPTER = "adapter"
 WEIGHTS = "weights"
+PROJECTOR = "projector"
 SETTINGS_NAME = "settings.json"
 CARD_NAME = "README.md"
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "open_clip_torch")
@@ -53,7 +54,9 @@ class Origin:
 # --- the entry ------------------------------------------------------------------------------------
 
 
-def entry_fields(origin: Origin, folder: Path, *, engine: str = "", weights_format: str = "") -> dict[str, Any]:
+def entry_fields(
+    origin: Origin, folder: Path, *, engine: str = "", weights_format: str = "", vision: str = ""
+) -> dict[str, Any]:
     """The keys of `[models.NAME]`.
 
     An adapter names its base, and takes its engines; so do a language model's new weights, for llama.cpp
@@ -64,6 +67,7 @@ def entry_fields(origin: Origin, folder: Path, *, engine: str = "", weights_form
         folder: of the result, with `adapter/` or `weights/`.
         engine: what runs it, where that is not the base's.
         weights_format: of `weights/`; absent: the base's, but what was a GGUF has become safetensors.
+        vision: the model that a language model has learnt to see through; there is a `projector/` then.
     """
     base = origin.base
     fields: dict[str, Any] = {
@@ -75,14 +79,18 @@ def entry_fields(origin: Origin, folder: Path, *, engine: str = "", weights_form
     if has_adapter and changes_prompt(adapter_kind(folder / ADAPTER)):
         engine = engine or "transformers"  # nothing to merge, so llama.cpp cannot run it
     is_listed = base.weights_name == base.name  # a folder or a file named by its path is not in models.toml
-    own_weights = not has_adapter or not is_listed
+    is_on_top = has_adapter or bool(vision)  # of the base's weights, which stay as they are
+    own_weights = not is_on_top or not is_listed
+    if vision:
+        engine = "transformers"
+        fields |= {"projector": str(folder / PROJECTOR), "vision": vision, "accepts_images": True}
     if base.kind == "lm" and is_listed:
         fields["base"] = base.name
     else:
         fields |= {"engine": base.engine, "gpu_engine": base.gpu_engine, "languages": base.languages or None}
     if has_adapter:
         fields["adapter"] = str(folder / ADAPTER)
-    if has_adapter and own_weights:
+    if is_on_top and own_weights:
         fields |= {"format": base.format, "sources": [{"source": each.source} for each in base.sources]}
     elif own_weights:
         new_format = weights_format or ("safetensors" if base.format == "gguf" else base.format)
@@ -167,14 +175,16 @@ def write_card(
         "## Data\n\n" + _markdown(data),
         "## Training\n\n" + _markdown([("", ""), *training]),
         f"## Before and after\n\n{_comparison(table, sentences)}",
-        _how_to(name, base.kind),
+        _how_to(name, base.kind, preparation.task),
     ]
     _write(folder / CARD_NAME, "\n\n".join(parts) + "\n")
 
 
-def _how_to(name: str, kind: str) -> str:
+def _how_to(name: str, kind: str, task: str) -> str:
     commands = [f"mmchat models info {name}", f"mmchat models remove {name}"]
-    if kind == "lm":
+    if task == "picture":
+        commands = [f"mmchat talk -m {name} -a PICTURE", *commands]
+    elif kind == "lm":
         commands = [f"mmchat talk -m {name}", f"mmchat models export {name} --to gguf", *commands]
     lines = "\n".join(commands)
     return (

@@ -15,9 +15,9 @@ from trl import SFTConfig
 from mmchat.engines.device import resolve_device, usable_threads
 from mmchat.engines.torch_memory import free_bytes
 from mmchat.errors import DataError, UsageError
-from mmchat.rows.values import DialogueRow, RowFile
+from mmchat.rows.values import DialogueRow, Row, RowFile
 from mmchat.train.adalora import AdaLoraSteps
-from mmchat.train.base import METHODS, BaseModel, OnEvent, Preparation, TrainResult, TrainSettings
+from mmchat.train.base import METHODS, PICTURE_METHODS, BaseModel, OnEvent, Preparation, TrainResult, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
 from mmchat.train.curves import require_logger
 from mmchat.train.estimate import Probe, probe
@@ -41,13 +41,13 @@ _PROBED_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Data:
+class SftData:
     """What is learnt and what is held out."""
 
     train: Examples
     validation: Examples
     train_rows: int
-    held_out: tuple[DialogueRow, ...]
+    held_out: tuple[Row, ...]
     general: tuple[Example, ...] = ()
     """General answers of the base that are held out: what their loss rises by was forgotten."""
 
@@ -62,7 +62,7 @@ class DialogueTrainer:
     task = "dialogue"
     row_kind = "dialogue"
     model_kind = "lm"
-    methods = METHODS
+    methods = tuple(each for each in METHODS if each not in PICTURE_METHODS)
 
     def prepare(self, files: Sequence[RowFile], settings: TrainSettings, base: BaseModel) -> Preparation:
         """Check, count and measure; see `train.base.Trainer`."""
@@ -74,7 +74,7 @@ class DialogueTrainer:
         require_method(cast(Any, settings.method), text.config, device, settings, settings.max_steps)
         require_logger(settings.log_to)
         model, seen = _measured(text, settings, data, device)
-        settings, notes = _with_micro_batch(settings, data, seen, device)
+        settings, notes = with_micro_batch(settings, data, seen, device)
         learns, everything = count_parameters(model)
         batching = spread(settings.batch_size, settings.micro_batch, process_count())
         all_examples = [*data.train.examples, *data.validation.examples]
@@ -96,7 +96,7 @@ class DialogueTrainer:
             trainable_parameters=learns,
             all_parameters=everything,
             steps=settings.max_steps,
-            estimated_s=_estimated_s(settings, data, seen, batching),
+            estimated_s=estimated_s(settings, data, seen, batching),
             estimated_bytes=seen.bytes_for(batching.micro_batch * max(data.lengths)),
             notes=(*notes, *_notes(data, settings, seen)),
             held_out=data.held_out,
@@ -157,7 +157,7 @@ def _with_steps(settings: TrainSettings, examples: int) -> TrainSettings:
     return replace(settings, max_steps=steps, evaluate_every=every)
 
 
-def _encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) -> _Data:
+def _encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) -> SftData:
     rows = [row for each in files for row in each.rows if isinstance(row, DialogueRow)]
     encoder = DialogueEncoder(
         text.prompt_format,
@@ -172,10 +172,10 @@ def _encoded(files: Sequence[RowFile], settings: TrainSettings, text: TextBase) 
         train, held_out = split_rows(rows, settings.validation_share, settings.seed, same=_conversation)
     if not train:
         raise DataError("There are no rows of dialogue to learn from.")
-    return _Data(encoder.rows(train), encoder.rows(held_out), len(train), tuple(held_out))
+    return SftData(encoder.rows(train), encoder.rows(held_out), len(train), tuple(held_out))
 
 
-def _with_replay(data: _Data, settings: TrainSettings, text: TextBase, folder: Path) -> _Data:
+def _with_replay(data: SftData, settings: TrainSettings, text: TextBase, folder: Path) -> SftData:
     """The base's own general answers mixed in, as many as the share says and there are."""
     if not settings.replay_share:
         return data
@@ -196,7 +196,7 @@ def _conversation(row: DialogueRow) -> tuple[object, ...]:
     return (row.persona, row.messages)
 
 
-def _notes(data: _Data, settings: TrainSettings, seen: Probe) -> list[str]:
+def _notes(data: SftData, settings: TrainSettings, seen: Probe) -> list[str]:
     both = (data.train, data.validation)
     notes = [f"Time is estimated from one forward and backward pass of {seen.tokens} tokens, padding counted."]
     if split := sum(each.split_rows for each in both):
@@ -214,7 +214,7 @@ def _notes(data: _Data, settings: TrainSettings, seen: Probe) -> list[str]:
 # --- measuring ----------------------------------------------------------------------------------
 
 
-def _measured(text: TextBase, settings: TrainSettings, data: _Data, device: str) -> tuple[Any, Probe]:
+def _measured(text: TextBase, settings: TrainSettings, data: SftData, device: str) -> tuple[Any, Probe]:
     """The model with its method, and what a few rows of middle length take."""
     precision = precision_of(settings.dtype, device)
     use_threads(device)
@@ -235,8 +235,8 @@ def _measured(text: TextBase, settings: TrainSettings, data: _Data, device: str)
     return model, probe(model, batch, precision, device)
 
 
-def _with_micro_batch(
-    settings: TrainSettings, data: _Data, seen: Probe, device: str
+def with_micro_batch(
+    settings: TrainSettings, data: SftData, seen: Probe, device: str
 ) -> tuple[TrainSettings, list[str]]:
     """As many rows at once as are useful and fit, and whether activations must be calculated twice."""
     longest = max(data.lengths)
@@ -251,7 +251,7 @@ def _with_micro_batch(
     return replace(settings, micro_batch=size, is_checkpointed=fitting == 0), notes
 
 
-def _estimated_s(settings: TrainSettings, data: _Data, seen: Probe, batching: Batching) -> float:
+def estimated_s(settings: TrainSettings, data: SftData, seen: Probe, batching: Batching) -> float:
     """Steps by their tokens; validation is a forward pass, about a third of a step."""
     per_token = seen.seconds / max(1, seen.tokens) / batching.processes
     lengths = data.lengths
@@ -271,7 +271,7 @@ def use_threads(device: str) -> None:
         torch.set_num_threads(max(1, usable_threads() // process_count()))
 
 
-def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: _Data) -> DialogueSft:
+def _trainer(text: TextBase, plan: LoopPlan, batching: Batching, data: SftData) -> DialogueSft:
     settings, method = plan.settings, cast(Any, plan.settings.method)
     use_threads(plan.device)
     model = apply_method(load_weights(text, method, plan.precision), method, settings, plan.steps, opening=text.opening)

@@ -27,13 +27,14 @@ class Collator:
         """Rows of `input_ids` and `labels` → (B, T) int64 each, with an `attention_mask`."""
         ids = [row["input_ids"] for row in rows]
         return {
-            "input_ids": _padded(ids, self._pad_id),
-            "attention_mask": _padded([[1] * len(row) for row in ids], 0),
-            "labels": _padded([row["labels"] for row in rows], IGNORED),
+            "input_ids": padded_rows(ids, self._pad_id),
+            "attention_mask": padded_rows([[1] * len(row) for row in ids], 0),
+            "labels": padded_rows([row["labels"] for row in rows], IGNORED),
         }
 
 
-def _padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+def padded_rows(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+    """(B, T) int64 of rows, filled up on the right."""
     width = max(len(row) for row in rows)
     return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
 
@@ -88,6 +89,10 @@ class DialogueSft(FixedOrder, SFTTrainer):  # type: ignore[misc]
         with whole_adalora(self.model):
             super()._save(output_dir, state_dict)
 
+    def batch_of(self, examples: Sequence[Example]) -> Any:
+        """Examples as the collator gives them."""
+        return self.data_collator([{"input_ids": each.ids, "labels": each.labels} for each in examples])
+
     def evaluate(self, *_args: Any, **_options: Any) -> dict[str, float]:
         """Score all that is held out."""
         metrics = {f"eval_{name}": self._mean_nats(examples) for name, examples in self.held_out.items()}
@@ -99,12 +104,11 @@ class DialogueSft(FixedOrder, SFTTrainer):  # type: ignore[misc]
     @torch.no_grad()
     def _mean_nats(self, examples: Sequence[Example]) -> float:
         own = sorted(examples, key=lambda each: -each.tokens)[self.args.process_index :: self.args.world_size]
-        rows = [{"input_ids": each.ids, "labels": each.labels} for each in own]
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         self.model.eval()
         size = self.args.per_device_eval_batch_size
-        for start in range(0, len(rows), size):
-            batch = self._prepare_inputs(self.data_collator(rows[start : start + size]))
+        for start in range(0, len(own), size):
+            batch = self._prepare_inputs(self.batch_of(own[start : start + size]))
             with self.compute_loss_context_manager():
                 nats, tokens = supervised_nats(self.model, batch)
             sums += torch.tensor([float(nats), float(tokens)], dtype=torch.float64, device=sums.device)
@@ -127,6 +131,8 @@ def supervised_nats(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[tor
         # What is said at a position shows in the logits of the one before it.
         is_wanted = torch.cat([labels[:, 1:] != IGNORED, torch.zeros_like(labels[:, :1], dtype=torch.bool)], dim=1)
         targets = labels[:, 1:][labels[:, 1:] != IGNORED]
+    if "position_ids" in inputs:
+        more["position_ids"] = inputs["position_ids"]
     with _only(core.get_output_embeddings(), is_wanted):
         logits = model(
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False, **more

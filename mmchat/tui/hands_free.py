@@ -30,7 +30,7 @@ class HandsFree:
 
     def begin(self) -> None:
         """Listen from now on, as soon as nothing is answered or spoken."""
-        self._screen.voice.set_hands_free(True)
+        self._screen.voice.set_hands_free(True, "getting ready")
         if self._timer is None:
             self._timer = self._screen.set_interval(LOOK_S, self.look)
         self.look()
@@ -66,6 +66,7 @@ class HandsFree:
         if not text:
             screen.activity.set_hint(sentence(event.trouble) or NOT_UNDERSTOOD)
             return
+        screen.voice.set_hands_free(True, "answering")
         screen.composer.insert_words(clean(text))
         draft = screen.composer.draft
         screen.composer.clear_draft()

@@ -122,6 +122,8 @@ class RecordingEnded(Message):
 
     take: int
     ending: Ending
+    trouble: str = ""
+    """What is wrong with the microphone, in words."""
 
 
 @dataclass

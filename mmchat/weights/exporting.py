@@ -50,6 +50,11 @@ class Export:
                 f"'{name}' is exported as nothing but what it is: only language models with weights change their form.",
                 hint=f"Its files: mmchat models path {name}",
             )
+        if self.form != "adapter" and getattr(self.entry, "projector", None):
+            raise UsageError(
+                f"'{name}' sees through a projector, which is not a part of any weights: it would go blind.",
+                hint=f"Copy its folder as it is, or export {self.entry.base}.",
+            )
         if self.form == "adapter" and not is_adapted:
             raise UsageError(f"'{name}' has no adapter.", hint="Use --to safetensors, or --to gguf.")
         if is_adapted:

@@ -100,6 +100,7 @@ def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, .
         device=settings.device,
         should_read_text=settings.read_text and options.should_read_text,
         speech_by_language=not (options.asr or settings.asr),
+        chinese=settings.chinese,
     )
     return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
 
@@ -325,6 +326,7 @@ def _microphone(settings: Settings, *, should_store: bool) -> Microphone:
     chosen = MicSettings(
         settings.microphone,
         settings.auto_stop_s,
+        settings.live_text,
         settings.keep_recording,
         paths.recording_path() if should_store else None,
     )

@@ -39,12 +39,16 @@ METRICS: dict[TaskName, tuple[tuple[str, ...], ...]] = {
     "dialogue": (("perplexity",), ("chrf++", "bleu")),
     "preference": (("perplexity",), ("chrf++", "bleu")),
     "caption": (("r@1", "r@5", "r@10"),),
+    "picture": (("perplexity",), ("chrf++", "bleu")),  # of dialogue; captions have `CAPTION_METRICS`
     "label": (("accuracy", "macro-f1"),),
     "speech": (("wer", "cer"),),
 }
 """What each evaluation scores: those that only read are apart from those that write, which take longer."""
+CAPTION_METRICS = ("cider", "bleu-4")
+"""Of captions that a language model writes: the base is told in words what the result sees."""
+CAPTIONS_NAME = "held-out-captions.jsonl"
 GENERAL_METRIC = "perplexity"
-_FORGETFUL: tuple[TaskName, ...] = ("dialogue", "preference")
+_FORGETFUL: tuple[TaskName, ...] = ("dialogue", "preference", "picture")
 GENERAL_NAME = "general.jsonl"
 GENERAL_ROWS = 32
 """Of the shipped dialogues without pictures, spread over the file; from 30 conversations on there is a verdict."""
@@ -202,9 +206,41 @@ def evaluations(question: Question) -> tuple[RunSettings, ...]:
     Raises:
         DataError: they cannot be written.
     """
+    if question.task == "picture":
+        return _of_pictures(question)
     data = question.data or _written(question.folder / HELD_OUT_NAME, question.held_out)
-    if not data:
-        return ()
+    return _evaluations(question, data) if data else ()
+
+
+def _of_pictures(question: Question) -> tuple[RunSettings, ...]:
+    """Captions apart from dialogue, since other metrics fit them."""
+    if question.data:
+        captions = tuple(path for path in question.data if read_rows(Path(path)).kind == "caption")
+        talks = tuple(path for path in question.data if path not in captions)
+    else:
+        rows = [row for row in question.held_out if isinstance(row, CaptionRow)]
+        captions = _written(question.folder / CAPTIONS_NAME, rows)
+        others = [row for row in question.held_out if not isinstance(row, CaptionRow)]
+        talks = _written(question.folder / HELD_OUT_NAME, others)
+    asked = RunSettings(
+        data=captions,
+        models=(question.base, question.name),
+        metrics=CAPTION_METRICS,
+        limit=(ON_GPU if has_gpu() else ON_CPU).read,
+        language=question.language,
+        seed=question.seed,
+    )
+    rest = _evaluations(question, talks) if talks else _general_only(question)
+    return (*([asked] if captions else []), *rest)
+
+
+def _general_only(question: Question) -> tuple[RunSettings, ...]:
+    data = _general(question)
+    models = (question.base, question.name)
+    return (RunSettings(data=data, models=models, metrics=(GENERAL_METRIC,), seed=question.seed),) if data else ()
+
+
+def _evaluations(question: Question, data: tuple[str, ...]) -> tuple[RunSettings, ...]:
     limits = ON_GPU if has_gpu() else ON_CPU
     reading, *writing = METRICS[question.task]
     base = RunSettings(

@@ -20,6 +20,7 @@ from mmchat.evals.results import Progress
 from mmchat.rows.reader import find_row_files, read_rows
 from mmchat.rows.values import RowFile, RowKind, RowProblem
 from mmchat.train.base import (
+    PICTURE_METHODS,
     BaseModel,
     OnEvent,
     Preparation,
@@ -30,7 +31,7 @@ from mmchat.train.base import (
     TrainValidated,
 )
 from mmchat.train.record import CHECKPOINTS, FEATURES
-from mmchat.train.registry import load_trainer
+from mmchat.train.registry import PICTURE_KINDS, load_trainer
 from mmchat.train.results import (
     WEIGHTS,
     Origin,
@@ -106,7 +107,7 @@ class Finetune:
         *,
         should_resume: bool = False,
         is_forced: bool = False,
-        load: Callable[[RowKind], Trainer] = load_trainer,
+        load: Callable[[RowKind, str], Trainer] = load_trainer,
     ) -> None:
         self.request = request
         self.should_resume = should_resume
@@ -148,9 +149,9 @@ class Finetune:
         files = _read_all([*wanted, *find_row_files(others)], should_skip_bad=should_skip_bad)
         self._files = files[: len(wanted)]
         self.problems = tuple(problem for file in files for problem in file.problems)
-        kind = _one_kind(files)
+        kind = _one_kind(files, settings.method)
         on_phase("loading what trains")
-        self._trainer = self._load(kind)
+        self._trainer = self._load(kind, settings.method)
         if settings.method and settings.method not in self._trainer.methods:
             raise UsageError(
                 f"The method '{settings.method}' is not for {kind} rows.",
@@ -214,7 +215,11 @@ class Finetune:
         settings, entry = self.request.settings, self._entry
         reports.on_phase(f"fetching {entry.name}")
         self._base = fetch_base(
-            entry, helper_kinds(self._files), FinetuneSources(self._sources, reports.on_pull), cancel
+            entry,
+            helper_kinds(self._files, settings.method),
+            FinetuneSources(self._sources, reports.on_pull),
+            cancel,
+            is_to_see=self._trainer.task == "picture",
         )
         reports.on_phase("reading the rows as the model will")
         self.preparation = self._trainer.prepare(self._files, settings, self._base)
@@ -292,7 +297,8 @@ class Finetune:
         if self.preparation.task != "label":
             # Whatever the base was assembled from, a trained one is an ordinary OpenCLIP folder.
             weights_format = "open_clip" if self.preparation.task == "caption" else ""
-            return entry_fields(origin, self.folder, weights_format=weights_format)
+            eyes = self._base.helper_names.get("vision", "") if self.preparation.task == "picture" else ""
+            return entry_fields(origin, self.folder, weights_format=weights_format, vision=eyes)
         sees = "vision" in helper_kinds(self._files)
         return {
             "kind": "head",
@@ -361,9 +367,10 @@ def _read_all(files: Sequence[Path], *, should_skip_bad: bool) -> tuple[RowFile,
     return tuple(read)
 
 
-def _one_kind(files: Sequence[RowFile]) -> RowKind:
+def _one_kind(files: Sequence[RowFile], method: str) -> RowKind:
     first = files[0]
-    other = next((file for file in files if file.kind != first.kind), None)
+    kinds = PICTURE_KINDS if method in PICTURE_METHODS and first.kind in PICTURE_KINDS else (first.kind,)
+    other = next((file for file in files if file.kind not in kinds), None)
     if other is not None:
         raise DataError(
             f"{first.path} holds {first.kind} rows, {other.path} {other.kind} rows.",

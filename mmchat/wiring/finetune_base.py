@@ -15,7 +15,7 @@ from mmchat.domain import Message, ModelKind, PullProgress
 from mmchat.errors import UsageError
 from mmchat.evals.results import RunSettings
 from mmchat.rows.values import LabelRow, RowFile, RowKind, RowMessage
-from mmchat.train.base import BaseModel
+from mmchat.train.base import PICTURE_METHODS, BaseModel
 from mmchat.wiring.eval_models import EvalModels, EvalSources
 
 if TYPE_CHECKING:
@@ -89,6 +89,11 @@ def choose_base(sources: EvalSources, name: str, kind: ModelKind, row_kind: RowK
             f"'{entry.name}' has no weights to train: its engine is {engine}.",
             hint=f"Name a model with weights: mmchat models list --kind {kind}",
         )
+    if isinstance(entry, LmEntry) and entry.projector:
+        raise UsageError(
+            f"'{entry.name}' has learnt to see already, on top of '{entry.base}'.",
+            hint=f"Train on -m {entry.base} with the rows of both.",
+        )
     if entry.adapter:
         raise UsageError(
             f"'{entry.name}' is itself an adapter over '{entry.base}'.",
@@ -99,17 +104,27 @@ def choose_base(sources: EvalSources, name: str, kind: ModelKind, row_kind: RowK
 
 
 def fetch_base(
-    entry: ModelEntry, helper_kinds: Sequence[ModelKind], sources: FinetuneSources, cancel: Event
+    entry: ModelEntry,
+    helper_kinds: Sequence[ModelKind],
+    sources: FinetuneSources,
+    cancel: Event,
+    *,
+    is_to_see: bool = False,
 ) -> BaseModel:
     """Fetch and prepare a base and what a task needs beside it.
+
+    Args:
+        entry: the base.
+        helper_kinds: of the models beside it.
+        sources: where they come from.
+        cancel: ends a download.
+        is_to_see: whether a language model gets the pictures of rows themselves, not words about them.
 
     Raises:
         WeightsError, PullCancelled: it could not be had.
     """
-    helpers = {
-        kind: _fetch(sources.evals.models.resolve(sources.evals.defaults[kind])[0], sources, cancel)
-        for kind in helper_kinds
-    }
+    entries = {kind: sources.evals.models.resolve(sources.evals.defaults[kind])[0] for kind in helper_kinds}
+    helpers = {kind: _fetch(each, sources, cancel) for kind, each in entries.items()}
     return BaseModel(
         name=entry.name,
         kind=entry.kind,
@@ -117,12 +132,18 @@ def fetch_base(
         context_tokens=entry.context_tokens if isinstance(entry, LmEntry) else 0,
         license=entry.license,
         helpers=cast("Mapping[ModelKind, Path]", helpers),
-        tell=_teller(entry, sources.evals) if isinstance(entry, LmEntry) else None,
+        helper_names={kind: each.name for kind, each in entries.items()},
+        tell=_teller(entry, sources.evals, is_to_see=is_to_see) if isinstance(entry, LmEntry) else None,
     )
 
 
-def helper_kinds(files: Sequence[RowFile]) -> tuple[ModelKind, ...]:
-    """Kinds of model that rows need beside the base: pictures with labels are seen by the user's vision model."""
+def helper_kinds(files: Sequence[RowFile], method: str = "") -> tuple[ModelKind, ...]:
+    """Kinds of model that rows need beside the base.
+
+    Pictures with labels are seen by the user's vision model, and a language model learns to see through it.
+    """
+    if method in PICTURE_METHODS:
+        return ("vision",)
     has_pictures = any(isinstance(row, LabelRow) and row.image_path is not None for file in files for row in file.rows)
     return ("vision",) if has_pictures else ()
 
@@ -145,10 +166,12 @@ class _Reader:
         return 0
 
 
-def _teller(entry: LmEntry, sources: EvalSources) -> Callable[[Sequence[object], str], Sequence[object]]:
+def _teller(
+    entry: LmEntry, sources: EvalSources, *, is_to_see: bool
+) -> Callable[[Sequence[object], str], Sequence[object]]:
     """What shows a row's messages as the chat would; the models that see and hear are loaded when they are needed."""
     senses = EvalModels(RunSettings(data=(), models=(), metrics=()), sources).senses
-    listener = Listener(_Reader(entry.accepts_images), entry.notes)
+    listener = Listener(_Reader(entry.accepts_images or is_to_see), entry.notes)
 
     def tell(messages: Sequence[object], persona: str) -> Sequence[Message]:
         return told_history(cast("Sequence[RowMessage]", messages), persona, listener, senses, room=0)

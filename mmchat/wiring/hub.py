@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mmchat.config.model_entries import AsrEntry, HeadEntry
+from mmchat.config.model_entries import AsrEntry, HeadEntry, LmEntry
 from mmchat.domain import (
     EngineSpec,
     GenerateOptions,
@@ -24,8 +24,9 @@ from mmchat.domain import (
 from mmchat.engines.device import has_gpu
 from mmchat.engines.head_files import read_config
 from mmchat.engines.registry import load_engine
-from mmchat.errors import EngineUnavailable, MmchatError, ModelNotFound
+from mmchat.errors import ConfigError, EngineUnavailable, MmchatError, ModelNotFound
 from mmchat.weights.finetuned import is_merged
+from mmchat.wiring.slots import Slot, describe_progress
 from mmchat.wiring.speech_models import by_language
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class HubOptions:
     """How many replies a language model draws at once."""
     speech_by_language: bool = False
     """Leave English to the model that the speech model names for it."""
+    chinese: str | None = None
+    """Characters that Chinese speech is written in; None: as the model's entry says."""
     should_read_text: bool = True
     """Read the text that stands in pictures."""
 
@@ -94,12 +97,12 @@ class EngineHub:
         self._mapping = threading.Lock()
         self._mapped: dict[str, PictureTexts | None] = {}
         """The light text side of a picture model; None for one that has none."""
-        self._slots: dict[ModelKind, _Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
-        self._second_ears: _Slot | None = None
+        self._slots: dict[ModelKind, Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
+        self._second_ears: Slot | None = None
         """The speech model that was asked for by name last, beside the chosen one."""
 
-    def _slot(self, kind: ModelKind, name: str) -> _Slot:
-        return _Slot(kind, name, self._load)
+    def _slot(self, kind: ModelKind, name: str) -> Slot:
+        return Slot(kind, name, self._load)
 
     # --- chat.ports.Engines ---------------------------------------------------------------------
 
@@ -259,7 +262,7 @@ class EngineHub:
             slots = [self._slots[kind] for kind in kinds if kind in self._slots]
             threading.Thread(target=self._fetch, args=(slots,), name="fetch-weights", daemon=True).start()
 
-    def _fetch(self, slots: Sequence[_Slot]) -> None:
+    def _fetch(self, slots: Sequence[Slot]) -> None:
         for slot in slots:
             try:
                 entry, engine = self._resolve(slot.state.model)
@@ -295,13 +298,17 @@ class EngineHub:
 
     # --- loading, in a slot's own thread --------------------------------------------------------
 
-    def _load(self, slot: _Slot) -> Any:
+    def _load(self, slot: Slot) -> Any:
         name, kind = slot.state.model, slot.state.kind
         entry, engine = self._resolve(name)
+        _require_eyes(entry, engine)
         path = self._weights_path(entry, engine, slot) if entry.needs_weights else None
         spec = self._spec(entry, engine, path)
         if isinstance(entry, HeadEntry):
             spec = replace(spec, options={**spec.options, "encoders": self._encoders(entry, path, slot)})
+        if isinstance(entry, LmEntry) and entry.projector:
+            eyes = {"projector": entry.projector, "encoders": {"vision": self._encoder("vision", entry.vision, slot)}}
+            spec = replace(spec, options={**spec.options, **eyes})
         slot.report("loading", "loading", None)
         loaded = load_engine(kind, spec)
         if kind == "embed":
@@ -324,22 +331,23 @@ class EngineHub:
 
         return by_language(main, english, lambda: self._is_in_place(english), load)
 
-    def _encoders(self, entry: HeadEntry, path: Path | None, slot: _Slot) -> dict[str, EngineSpec]:
+    def _encoders(self, entry: HeadEntry, path: Path | None, slot: Slot) -> dict[str, EngineSpec]:
         """The encoders that a head stands on, fetched where they are missing."""
         chosen = {"embed": entry.embed, "vision": entry.vision}
-        specs: dict[str, EngineSpec] = {}
-        for kind in read_config(path, entry.name).encoders:
-            name = chosen[kind] or self._models.defaults.for_kind(kind)
-            self._check(kind, name)
-            encoder, engine = self._resolve(name)
-            weights = self._weights_path(encoder, engine, slot) if encoder.needs_weights else None
-            specs[kind] = self._spec(encoder, engine, weights)
-        return specs
+        return {kind: self._encoder(kind, chosen[kind], slot) for kind in read_config(path, entry.name).encoders}
+
+    def _encoder(self, kind: ModelKind, name: str, slot: Slot) -> EngineSpec:
+        """What loads a model that another one stands on; the default one of its kind where none is named."""
+        name = name or self._models.defaults.for_kind(kind)
+        self._check(kind, name)
+        encoder, engine = self._resolve(name)
+        weights = self._weights_path(encoder, engine, slot) if encoder.needs_weights else None
+        return self._spec(encoder, engine, weights)
 
     def _resolve(self, name: str) -> tuple[ModelEntry, str]:
         return self._models.resolve(name, has_gpu=self._options.device != "cpu" and has_gpu())
 
-    def _weights_path(self, entry: ModelEntry, engine: str, slot: _Slot) -> Path:
+    def _weights_path(self, entry: ModelEntry, engine: str, slot: Slot) -> Path:
         def on_progress(progress: PullProgress) -> None:
             slot.report("pulling", *describe_progress(progress))
 
@@ -360,6 +368,8 @@ class EngineHub:
             value = getattr(entry, key, None)
             if value is not None:
                 options.setdefault(key, value)
+        if entry.kind == "asr" and self._options.chinese:
+            options["chinese"] = self._options.chinese
         return EngineSpec(
             name=entry.name,
             engine=engine,
@@ -375,90 +385,13 @@ class EngineHub:
         )
 
 
-def describe_progress(progress: PullProgress) -> tuple[str, float | None]:
-    """A pull in a few words, and how much of it is done."""
-    if progress.stage == "downloading" and progress.total_bytes:
-        fraction = progress.done_bytes / progress.total_bytes
-        left = f", {_duration(progress.left_s)} left" if progress.left_s is not None else ""
-        speed = f" at {progress.bytes_per_s / 1e6:.1f} MB/s" if progress.bytes_per_s else ""
-        total = f"{progress.total_bytes / 1e6:.0f} MB"
-        return f"downloading {progress.model}: {fraction:.0%} of {total}{speed}{left}", fraction
-    words = f"{progress.stage} {progress.model}"
-    return (f"{words}: {progress.detail}" if progress.detail else words), None
+def _require_eyes(entry: ModelEntry, engine: str) -> None:
+    """Refuse an engine that would leave a model blind.
 
-
-def _duration(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
-
-
-class _Slot:
-    """One model: its state for everybody, itself for whoever waits."""
-
-    def __init__(self, kind: ModelKind, name: str, load: Callable[[_Slot], Any]) -> None:
-        self._load = load
-        self.fetching = threading.Lock()
-        """Held while the weights are fetched and prepared."""
-        self._lock = threading.Lock()
-        self._future: Future[Any] | None = None
-        self.state = LoadState(kind=kind, model=name, engine="", stage="idle")
-
-    def start(self) -> Future[Any]:
-        """Begin loading unless it has begun; a failed load is tried anew."""
-        with self._lock:
-            if self._future is None or (self._future.done() and self._future.exception() is not None):
-                self._future = Future()
-                self.state = replace(self.state, stage="loading", detail="starting", fraction=None)
-                # A daemon: leaving the program must not wait for a download or a load.
-                threading.Thread(
-                    target=self._run, args=(self._future,), name=f"load-{self.state.kind}", daemon=True
-                ).start()
-            return self._future
-
-    def get(self) -> Any:
-        """The loaded model; waits. Raises what its loading raised."""
-        return self.start().result()
-
-    def close_when_loaded(self) -> None:
-        """Free the model now, or as soon as it has come."""
-
-        def close(future: Future[Any]) -> None:
-            if future.exception() is None:
-                future.result().close()
-
-        with self._lock:
-            future = self._future
-        if future is not None:
-            future.add_done_callback(close)
-
-    def report(self, stage: str, detail: str, fraction: float | None) -> None:
-        """Say where it stands."""
-        self.state = replace(self.state, stage=cast("Any", stage), detail=detail, fraction=fraction)
-
-    def rest(self, detail: str) -> None:
-        """Fetching is over; back to idle unless loading has begun meanwhile."""
-        with self._lock:
-            if self._future is None:
-                self.report("idle", detail, None)
-
-    def _run(self, future: Future[Any]) -> None:
-        try:
-            model = self._load(self)
-        except MmchatError as error:
-            self.report("failed", str(error), None)
-            future.set_exception(error)
-        except BaseException as error:  # whoever waits must learn of a fault of ours too, not hang
-            log.exception("loading %s failed", self.state.model)
-            self.report("failed", f"internal error: {error}", None)
-            future.set_exception(error)
-        else:
-            self.state = replace(
-                self.state,
-                stage="ready",
-                detail="",
-                fraction=None,
-                engine=model.engine,
-                device=getattr(model, "device", ""),
-                context_tokens=getattr(model, "context_tokens", 0),
-            )
-            future.set_result(model)
+    Raises:
+        ConfigError: it has learnt to see, and the engine knows no projectors.
+    """
+    if isinstance(entry, LmEntry) and entry.projector and engine != "transformers":
+        raise ConfigError(
+            f"'{entry.name}' sees through a projector, which {engine} cannot use.", hint=f"Use -m {entry.name}"
+        )

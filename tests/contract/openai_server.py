@@ -31,6 +31,8 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.mode = mode
         self.model = ScriptedLanguageModel(context_tokens=CONTEXT_TOKENS)
+        self.picture_tokens = 0
+        """What a picture counts for."""
         self.bodies: list[dict[str, Any]] = []
         self.hung_up = Event()
         self.release = Event()
@@ -74,7 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/input_tokens"):
             if self.server.mode == "no-counting":
                 return self._json(404, {})
-            return self._json(200, {"input_tokens": self.server.model.count_tokens(messages)})
+            pictures = sum(_pictures(each["content"]) for each in body["messages"]) * self.server.picture_tokens
+            return self._json(200, {"input_tokens": self.server.model.count_tokens(messages) + pictures})
         if not self.path.endswith("/chat/completions"):
             return self._json(404, {})
         self.server.bodies.append(body)
@@ -139,6 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _pictures(content: str | list[dict[str, Any]]) -> int:
+    return 0 if isinstance(content, str) else sum(part["type"] == "image_url" for part in content)
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:

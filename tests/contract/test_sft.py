@@ -20,7 +20,6 @@ from mmchat.errors import DataError, DeviceError, MmchatError, UsageError
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import DialogueRow, RowFile
 from mmchat.train.base import (
-    METHODS,
     BaseModel,
     MethodName,
     TrainEvent,
@@ -97,7 +96,7 @@ def train(
     return trainer.train(preparation, [file], base_at(base), folder, log, log.cancel, should_resume=resume)
 
 
-@pytest.mark.parametrize("method", [each for each in METHODS if each != "qlora"])
+@pytest.mark.parametrize("method", [each for each in DialogueTrainer.methods if each != "qlora"])
 def test_every_method_lowers_the_validation_loss(method: MethodName, llama: Path, rows: Path, tmp_path: Path) -> None:
     log = Log()
     changes: dict[str, Any] = {"learning_rate": None} if method in ("prefix", "prompt") else {}

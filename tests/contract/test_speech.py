@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mmchat.config.models_file import load_models_file
-from mmchat.domain import EngineSpec, Heard, Segment
+from mmchat.domain import EngineSpec, Heard, ListenOptions, Segment
 from mmchat.engines.audio_io import SAMPLE_RATE_HZ, decode_audio
 from mmchat.engines.base import SpeechRecognizer
 from mmchat.engines.registry import load_engine
@@ -77,6 +77,39 @@ def test_speech_becomes_text(tiny: SpeechRecognizer, spoken: dict[str, NDArray[n
     assert outcome.model == "whisper-tiny.en"
     assert outcome.duration_s == pytest.approx(spoken[SENTENCES[1]].size / SAMPLE_RATE_HZ)
     assert outcome.elapsed_s > 0
+
+
+def test_words_make_up_the_text_and_do_not_change_it(
+    tiny: SpeechRecognizer, spoken: dict[str, NDArray[np.float32]]
+) -> None:
+    pause = np.zeros(3 * SAMPLE_RATE_HZ, dtype=np.float32)
+    sound = np.concatenate([part for each in spoken.values() for part in (each, pause)])
+    told = heard(tiny, sound, options=ListenOptions(with_words=True))
+    assert told.text == heard(tiny, sound).text
+    all_words = [word for segment in told.segments for word in segment.words]
+    assert "".join(word.text for word in all_words).split() == told.text.split()
+    assert all(0 <= word.probability <= 1 for word in all_words)
+    times = [time_s for word in all_words for time_s in (word.start_s, word.end_s)]
+    assert times == sorted(times)
+    assert times[-1] <= told.duration_s
+
+
+def test_pieces_are_heard_as_the_whole_is(tiny: SpeechRecognizer, spoken: dict[str, NDArray[np.float32]]) -> None:
+    sound = spoken[SENTENCES[0]]
+    outcome = heard(tiny, np.array_split(sound, 7).__iter__())  # type: ignore[arg-type]
+    whole = heard(tiny, sound)
+    assert (outcome.text, outcome.segments, outcome.duration_s) == (whole.text, whole.segments, whole.duration_s)
+
+
+def test_names_that_came_up_are_spelled(tiny: SpeechRecognizer, tmp_path: Path) -> None:
+    synthesise("The cluster runs Kubernetes on three machines.", tmp_path / "k.wav", voice="en-us")
+    sound = decode_audio(tmp_path / "k.wav")
+    names = ListenOptions(terms=("Kowalczyk", "Kubernetes", "Reykjavik"))
+    assert "Kubernetes" not in heard(tiny, sound).text
+    assert "Kubernetes" in heard(tiny, sound, options=names).text
+    noise = (np.random.default_rng(5).standard_normal(5 * SAMPLE_RATE_HZ) * 0.1).astype(np.float32)
+    assert heard(tiny, noise, options=names).text == ""
+    assert heard(tiny, np.zeros_like(noise), options=names).text == ""
 
 
 def test_silence_and_noise_give_no_words(tiny: SpeechRecognizer) -> None:

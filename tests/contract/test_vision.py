@@ -107,13 +107,22 @@ def test_open_tags_are_the_same_from_the_cache(reader: ImageReader, home: Path) 
     assert all(0 <= tag.score <= 1 for tag in first)
 
 
+def test_tags_of_a_batch_are_those_of_each(reader: ImageReader) -> None:
+    pictures = [*drawn(), drawn()[0].transpose(Image.Transpose.ROTATE_90)]
+    together = reader.tag_batch(pictures, top_k=6)
+    for image, tags in zip(pictures, together, strict=True):
+        assert [tag.label for tag in reader.tag(image, top_k=6)] == [tag.label for tag in tags]
+    assert "mostly red" in {tag.label for tag in together[0]}
+    assert reader.tag_batch([]) == []
+
+
 def test_prototypes_are_kept_for_the_next_start(tiny_folder: Path, home: Path) -> None:
     spec = EngineSpec("tiny", "open_clip", tiny_folder, device="cpu")
-    computed = load_engine("vision", spec).class_probabilities(drawn()[0])
+    computed = load_engine("vision", spec).sights([drawn()[0]])[0].above
     assert len(list((home / "cache" / "vision").glob("*.safetensors"))) == 1
     again = load_engine("vision", spec)
     again.embed_texts = None  # what is cached needs no text encoder
-    np.testing.assert_allclose(again.class_probabilities(drawn()[0]), computed, atol=1e-6)
+    np.testing.assert_allclose(again.sights([drawn()[0]])[0].above, computed, atol=1e-6)
 
 
 def test_a_closed_reader_says_so(tiny_folder: Path) -> None:

@@ -1,6 +1,6 @@
 """GGUF models with a few random weights and the second file that lets them take pictures, for llama.cpp.
 
-Of the families that models.toml lists: SmolVLM (llama, idefics3), Qwen2.5-VL (qwen2vl), Gemma 3 (gemma3).
+Of the families that models.toml lists: SmolVLM (llama, idefics3), Qwen2.5-VL (qwen2vl), Qwen3-VL, Gemma 3.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from gguf import GGUFWriter
 
 from tests.contract import tiny_models
 
-FAMILIES = ("smolvlm", "qwen2.5-vl", "gemma3")
+FAMILIES = ("smolvlm", "qwen2.5-vl", "qwen3-vl", "gemma3")
 WIDTH, INNER, LAYERS, HEADS, KEY_HEADS = 32, 64, 2, 4, 2
 CONTEXT_TOKENS = 512
 MARKS = {
     "smolvlm": ("<fake_token_around_image>", "<global-img>", "<row_1_col_1>", "\n\n"),
     "qwen2.5-vl": ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>"),
+    "qwen3-vl": ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>"),
     "gemma3": ("<start_of_image>", "<end_of_image>"),
 }
 """What llama.cpp puts around the pictures of a family."""
@@ -66,7 +67,8 @@ def folder_with_eyes(folder: Path, family: str) -> Path:
 
 def language_model(path: Path, family: str) -> Path:
     """The model of words."""
-    architecture = {"smolvlm": "llama", "qwen2.5-vl": "qwen2vl", "gemma3": "gemma3"}[family]
+    names = {"smolvlm": "llama", "qwen2.5-vl": "qwen2vl", "qwen3-vl": "qwen3vl", "gemma3": "gemma3"}
+    architecture = names[family]
     file = _File(path, architecture)
     writer = file.writer
     writer.add_context_length(CONTEXT_TOKENS)
@@ -79,9 +81,13 @@ def language_model(path: Path, family: str) -> Path:
     head = WIDTH // HEADS
     if family == "qwen2.5-vl":
         writer.add_rope_dimension_sections([1, 1, 2, 0])
-    if family == "gemma3":
+    if family == "qwen3-vl":
+        writer.add_rope_dimension_sections([1, 1, 2, 0])
+        writer.add_uint32("qwen3vl.n_deepstack_layers", 1)
+    if family in ("qwen3-vl", "gemma3"):
         writer.add_key_length(head)
         writer.add_value_length(head)
+    if family == "gemma3":
         writer.add_sliding_window(64)
     words = _add_tokenizer(writer, MARKS[family])
     file.matrix("token_embd.weight", words, WIDTH, scale=1.0)
@@ -94,9 +100,10 @@ def language_model(path: Path, family: str) -> Path:
         file.linear(f"{block}.attn_k", KEY_HEADS * head, WIDTH, has_bias=has_bias)
         file.linear(f"{block}.attn_v", KEY_HEADS * head, WIDTH, has_bias=has_bias)
         file.linear(f"{block}.attn_output", WIDTH, WIDTH, has_bias=False)
-        if family == "gemma3":
+        if family in ("qwen3-vl", "gemma3"):
             for name in ("attn_q_norm", "attn_k_norm"):
                 file.norm(f"{block}.{name}", head)
+        if family == "gemma3":
             for name in ("post_attention_norm", "post_ffw_norm"):
                 file.norm(f"{block}.{name}")
         file.linear(f"{block}.ffn_gate", INNER, WIDTH, has_bias=False)
@@ -133,8 +140,8 @@ def projector(path: Path, family: str, *, into: int = WIDTH) -> Path:
     writer = file.writer
     writer.add_type("mmproj")
     writer.add_bool("clip.has_vision_encoder", True)
-    kind = {"smolvlm": "idefics3", "qwen2.5-vl": "qwen2.5vl_merger", "gemma3": "gemma3"}[family]
-    writer.add_string("clip.projector_type", kind)
+    kind = {"smolvlm": "idefics3", "qwen2.5-vl": "qwen2.5vl_merger", "qwen3-vl": "qwen3vl_merger", "gemma3": "gemma3"}
+    writer.add_string("clip.projector_type", kind[family])
     size, patch, merged = (64 if family == "gemma3" else 32), 8, (4 if family == "gemma3" else 2)
     numbers = {
         "image_size": size,
@@ -156,18 +163,22 @@ def projector(path: Path, family: str, *, into: int = WIDTH) -> Path:
     for name in ("image_mean", "image_std"):
         writer.add_array(f"clip.vision.{name}", [0.5, 0.5, 0.5])
     writer.add_bool("clip.use_silu" if family == "qwen2.5-vl" else "clip.use_gelu", True)
+    if family == "qwen3-vl":
+        writer.add_array("clip.vision.is_deepstack_layers", [True, False])
     file.matrix("v.patch_embd.weight", WIDTH, 3, patch, patch)
-    is_qwen = family == "qwen2.5-vl"
-    if is_qwen:
+    is_qwen, is_newer = family == "qwen2.5-vl", family == "qwen3-vl"
+    if is_qwen or is_newer:
         file.matrix("v.patch_embd.weight.1", WIDTH, 3, patch, patch)
-    else:
+    if not is_qwen:
         file.matrix("v.patch_embd.bias", WIDTH)
         file.matrix("v.position_embd.weight", (size // patch) ** 2, WIDTH)
     for layer in range(LAYERS):
         block = f"v.blk.{layer}"
         for name in ("ln1", "ln2"):
             file.norm(f"{block}.{name}", has_bias=not is_qwen)
-        for name in ("attn_q", "attn_k", "attn_v", "attn_out"):
+        if is_newer:
+            file.linear(f"{block}.attn_qkv", 3 * WIDTH, WIDTH)
+        for name in ("attn_out",) if is_newer else ("attn_q", "attn_k", "attn_v", "attn_out"):
             file.linear(f"{block}.{name}", WIDTH, WIDTH)
         for name in ("ffn_up", *(["ffn_gate"] if is_qwen else [])):
             file.linear(f"{block}.{name}", INNER, WIDTH)
@@ -175,9 +186,13 @@ def projector(path: Path, family: str, *, into: int = WIDTH) -> Path:
     file.norm("v.post_ln", has_bias=not is_qwen)
     if family == "smolvlm":
         file.linear("mm.model.fc", into, WIDTH * merged**2, has_bias=False)
-    elif is_qwen:
+    elif is_qwen or is_newer:
         file.linear("mm.0", WIDTH * merged**2, WIDTH * merged**2)
         file.linear("mm.2", into, WIDTH * merged**2)
+        if is_newer:
+            file.norm("v.deepstack.0.norm", WIDTH * merged**2, has_bias=True)
+            file.linear("v.deepstack.0.fc1", WIDTH * merged**2, WIDTH * merged**2)
+            file.linear("v.deepstack.0.fc2", into, WIDTH * merged**2)
     else:
         file.matrix("mm.input_projection.weight", WIDTH, into)
         file.norm("mm.soft_emb_norm")

@@ -269,9 +269,6 @@ class FakeRecorder:
             raise self._error
         self.state = "recording"
 
-    def snapshot(self) -> NDArray[np.float32]:
-        return np.zeros(int(16_000 * self._seconds), dtype=np.float32)
-
     def sound(self, since: int = 0) -> NDArray[np.float32]:
         return np.zeros(0, dtype=np.float32)
 
@@ -290,6 +287,7 @@ class FakeMic:
     def __init__(self, desk: FakeDesk) -> None:
         self._desk = desk
         self.auto_stop_s = 0.0
+        self.has_live_text = True
         self.device = ""
         self.ending: Ending | None = None
         """Set it, and a running recording ends for this reason."""

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
-from mmchat.domain import LoadState, Recalled, Window, WindowPart
+from mmchat.domain import Heard, LiveText, LoadState, Recalled, Segment, Window, WindowPart, Word
 from mmchat.errors import DeviceError
 from mmchat.tui.app import MmchatApp
 from mmchat.tui.widgets.pictures import PictureRow
@@ -170,6 +170,37 @@ async def recording(s: Stage) -> None:
     s.chat.voice.refresh_level()
 
 
+async def speaking_live(s: Stage) -> None:
+    s.desk.live = (LiveText("what is the dog in the second", " picture doing"),)
+    await recording(s)
+    await s.until(lambda: "picture doing" in s.chat.voice.words, "the words show")
+    s.chat.voice._timer.pause()
+    s.desk.recorder.warning = "'Desk mic' is muted in the system's sound settings"
+    s.chat.voice._peaks.clear()
+    s.chat.voice._peaks.extend([-50.0, -30.0, -12.0, -6.0, -20.0])
+    s.chat.voice.refresh_level()
+
+
+async def doubtful(s: Stage) -> None:
+    words = (Word("Call", 0, 1, 0.9), Word(" Siobhan", 1, 2, 0.1), Word(" tomorrow", 2, 3, 0.8))
+    s.desk.heard = Heard("Call Siobhan tomorrow", "en", 3.0, (Segment(0, 3, "", words=words),))
+    await welcome(s)
+    await s.pilot.press("ctrl+t")
+    await s.until(lambda: s.chat.voice.state == "recording", "it records")
+    await s.pilot.press("enter")
+    await s.until(lambda: "Siobhan" in s.chat.composer.text, "the words arrive")
+
+
+async def hands_free(s: Stage) -> None:
+    s.desk.script = answer("Hello", " there.", gates=[Event(), Event()])
+    await welcome(s)
+    s.chat.hands_free.begin()
+    await s.until(lambda: s.chat.voice.state == "recording", "it listens")
+    s.desk.mic.ending = "paused"
+    await s.until(lambda: "hands-free: answering" in s.chat.voice.words, "it answers")
+    await s.until(lambda: "sending" not in s.chat.activity.words, "the turn runs")
+
+
 async def help_screen(s: Stage) -> None:
     await welcome(s)
     await s.pilot.press("f1")
@@ -254,6 +285,9 @@ PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloa
         pytest.param(pulling, SMALL, "mmchat-dark", id="pulling"),
         pytest.param(commands, SMALL, "mmchat-light", id="commands"),
         pytest.param(recording, SMALL, "mmchat-dark", id="recording"),
+        pytest.param(speaking_live, SMALL, "mmchat-light", id="speaking"),
+        pytest.param(doubtful, SMALL, "mmchat-dark", id="doubtful"),
+        pytest.param(hands_free, SMALL, "mmchat-dark", id="hands-free"),
         pytest.param(help_screen, SMALL, "mmchat-light", id="help"),
         pytest.param(conversations, SMALL, "mmchat-dark", id="conversations"),
         pytest.param(hits, SMALL, "mmchat-dark", id="hits"),

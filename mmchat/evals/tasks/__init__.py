@@ -14,6 +14,7 @@ TASKS: dict[TaskName, str] = {
     "likelihood": "mmchat.evals.tasks.likelihood:LikelihoodTask",
     "speech": "mmchat.evals.tasks.speech:SpeechTask",
     "retrieval": "mmchat.evals.tasks.retrieval:RetrievalTask",
+    "caption": "mmchat.evals.tasks.caption:CaptionTask",
     "label": "mmchat.evals.tasks.label:LabelTask",
     "memory": "mmchat.evals.tasks.memory:MemoryTask",
 }
@@ -21,7 +22,7 @@ ROW_TASKS: dict[RowKind, tuple[TaskName, ...]] = {
     "dialogue": ("dialogue", "likelihood"),
     "text": ("likelihood",),
     "speech": ("speech",),
-    "caption": ("retrieval",),
+    "caption": ("retrieval", "caption"),
     "label": ("label",),
     "memory": ("memory",),
     "preference": (),

@@ -157,20 +157,26 @@ class ChatBox(Screen[None]):
         """Put spoken words into the box, and say what there is to know of them."""
         assert event.heard is not None
         self.composer.insert_spoken(text, doubtful_spans(event.heard, text), is_again=event.ending == "again")
-        told = []
+        self.activity.set_hint(self._told_of(event), about=self.composer.text)
+
+    def _told_of(self, event: SpeechTranscribed) -> str:
+        """What there is to know of spoken words, in one line."""
         if event.trouble and event.ending != "failed":
-            told.append(sentence(event.trouble))
+            return sentence(event.trouble)
+        told = []
         if self.composer.doubt_count:
             told.append(f"{plural(self.composer.doubt_count, 'underlined word')} may be wrong.")
-        if event.heard.language and event.heard.language != self._told_language:
-            self._told_language = event.heard.language
-            told.append(f"Heard as {name_of(event.heard.language)}; /language changes it.")
-        self.activity.set_hint(" ".join(told), about=self.composer.text)
+        language = event.heard.language if event.heard else ""
+        if language and language != self._told_language:
+            self._told_language = language
+            told.append(f"Heard as {name_of(language)}; /language changes it.")
+        return " ".join(told)
 
     @on(RecordingEnded)
     def _recording_ended(self, event: RecordingEnded) -> None:
         if event.ending == "nothing said":
-            closed = "Nothing was said, so the microphone was closed."
+            trouble = sentence(event.trouble)
+            closed = f"{trouble} Mic closed." if trouble else "Nothing was said, so the microphone was closed."
             if self.hands_free.is_on:
                 self.hands_free.leave(closed)
             else:

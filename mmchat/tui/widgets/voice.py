@@ -143,28 +143,33 @@ class VoiceBar(Static):
 
     # --- in threads -----------------------------------------------------------------------------
 
-    @work(thread=True, group="microphone", exit_on_error=False)
-    def _run_start(self, take: int, recorder: Recorder, cancel: Event) -> None:
-        try:
-            self._desk.speaker.stop()
-            recorder.start()
-        except MmchatError as error:
-            self.post_message(MicrophoneFailed(take, error))
-            return
-        if cancel.is_set():
-            recorder.cancel()
-        else:
-            self.post_message(MicrophoneOpened(take))
+    # In threads that leaving never waits for: a sound server may hang.
 
-    @work(thread=True, group="microphone", exit_on_error=False)
-    def _run_discard(self, recorder: Recorder) -> None:
-        recorder.cancel()
+    @work(group="microphone", exit_on_error=False)
+    async def _run_start(self, take: int, recorder: Recorder, cancel: Event) -> None:
+        def start() -> None:
+            try:
+                self._desk.speaker.stop()
+                recorder.start()
+            except MmchatError as error:
+                self.post_message(MicrophoneFailed(take, error))
+                return
+            if cancel.is_set():
+                recorder.cancel()
+            else:
+                self.post_message(MicrophoneOpened(take))
+
+        await in_daemon_thread(start, "microphone")
+
+    @work(group="microphone", exit_on_error=False)
+    async def _run_discard(self, recorder: Recorder) -> None:
+        await in_daemon_thread(recorder.cancel, "microphone")
 
     @work(group="microphone", exit_on_error=False)
     async def _run_follow(self, take: int, recorder: Recorder, over: Event) -> None:
         def follow() -> None:
             ending = self._desk.mic.follow(recorder, over, is_hands_free=self.is_hands_free)
-            self.post_message(RecordingEnded(take, ending))
+            self.post_message(RecordingEnded(take, ending, recorder.warning))
 
         await in_daemon_thread(follow, "listen")
 
@@ -224,7 +229,8 @@ class VoiceBar(Static):
         if event.take == self._take and self._recorder is not None:
             self._set_state("recording")
             self._run_follow(self._take, self._recorder, self._over)
-            self._run_live(self._take, self._recorder, self._over, self._session().listening)
+            if self._desk.mic.has_live_text:
+                self._run_live(self._take, self._recorder, self._over, self._session().listening)
 
     @on(LiveHeard)
     def _live_heard(self, event: LiveHeard) -> None:

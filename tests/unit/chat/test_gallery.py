@@ -13,7 +13,6 @@ from mmchat.chat.gallery import Gallery, Look, Looked, pictures_in
 from mmchat.domain import Tag
 from mmchat.engines.scripted import ScriptedImageReader
 from mmchat.engines.scripted_texts import ScriptedTextReader
-from mmchat.errors import ImageError
 from mmchat.memory.seen_cache import SeenCache
 from tests.fakes import FakeEngines
 
@@ -140,6 +139,10 @@ def test_a_folder_that_links_to_itself_ends(tmp_path: Path) -> None:
     assert pictures_in([tmp_path]) == [only]
 
 
-def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no pictures"):
-        pictures_in([tmp_path])
+def test_a_folder_without_pictures_is_said_and_stops_none(tmp_path: Path, engines: FakeEngines) -> None:
+    (tmp_path / "empty.png").mkdir()
+    paths = pictures_in([tmp_path / "empty.png", picture(tmp_path / "a.png", "red")])
+    empty, found = looked(Gallery(engines, Look()), paths)
+    assert empty.error is not None
+    assert "no pictures" in empty.error.message
+    assert found.seen is not None

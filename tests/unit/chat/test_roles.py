@@ -16,8 +16,9 @@ from mmchat.chat.entries import Entry, Standing
 from mmchat.chat.prompt import assemble
 from mmchat.chat.roles import Casting
 from mmchat.chat.session import ChatSession, SessionSettings, UserInput
-from mmchat.domain import Message, ModelSummary, PromptReady, Turn
+from mmchat.domain import Message, ModelSummary, PromptReady
 from mmchat.errors import ModelNotFound, UsageError
+from mmchat.memory.role_sessions import begin_with_role
 from mmchat.role_values import Persona, Role, RoleExample, RoleText
 from tests.fakes import Bench, FakeEngines
 
@@ -180,8 +181,9 @@ def test_a_conversation_whose_role_is_gone_keeps_its_text(bench: Bench) -> None:
 
 def test_a_greeting_is_not_rated(bench: Bench) -> None:
     bench.settings = SessionSettings(persona=ISOLDE)
-    stored = bench.store.create_session(role="pirate")
-    greeting: Turn = bench.store.add_greeting(stored.id, "Who goes there?")
-    assert greeting.parent_id is None
+    stored = begin_with_role(bench.store, "pirate", persona="You are Isolde.", greeting="Who goes there?")
+    (greeting,) = bench.store.turns(stored.id)
+    assert (greeting.role, greeting.parent_id) == ("assistant", None)
+    assert not bench.store.file.check_integrity()
     with pytest.raises(UsageError, match="no reply to rate"):
         bench.session(bench.store.get_session(stored.id)).rate("good")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from mmchat.chat.session import ChatSession, UserInput
-from mmchat.domain import PromptReady
+from mmchat.domain import Message, Notice, PromptReady
 from mmchat.engines.scripted import ScriptedImageReader, ScriptedLanguageModel
+from mmchat.errors import ModelNotFound
 from mmchat.memory.recall import Recall
-from tests.fakes import Bench
+from tests.fakes import Bench, FakeEngines
 
 
 @pytest.fixture
@@ -105,6 +106,17 @@ def test_pixels_are_shown_again_only_where_they_are_out_of_view(bench: Bench, tm
     assert [path.read_bytes() for path in last.image_paths] == [(tmp_path / "red.png").read_bytes()]
 
 
+def test_a_picture_that_leaves_the_view_with_this_very_question_is_shown_again(bench: Bench, tmp_path: Path) -> None:
+    session = bench.session()
+    said(session, "Look at my door.", picture(tmp_path, "red"))
+    chatted(session, 12)
+    bench.engines.lm = ScriptedLanguageModel(name="seer", accepts_images=True, context_tokens=200)
+    prompt = said(session, "What was in the first photo I showed you?")
+    assert prompt.window.turns_out > 0
+    assert len(prompt.messages[-1].image_paths) == 1
+    assert prompt.recalled[0].place == 1
+
+
 def test_models_of_words_and_of_pixels_take_turns(bench: Bench, tmp_path: Path) -> None:
     session = bench.session()
     words = said(session, "Look at my door.", picture(tmp_path, "red"))
@@ -121,3 +133,65 @@ def test_models_of_words_and_of_pixels_take_turns(bench: Bench, tmp_path: Path) 
     assert "a photo of a red" in words.messages[0].text
     assert "a photo of a blue" in words.messages[2].text
     assert words.window.turns_out == 0
+
+
+class Seer(ScriptedLanguageModel):
+    """A model to which every picture is 100 tokens."""
+
+    def __init__(self) -> None:
+        super().__init__(name="seer", accepts_images=True, context_tokens=600)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return super().count_tokens(messages) + 100 * sum(len(message.image_paths) for message in messages)
+
+
+def test_pictures_that_there_is_no_room_for_are_told_in_words(bench: Bench, tmp_path: Path) -> None:
+    bench.engines.lm = Seer()
+    bench.settings = replace(bench.settings, options={"max_new_tokens": 100})
+    session = bench.session()
+    colours = ("red", "blue", "green", "yellow", "white")
+    files = tuple(picture(tmp_path, colour) for colour in colours)
+    events = list(session.reply(UserInput("Compare them.", files), Event()))
+    prompt = next(event for event in events if isinstance(event, PromptReady))
+    last = prompt.messages[-1]
+    assert len(last.image_paths) == 3
+    assert last.text == "The fourth photo shows a yellow. The fifth photo shows a white. Compare them."
+    assert prompt.window.tokens <= prompt.window.budget
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert notices == ["There is no room for all pictures of your message: the last 2 are told to the model in words."]
+    later = said(session, "Thanks.")
+    assert later.messages[0] == last
+
+
+def test_older_pictures_leave_the_view_with_their_turns(bench: Bench, tmp_path: Path) -> None:
+    bench.engines.lm = Seer()
+    bench.settings = replace(bench.settings, options={"max_new_tokens": 100})
+    session = bench.session()
+    for colour in ("red", "blue", "green", "yellow", "white", "black"):
+        prompt = said(session, f"Look, {colour}!", picture(tmp_path, colour))
+        assert prompt.window.tokens <= prompt.window.budget == 500
+        assert prompt.messages[-1].image_paths
+    assert prompt.window.turns_out > 0
+    assert 1 <= sum(len(message.image_paths) for message in prompt.messages) <= 4
+
+
+class Blindfolded(FakeEngines):
+    """Engines without a picture model on this machine."""
+
+    def image_reader(self) -> ScriptedImageReader:
+        raise ModelNotFound("The weights of 'lite2-minilm' are not on this machine.")
+
+
+def test_a_model_that_sees_needs_no_second_pair_of_eyes(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Blindfolded(ScriptedLanguageModel(accepts_images=True)))
+    session = bench.session()
+    events = list(session.reply(UserInput("What is this?", (picture(tmp_path, "red"),)), Event()))
+    prompt = next(event for event in events if isinstance(event, PromptReady))
+    assert prompt.messages[-1].image_paths
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert len(notices) == 1
+    assert notices[0].startswith("The model sees red.png itself, but recall will not find it: The weights of")
+    bench.engines.lm = ScriptedLanguageModel()
+    with pytest.raises(ModelNotFound):
+        list(session.reply(UserInput("And this?", (picture(tmp_path, "blue"),)), Event()))
+    bench.close()

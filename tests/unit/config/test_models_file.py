@@ -193,6 +193,19 @@ def test_an_adapter_takes_its_weights_from_its_base(tmp_path: Path) -> None:
     assert "Did you mean 'smollm2-135m'?" in broken.broken["bot"][0]
 
 
+def test_a_projector_works_on_transformers_alone(tmp_path: Path) -> None:
+    text = (
+        '[models.eyes]\nkind = "lm"\nbase = "smollm2-135m"\nengine = "transformers"\ngpu_engine = "transformers"\n'
+        'projector = "pr/eyes"\nvision = "lite2-minilm"\naccepts_images = true\n'
+    )
+    eyes = load(tmp_path, text)["eyes"]
+    assert isinstance(eyes, LmEntry)
+    assert eyes.projector == str(tmp_path / "pr" / "eyes")
+    for line in ('engine = "transformers"\n', 'gpu_engine = "transformers"\n'):
+        broken = load(tmp_path, text.replace(f"\n{line}", f"\n{line.replace('transformers', 'llamacpp')}", 1))
+        assert "a projector needs engine" in broken.broken["eyes"][0]
+
+
 def test_local_paths_are_relative_to_their_file(tmp_path: Path) -> None:
     models = load(
         tmp_path,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,13 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="the program of this 
 
 def has(*names: str) -> Callable[[str], str | None]:
     return lambda name: f"/usr/bin/{name}" if name in names else None
+
+
+NEW_VOICES = " 5  cmn  --/M  Mandarin  sit/cmn\n 5  cmn-latn-pinyin  --/M  Mandarin  sit/cmn-Latn-pinyin\n"
+
+
+def espeak(command: str = "espeak-ng", voices: dict[str, str] | None = None, listed: str = NEW_VOICES) -> CommandVoice:
+    return find_voice(command, voices, which=has("espeak-ng"), list_voices=lambda program: listed)
 
 
 def script(folder: Path, body: str) -> CommandVoice:
@@ -53,18 +62,31 @@ def test_without_a_program_it_is_said_what_to_install() -> None:
 
 
 def test_each_language_has_its_voice() -> None:
-    voice = find_voice("espeak-ng", which=has("espeak-ng"))
+    voice = espeak()
     assert voice.command_for("en") == ["espeak-ng", "-v", "en-us", "--stdin"]
-    assert voice.command_for("zh") == ["espeak-ng", "-v", "cmn", "--stdin"]
+    assert voice.command_for("zh") == ["espeak-ng", "-v", "cmn-latn-pinyin", "--stdin"]
     assert voice.command_for("de") == ["espeak-ng", "-v", "de", "--stdin"]
-    chosen = find_voice("espeak-ng", {"zh": "yue", "en": "en-scottish"}, which=has("espeak-ng"))
+    chosen = espeak(voices={"zh": "yue", "en": "en-scottish"})
     assert chosen.command_for("zh")[2] == "yue"
     assert chosen.command_for("en")[2] == "en-scottish"
 
 
+@pytest.mark.parametrize("listed", ["", " 5  cmn  --/M  Chinese_(Mandarin)  sit/cmn\n"])
+def test_an_older_espeak_speaks_chinese_with_the_voice_it_has(listed: str) -> None:
+    assert espeak(listed=listed).command_for("zh")[2] == "cmn"
+
+
+@pytest.mark.mic
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng: apt-get install -y espeak-ng")
+def test_chinese_is_spoken_as_mandarin_not_as_english() -> None:
+    command = [*find_voice("espeak-ng").command_for("zh"), "-x", "-q"]
+    done = subprocess.run(command, input="今天天气很好", capture_output=True, text=True, timeout=30, check=True)
+    assert "(en)" not in done.stdout  # its mark for a switch to another language
+
+
 def test_a_command_of_ones_own_is_taken_as_it_stands() -> None:
-    voice = find_voice("espeak-ng -s 120 -v {voice} --stdin", which=has("espeak-ng"))
-    assert voice.command_for("zh") == ["espeak-ng", "-s", "120", "-v", "cmn", "--stdin"]
+    voice = espeak("espeak-ng -s 120 -v {voice} --stdin")
+    assert voice.command_for("zh") == ["espeak-ng", "-s", "120", "-v", "cmn-latn-pinyin", "--stdin"]
     own = find_voice("'/opt/my tts/speak' --lang {voice}", which=has("/opt/my tts/speak"), platform="linux")
     assert own.command_for("en") == ["/opt/my tts/speak", "--lang", "en"]
     assert own.name == "speak"

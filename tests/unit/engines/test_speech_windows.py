@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from mmchat.engines import speech_windows as speech_windows_module
 from mmchat.engines.audio_io import SAMPLE_RATE_HZ
 from mmchat.engines.speech_windows import SpeechWindow, speech_windows
 
@@ -45,3 +47,30 @@ def test_no_speech_gives_no_window() -> None:
     hum = (0.2 * np.sin(2 * np.pi * 50 * np.arange(10 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)).astype(np.float32)
     for sound in (np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), noise, hum):
         assert list(speech_windows(sound)) == []
+
+
+def test_pieces_of_any_size_are_the_same_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    spoken = [
+        (2, 5),
+        (58, 63),
+        (100, 130),
+        (130, 150),
+        (179, 181),
+    ]  # over edges of blocks
+    pcm = np.zeros(200 * SAMPLE_RATE_HZ, dtype=np.float32)
+    for start_s, end_s in spoken:
+        part = slice(start_s * SAMPLE_RATE_HZ, end_s * SAMPLE_RATE_HZ)
+        pcm[part] = rng.standard_normal(part.stop - part.start) * 0.1
+
+    def loud_spans(block: NDArray[np.float32], options: object) -> list[dict[str, int]]:
+        loud = np.flatnonzero(np.diff((np.abs(block) > 0).astype(int), prepend=0, append=0))
+        return [{"start": int(start), "end": int(end)} for start, end in zip(loud[::2], loud[1::2], strict=True)]
+
+    monkeypatch.setattr(speech_windows_module, "get_speech_timestamps", loud_spans)
+    whole = list(speech_windows(pcm))
+    cut = list(speech_windows(iter(np.split(pcm, np.sort(rng.integers(1, pcm.size, 40))))))
+    assert [window.spans for window in cut] == [window.spans for window in whole]
+    assert all(np.array_equal(one.sound, other.sound) for one, other in zip(cut, whole, strict=True))
+    assert sum(window.sound.size for window in whole) == sum(end - start for start, end in spoken) * SAMPLE_RATE_HZ
+    assert all(window.sound.size <= 30 * SAMPLE_RATE_HZ for window in whole)

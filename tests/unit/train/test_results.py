@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mmchat.config.model_entries import LmEntry
 from mmchat.config.models_file import load_models_file
 from mmchat.config.user_models import register
 from mmchat.rows.values import RowFile
@@ -55,6 +57,23 @@ def test_new_weights_are_a_folder_with_a_base(tmp_path: Path, home: Path) -> Non
     entry = load_models_file()["bot"]
     assert (entry.base, entry.format, entry.weights_name) == ("smollm2-135m", "safetensors", "bot")
     assert [source.source for source in entry.sources] == [f"dir:{tmp_path}/full/weights"]
+
+
+@pytest.mark.parametrize("has_adapter", [True, False])
+def test_a_model_that_has_learnt_to_see_stays_on_its_base(folder: Path, home: Path, *, has_adapter: bool) -> None:
+    if not has_adapter:
+        (folder / "adapter" / "adapter_config.json").unlink()
+    register("bot", entry_fields(origin(), folder, vision="lite2-minilm"))
+    entry = load_models_file()["bot"]
+    assert isinstance(entry, LmEntry)
+    assert (entry.engine, entry.gpu_engine, entry.accepts_images) == ("transformers", "transformers", True)
+    assert (entry.projector, entry.vision) == (str(folder / "projector"), "lite2-minilm")
+    assert (entry.adapter is not None) is has_adapter
+    assert (entry.base, entry.weights_name) == ("smollm2-135m", "smollm2-135m")
+    write_card(folder, origin(), replace(preparation(), task="picture"), result(folder))
+    card = (folder / "README.md").read_text()
+    assert "mmchat talk -m bot -a PICTURE" in card
+    assert "export" not in card
 
 
 def test_a_picture_model_stands_for_itself(tmp_path: Path, home: Path) -> None:

@@ -148,7 +148,7 @@ def test_json_names_what_was_recalled(run: Run) -> None:
     reply = json.loads(run("ask", "What is the neighbours' rabbit called?", "--json").out)
     assert reply["facts"] == []
     assert reply["recalled"]
-    assert all(set(note) == {"session", "turn", "text", "score"} for note in reply["recalled"])
+    assert all(set(note) == {"session", "turn", "text", "score", "partner"} for note in reply["recalled"])
     assert any("Lavender" in note["text"] for note in reply["recalled"])
 
 

@@ -42,9 +42,11 @@ _ORDINAL = "|".join(_ORDINALS)
 _NTH = re.compile(
     rf"\b({_ORDINAL})(?: (?:of (?:the|these|those|my)(?: \w+)?|\w+))? {_PICTURE}\b"
     rf"|\b{_PICTURE} (?:no\.? ?|number |#)?(\d+|one|two|three)\b"
-    r"|第([一二三四五六七八九十]|\d+)[张幅个]|(最后|最新)的?一?[张幅]"
+    r"|第([一二三四五六七八九十]|\d+)[张幅]|(最后|最新)的?一?[张幅]"
 )
-_NTH_BARE = re.compile(rf"\b({_ORDINAL})(?: one)?\b")
+_NTH_BARE = re.compile(
+    rf"\b({_ORDINAL})(?: one\b|(?= ?(?:[,.;:?!]|$|and\b|or\b)))|第([一二三四五六七八九十]|\d+)个|(最后)一?个"
+)
 """Only in a message that itself shows several pictures."""
 _DIGITS = {"one": 0, "two": 1, "three": 2}
 _ALL = re.compile(

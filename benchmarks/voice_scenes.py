@@ -293,6 +293,31 @@ def cancelled(scene: Scene) -> None:
     scene.wait(1.0)
 
 
+def given_up(scene: Scene) -> None:
+    """Esc while the words are looked for; they come later."""
+    scene.record()
+    scene.play(scene.mic.say(ENGLISH))
+    scene.press("Enter")
+    scene.until(lambda screen: "transcribing" in screen, "the work")
+    scene.press("Escape")
+    scene.until(lambda screen: "Given up" in screen, "the answer")
+    scene.type("/retranscribe")
+    scene.until(lambda _: "summari" in scene.draft(), "the words", 90)
+
+
+def hands_free_spoken(scene: Scene) -> None:
+    """Hands-free with replies spoken: the microphone opens only when the voice is silent."""
+    scene.type("/speak on")
+    scene.type("/handsfree")
+    scene.until(lambda screen: "hands-free: speak " in screen, "the microphone", 90)
+    scene.wait(0.3)
+    scene.play(scene.mic.say("what is the capital of France"))
+    scene.until(lambda screen: "hands-free: speaking" in screen, "the voice", 90)
+    scene.until(lambda screen: "hands-free: speak " in screen, "the microphone", 90)
+    scene.press("Escape")
+    scene.wait(0.5)
+
+
 def no_device(scene: Scene) -> None:
     """No sound server and no sound card."""
     scene.press("C-t")
@@ -351,6 +376,8 @@ SCENES: dict[str, tuple[Callable[[Scene], None], dict[str, str]]] = {
     "unplugged": (unplugged, {}),
     "limit": (limit, {"recording_limit_s": "10"}),
     "cancelled": (cancelled, {}),
+    "given-up": (given_up, {}),
+    "hands-free-spoken": (hands_free_spoken, {}),
     "no-device": (no_device, {}),
     "again": (again, {}),
     "choosing": (choosing, {}),

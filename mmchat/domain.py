@@ -16,6 +16,7 @@ from mmchat.model_values import ModelKind as ModelKind
 from mmchat.model_values import ModelSummary as ModelSummary
 from mmchat.model_values import PullProgress as PullProgress
 from mmchat.speech_values import TEXT_ONLY as TEXT_ONLY
+from mmchat.speech_values import UNSURE_BELOW as UNSURE_BELOW
 from mmchat.speech_values import Heard as Heard
 from mmchat.speech_values import ListenOptions as ListenOptions
 from mmchat.speech_values import LiveText as LiveText

@@ -1,7 +1,8 @@
 """What was seen in a picture as one sentence that keeps its doubt, in English or Chinese. Wording is our own.
 
 "A dog on grass, probably with a ball." Only tags go in, so the sentence can be made in either language whenever it
-is shown. It says what a tag's score allows: stated, "probably", "perhaps", or nothing.
+is shown. It says what a tag's score allows: stated, "probably", "perhaps" where there is nothing better,
+or nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from mmchat.picture_words import chinese_names
 SURE, LIKELY, POSSIBLE = 0.8, 0.5, 0.25
 """From here on a tag is stated, called probable, called possible; what is below is not said."""
 MAX_POSSIBLE = 2
-FAMILIES = ("animal", "food", "fruit", "vehicle", "musical instrument")
+"""Said only where there is nothing better: beside what is likely, guesses cost CIDEr 32.6 instead of 36.3."""
 UNCOUNTED = (
     *("food", "fruit", "bread", "pasta", "soup", "meat", "broccoli", "water", "snow", "grass", "hay", "corn", "sky"),
     *("ice cream", "chocolate", "sport", "rain", "toilet paper", "guacamole", "skis", "jeans", "glasses", "potatoes"),
@@ -207,9 +208,9 @@ def _in_english(scene: _Scene) -> str:
 
 
 def _english_things(scene: _Scene) -> str:
-    sure, likely, possible = (_person_last(each) for each in (scene.sure, scene.likely, scene.possible))
+    sure, likely = _person_last(scene.sure), _person_last(scene.likely)
     is_doubted = not sure  # said once, "probably" covers what follows it
-    is_place_left, has_things = scene.place is not None, bool(sure or likely)
+    is_place_left = scene.place is not None
     text = ""
     if sure:
         text = _joined(sure, "and")
@@ -218,6 +219,8 @@ def _english_things(scene: _Scene) -> str:
     elif scene.place is not None:
         text = ("" if scene.place.score >= SURE else "probably ") + with_article(scene.place.label)
         is_place_left = False
+    elif scene.possible:
+        text = f"perhaps {_joined(scene.possible, 'or')}"
     follow: list[tuple[str, float]] = []
     if scene.doing is not None:
         follow.append((scene.doing[1], scene.doing[0].score))
@@ -228,15 +231,7 @@ def _english_things(scene: _Scene) -> str:
     for words, score in sorted(follow, key=lambda each: each[1] < SURE):
         text += f" {words}" if score >= SURE or is_doubted else f", probably {words}"
         is_doubted = is_doubted or score < SURE
-    if possible:
-        also = " also" if has_things and not _narrows(scene) else ""
-        text += f"{', ' if text else ''}perhaps{also} {_joined(possible, 'or')}"
     return text
-
-
-def _narrows(scene: _Scene) -> bool:
-    """Whether what is possible may be what is stated: "an animal, perhaps a horse"."""
-    return bool({*scene.sure, *scene.likely} & set(FAMILIES))
 
 
 def _person_last(labels: Sequence[str]) -> list[str]:
@@ -253,7 +248,7 @@ def _joined(labels: Sequence[str], word: str) -> str:
 
 
 def _in_chinese(scene: _Scene) -> str:
-    sure, likely, possible = (_person_last(each) for each in (scene.sure, scene.likely, scene.possible))
+    sure, likely = _person_last(scene.sure), _person_last(scene.likely)
     opening = f"{MEDIA[scene.medium]}，里面" if scene.medium else "照片里"
     clauses: list[str] = []
     if sure:
@@ -263,9 +258,8 @@ def _in_chinese(scene: _Scene) -> str:
         likely = []
     elif scene.place is not None:
         clauses.append(f"{opening}{'' if scene.place.score >= SURE else '可能'}是{chinese_word(scene.place.label)}")
-    elif possible:
-        clauses.append(f"{opening}也许有{_listed(possible, '或')}")
-        possible = []
+    elif scene.possible:
+        clauses.append(f"{opening}也许有{_listed(scene.possible, '或')}")
     elif scene.medium:
         clauses.append(MEDIA[scene.medium])
     if not clauses:
@@ -276,8 +270,6 @@ def _in_chinese(scene: _Scene) -> str:
         clauses.append(f"{'' if scene.doing[0].score >= SURE else '可能'}在{scene.doing[2]}")
     if likely:
         clauses.append(f"可能还有{_listed(likely, '和')}")
-    if possible:
-        clauses.append(f"也许{'是' if _narrows(scene) else '还有'}{_listed(possible, '或')}")
     if scene.colour:
         clauses.append(f"画面以{COLOURS[scene.colour]}为主")
     if scene.is_dark:

@@ -220,6 +220,10 @@ class Desk:
         """What `/model` offers."""
         return self.engines.language_models()
 
+    def speech_models(self) -> tuple[ModelSummary, ...]:
+        """What `/retranscribe` offers."""
+        return self.engines.speech_models()
+
     def use_language_model(self, name: str) -> None:
         """Switch model; loading begins in the background."""
         self.engines.use_language_model(name)

@@ -135,6 +135,7 @@ class Gallery:
         waiting = [(each.digest, each.image) for each in batch if each.image is not None]
         fresh = set()
         if waiting:
+            self._engines.start(("vision",))  # both take seconds to load, and need not take turns
             texts, reader = self._engines.text_reader(), self._engines.image_reader()
             images = [image for _, image in waiting]
             seen = see_all(reader, images, top_k=self._look.top_k, labels=self._look.labels, texts=texts)

@@ -205,7 +205,8 @@ class Microphone:
             stalled = 0 if sound.size else stalled + 1
             if stalled >= _STALLED_LOOKS:
                 return "failed"
-            speech.add(sound)
+            if sound.size:
+                speech.add(sound)
             if speech.silence_s >= (pause_s if speech.has_speech else patience_s):
                 return "paused" if speech.has_speech else "nothing said"
         return "asked"

@@ -42,9 +42,11 @@ _ORDINAL = "|".join(_ORDINALS)
 _NTH = re.compile(
     rf"\b({_ORDINAL})(?: (?:of (?:the|these|those|my)(?: \w+)?|\w+))? {_PICTURE}\b"
     rf"|\b{_PICTURE} (?:no\.? ?|number |#)?(\d+|one|two|three)\b"
-    r"|第([一二三四五六七八九十]|\d+)[张幅个]|(最后|最新)的?一?[张幅]"
+    r"|第([一二三四五六七八九十]|\d+)[张幅]|(最后|最新)的?一?[张幅]"
 )
-_NTH_BARE = re.compile(rf"\b({_ORDINAL})(?: one)?\b")
+_NTH_BARE = re.compile(
+    rf"\b({_ORDINAL})(?: one\b|(?= ?(?:[,.;:?!]|$|and\b|or\b)))|第([一二三四五六七八九十]|\d+)个|(最后)一?个"
+)
 """Only in a message that itself shows several pictures."""
 _DIGITS = {"one": 0, "two": 1, "three": 2}
 _ALL = re.compile(
@@ -53,9 +55,15 @@ _ALL = re.compile(
     r"|[两三四几]张|所有|全部|这些|那些|每一?张|都|其他|另一?张|比较|对比"
 )
 _THAT = re.compile(
-    rf"\b(?:that|the|this|my|your|same) (?:(?:same|previous|earlier|old) )?{_PICTURE}\b"
+    rf"\b(?:that|the|this|same) (?:(?:same|previous|earlier|old) )?{_PICTURE}\b|\bmy {_ONE_PICTURE}\b"
     rf"|\b{_PICTURE} (?:that )?(?:i|we) (?:just )?(?:showed|sent|shared|gave|posted|uploaded)\b"
     "|[那这上前]一?[张幅]|刚才的?[那张图照]|(?:照片|图片|相片|图像|截图|图)[里上中]|给你看的[那]?[张幅]?(?:照片|图)"
+)
+_SEVERAL = re.compile(
+    r"\b(?:both|these|those|all|which|any|each)(?: of)?(?: (?:the|these|those|my))?(?: (?:two|three|four))? "
+    rf"{_PICTURE}\b"
+    rf"|\b(?:the|my) (?:two|three|four)? ?{_ONE_PICTURE}s (?:that )?(?:i|we) (?:just )?(?:showed|sent|shared|gave)\b"
+    "|[这那](?:[两三四几]张|些)(?:照片|图片|图)?|(?:所有|全部)的?(?:照片|图片|图)|[两三四]张(?:照片|图片|图|都|有|里|中)"
 )
 _ONE_BEFORE = re.compile(rf"\b(?:one|{_PICTURE}) before\b|\bprevious {_PICTURE}\b|[上前]一[张幅]")
 _WHOLE_TALK = re.compile(
@@ -130,7 +138,7 @@ def named_before(text: str, shown: Sequence[Shown], lately: Sequence[int] = ()) 
         group = group if max(places) < len(group) else list(range(len(shown)))
         return tuple(Named(group[place], place + 1) for place in places[:MAX_NAMED])
     is_about = bool(_THAT.search(plain))
-    if _ALL.search(plain) and (is_about or re.search(rf"\b{_PICTURE}\b|[张幅]|照片|图片", plain)):
+    if _SEVERAL.search(plain) or (is_about and _ALL.search(plain)):
         chosen = (together if len(together) > 1 else list(range(len(shown))))[-MAX_NAMED:]
         return tuple(Named(index, index + 1 if len(shown) == len(together) else 0) for index in chosen)
     if not is_about:

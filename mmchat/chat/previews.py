@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-KEPT = 64
+KEPT = 32
 """Small copies held in memory, at most 0.8 MB each."""
 THUMBNAIL_PX = (640, 400)
 

@@ -180,7 +180,7 @@ class Screen:
             self._started_s = time.monotonic()
 
     def pull(self, progress: PullProgress) -> None:
-        from mmchat.wiring.hub import describe_progress
+        from mmchat.wiring.slots import describe_progress
 
         self._detail, self._fraction = describe_progress(progress)
 

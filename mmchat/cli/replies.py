@@ -35,6 +35,8 @@ from mmchat.domain import (
     WorkStarted,
 )
 from mmchat.errors import UsageError
+from mmchat.picture_sentences import caption_of
+from mmchat.script import is_mostly_chinese
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
@@ -193,7 +195,7 @@ def _take(event: ReplyEvent, outcome: TurnOutcome, on_text: Callable[[str], None
             outcome.question = turn
         case AttachmentRead(attachment):
             outcome.attachments += (attachment,)
-            say(describe_attachment(attachment))
+            say(describe_attachment(attachment, outcome.question.text if outcome.question is not None else ""))
         case PromptReady(window, recalled):
             outcome.window, outcome.recalled = window, recalled
             for note in recalled:
@@ -255,12 +257,13 @@ def progress_line(states: tuple[LoadState, ...], work: str) -> str:
     return f"{work[:1].upper()}{work[1:]} …" if work else "Starting …"
 
 
-def describe_attachment(attachment: Attachment) -> str:
-    """What was seen or heard, on one line."""
+def describe_attachment(attachment: Attachment, message: str = "") -> str:
+    """What was seen or heard, on one line; a picture's sentence in the language of the message it came with."""
     if attachment.seen is not None:
         seen = attachment.seen
-        parts = [", ".join(f"{tag.label} {tag.score:.0%}" for tag in seen.tags) or "nothing certain"]
-        parts += [f'caption "{seen.caption}"'] if seen.caption else []
+        parts = [", ".join(f"{tag.label} {tag.score:.0%}" for tag in seen.tags) or "not sure what it is"]
+        caption = caption_of(seen, is_chinese=is_mostly_chinese(message))
+        parts += [f'caption "{caption}"'] if caption else []
         parts += [f'text "{shorten(seen.text)}"'] if seen.text else []
         return f"Seen in {attachment.name}: {'; '.join(parts)}"
     if attachment.heard is not None:

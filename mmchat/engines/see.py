@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from mmchat.engines.base import ImageReader, TextReader
 
+REVISION = 2
+"""Of the tags and sentences. Raised when the same model tells the same picture otherwise, so that nothing kept from
+before is taken for what would be seen now."""
+
 
 def see(
     reader: ImageReader,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from mmchat.domain import Segment, Word
+from mmchat.domain import UNSURE_BELOW, Segment, Word
 
 NO_SPEECH_PROB = 0.6
 NO_SPEECH_LOGPROB = -0.8
@@ -23,8 +23,6 @@ SETTLED_PROB = 0.8
 DOUBTED_LOGPROB = -0.7
 """Text that the model itself believes so little may be of another language: 20 of 20 Mandarin sentences are so to
 tiny.en, no sentence of LJSpeech, and one in eight of AN4's spelled names."""
-UNSURE_BELOW = 0.5
-"""A word that the model gives a lower probability is in doubt."""
 KEPT_SHARE = 0.6
 """Of the words that were sure, so many must stand when terms are told."""
 SURE_RUN = 6

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from omegaconf import flag_override
+from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidProtobuf, NoSuchFile
 from PIL.Image import Image, Resampling
 from rapidocr import RapidOCR
 from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
@@ -35,6 +37,7 @@ SHORT_CHARS, SHORT_FLOOR = 2, 0.9
 """One or two characters are the usual shape of such a mistake."""
 MIN_SIDE_PX, MAX_ASPECT = 10, 60
 """Thinner ones have no room for letters, and the library would enlarge them to any length."""
+MEND = "Install it anew: pip install --force-reinstall --no-deps 'rapidocr~=3.10'"
 MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
@@ -48,8 +51,9 @@ class RapidTextReader:
     name = "PP-OCRv6-small"
     engine = "rapidocr"
 
-    def __init__(self, reader: RapidOCR) -> None:
+    def __init__(self, reader: RapidOCR, models: _Models) -> None:
         self._reader: RapidOCR | None = reader
+        self._models = models
         self._lock = Lock()
 
     def read(self, image: Image) -> str:
@@ -69,6 +73,7 @@ class RapidTextReader:
             try:
                 if not self._has_text(self._reader, image):
                     return ""
+                self._models.give("Rec", "Cls")
                 found = self._reader(
                     _bgr(image), use_det=True, use_cls=True, use_rec=True, text_score=LINE_FLOOR, box_thresh=0.5
                 )
@@ -96,30 +101,55 @@ class RapidTextReader:
 
 
 def load(threads: int = 0) -> RapidTextReader:
-    """The reader, its weights loaded. `threads`: 0 for as many as this process may use.
+    """The reader, ready to find lines. `threads`: 0 for as many as this process may use.
 
     Raises:
         ModelNotFound: the installed package lacks its models.
+        EngineUnavailable: they cannot be loaded.
     """
-    params: dict[str, Any] = {
-        "Global.log_level": "critical",
-        "Det.limit_type": "max",
-        "Det.limit_side_len": READ_PX,
-        "EngineConfig.onnxruntime.intra_op_num_threads": threads or usable_threads(),
-        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-    }
-    for part, name in MODELS.items():
-        # With paths given it never asks a server, not even where a file is missing.
-        params[f"{part}.model_path"] = str(_model(name))
-    return RapidTextReader(RapidOCR(params=params))
+    reader = RapidOCR(params={"Global.log_level": "critical", "Det.limit_type": "max", "Det.limit_side_len": READ_PX})
+    models = _Models(reader, threads or usable_threads())
+    models.give("Det")
+    return RapidTextReader(reader, models)
+
+
+class _Models:
+    """Gives the library its networks.
+
+    Made here, they never come from a server, not even where a file is missing, and their threads sleep while they wait:
+    those of the library's own spin, which on a busy machine cost twice the processor's time.
+    """
+
+    def __init__(self, reader: RapidOCR, threads: int) -> None:
+        self._reader = reader
+        self._threads = threads
+        self._given: set[str] = set()
+
+    def give(self, *parts: str) -> None:
+        """Load parts of `MODELS`, each once."""
+        for part in parts:
+            if part in self._given:
+                continue
+            options = SessionOptions()
+            options.log_severity_level = 4
+            options.enable_cpu_mem_arena = False
+            options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            try:
+                session = InferenceSession(str(_model(MODELS[part])), options, providers=["CPUExecutionProvider"])
+            except (RuntimeError, ValueError, Fail, InvalidProtobuf, NoSuchFile) as error:
+                raise EngineUnavailable(
+                    f"The reader of text in pictures cannot be loaded: {error}", hint=MEND
+                ) from error
+            with flag_override(self._reader.cfg, "allow_objects", True):
+                self._reader.cfg[part].session = session
+            self._given.add(part)
 
 
 def _model(name: str) -> Path:
     path = Path(str(files("rapidocr") / "models" / name))
     if not path.is_file():
-        raise ModelNotFound(
-            f"The package rapidocr has no '{name}'.", hint="pip install --force-reinstall --no-deps 'rapidocr~=3.10'"
-        )
+        raise ModelNotFound(f"The package rapidocr has no '{name}'.", hint=MEND)
     return path
 
 

@@ -35,8 +35,17 @@ from mmchat.engines.tag_prototypes import (
     word_directions,
 )
 from mmchat.engines.vision_tags import ASSEMBLED_CURVES, RAW_CURVES, Curves, Sight, above_noise, softmax, tag_words
-from mmchat.engines.vision_views import SQUARE, UPRIGHT, WIDE, cell_features, has_cells, shape_of, shaped_pixels
-from mmchat.engines.vocabulary import Vocabulary, build_vocabulary
+from mmchat.engines.vision_views import (
+    SQUARE,
+    UPRIGHT,
+    WIDE,
+    cell_features,
+    has_cells,
+    is_assembled,
+    shape_of,
+    shaped_pixels,
+)
+from mmchat.engines.vocabulary import Vocabulary, build_vocabulary, plain_label
 from mmchat.errors import DeviceError, EngineUnavailable, ModelNotFound, WeightsError
 
 IMAGE_BATCH = 16
@@ -113,12 +122,10 @@ class OpenClipReader:
                 Sight(above_noise(softmax(prototypes.logits(each))), None, seen)
                 for each, seen in zip(features, looks, strict=True)
             ]
-        if self._directions is None:
-            self._directions = word_directions(prototypes, self.vocabulary)
-        sights = []
+        directions, sights = self.directions(), []
         for (windows, whole), seen in zip(self._encode_cells(images), looks, strict=True):
             parts = softmax(windows @ prototypes.rows.T + prototypes.biases)
-            likeness = self._directions @ _unit_rows(whole[None])[0]
+            likeness = directions @ _unit_rows(whole[None])[0]
             above = above_noise(softmax(prototypes.logits(whole)), parts)
             sights.append(Sight(above, likeness.astype(np.float64), seen))
         return sights
@@ -143,7 +150,7 @@ class OpenClipReader:
         """The labels for each of (B, D) unit rows."""
         if not labels:
             return [() for _ in images]
-        words = self._embed_words(labels) * np.float32(self._logit_scale())
+        words = self._embed_labels(labels) * np.float32(self._logit_scale())
         ranked = []
         for image in images:
             scores = softmax(np.asarray(words @ image, dtype=np.float32))
@@ -238,6 +245,26 @@ class OpenClipReader:
     def _embed_words(self, words: Sequence[str]) -> NDArray[np.float32]:
         views = [self.embed_texts([prompt.format(word) for word in words]) for prompt in PROMPTS]
         return _unit_rows(np.mean(views, axis=0, dtype=np.float32))
+
+    def _embed_labels(self, labels: Sequence[str]) -> NDArray[np.float32]:
+        """Labels as texts; where the image tower has classes for one, their mean direction counts as much.
+
+        Only as the model was assembled: a trained map has moved away from the classes.
+        """
+        rows = self._embed_words(labels)
+        if self._curves is RAW_CURVES or not has_cells(self._loaded()) or not is_assembled(self._loaded()):
+            return rows
+        known = {
+            word.label: direction for word, direction in zip(self.vocabulary.words, self.directions(), strict=True)
+        }
+        zero = np.zeros(rows.shape[1], dtype=np.float32)
+        return _unit_rows(rows + np.stack([known.get(plain_label(label), zero) for label in labels]))
+
+    def directions(self) -> NDArray[np.float32]:
+        """(W, D) where the pictures of each word lie, by the image tower's own classes."""
+        if self._directions is None:
+            self._directions = word_directions(self.prototypes(), self.vocabulary)
+        return self._directions
 
     def _load_prototypes(self) -> Prototypes:
         """The classes' weights, from the cache, or computed once (about a thousand texts) and kept there."""

@@ -34,6 +34,12 @@ def has_cells(model: Any) -> bool:
     return hasattr(trunk, "forward_features") and hasattr(getattr(visual, "head", None), "proj")
 
 
+def is_assembled(model: Any) -> bool:
+    """Whether the map behind the image tower is still the identity that the model was assembled with."""
+    weight = model.visual.head.proj.weight
+    return weight.shape[0] == weight.shape[1] and bool((weight == torch.eye(len(weight), device=weight.device)).all())
+
+
 def shape_of(image: Image) -> tuple[int, int]:
     """The shape that a picture is looked at in."""
     ratio = image.width / image.height

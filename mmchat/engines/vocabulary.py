@@ -9,6 +9,7 @@ places); those are found through the text encoder only. Tables and wording are t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -186,6 +187,14 @@ def build_vocabulary(imagenet_names: Sequence[str]) -> Vocabulary:
     words += [Word(label, "doing", classes) for label, classes in _parse(DOINGS).items()]
     words += [Word(label, "ground", ()) for label in GROUNDS]
     return Vocabulary(names, tuple(words))
+
+
+def plain_label(label: str) -> str:
+    """A label as a word of the vocabulary would be written: "A photo of a dog." is "dog"."""
+    return _AROUND.sub("", " ".join(label.casefold().split()).rstrip(".")).strip()
+
+
+_AROUND = re.compile(r"^(?:an? )?(?:(?:photo|picture|image|photograph) of )?(?:an? |the |some )?")
 
 
 def _parse(table: str) -> dict[str, tuple[int, ...]]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os.path import commonprefix
 
-from mmchat.domain import Heard
-
-DOUBTED_BELOW = 0.4
-"""A word that the recogniser gives a lower probability is marked."""
+from mmchat.domain import UNSURE_BELOW, Heard
 
 
 def doubtful_spans(heard: Heard, text: str) -> list[tuple[int, int]]:
@@ -20,7 +17,7 @@ def doubtful_spans(heard: Heard, text: str) -> list[tuple[int, int]]:
             found = text.find(bare, at) if bare else -1
             if found >= 0:
                 at = found + len(bare)
-                if word.probability < DOUBTED_BELOW:
+                if word.probability < UNSURE_BELOW:
                     spans.append((found, at))
     return spans
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmchat.chat.attachments import kind_of
@@ -15,15 +15,14 @@ from mmchat.tui.widgets.completions import Completion
 
 MAX_SHOWN = 8
 _NAME = re.compile(r"/([A-Za-z?_-]*)")
-_WITH_ARGUMENT = re.compile(r"/(image|audio|attach|model|theme)\s+(.*)", re.IGNORECASE)
+_WITH_ARGUMENT = re.compile(r"/(\w+)\s+(.*)")
 _KINDS: dict[str, tuple[AttachmentKind, ...]] = {"image": ("image",), "audio": ("audio",), "attach": ("image", "audio")}
 
 
 def suggestions(
     text: str,
     cwd: Path,
-    model_names: Callable[[], Sequence[str]],
-    theme_names: Callable[[], Sequence[str]],
+    names: Mapping[str, Callable[[], Sequence[str]]],
     keys: Keys = STANDARD_KEYS,
 ) -> list[Completion]:
     """Completions for the text before the cursor; empty where it is no command.
@@ -31,8 +30,7 @@ def suggestions(
     Args:
         text: the first line up to the cursor.
         cwd: where relative paths are looked up.
-        model_names: asked for only when a model is being chosen.
-        theme_names: asked for only when a theme is being chosen.
+        names: what a command may be given, by the command; asked for only when it is being typed.
         keys: shown beside the commands.
     """
     if _NAME.fullmatch(text):
@@ -52,8 +50,8 @@ def suggestions(
     name, typed, start = match[1].lower(), match[2], match.start(2)
     if name in _KINDS:
         return complete_path(typed, cwd, _KINDS[name], start)
-    names = model_names() if name == "model" else theme_names()
-    fitting = [each for each in names if typed.lower() in each.lower() and each != typed]
+    given = names[name]() if name in names else ()
+    fitting = [each for each in given if typed.lower() in each.lower() and each != typed]
     return [Completion(each, each, start=start, should_run=True) for each in fitting[:MAX_SHOWN]]
 
 

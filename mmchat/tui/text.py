@@ -9,7 +9,9 @@ from __future__ import annotations
 from rich.cells import cell_len, set_cell_size
 
 from mmchat.domain import Attachment, Heard, Seen, Usage, Window
+from mmchat.picture_sentences import caption_of, chinese_word
 from mmchat.sanitize import plain_line, plain_text
+from mmchat.script import is_mostly_chinese
 
 MUTED = "$foreground 60%"
 """Secondary words. (`$text-muted` is relative to a background, which a span inside a line has none of.)"""
@@ -78,16 +80,17 @@ def meter(fraction: float, cells: int = 8) -> tuple[str, str]:
     return "━" * filled, "─" * (cells - filled)
 
 
-def seen_line(seen: Seen) -> str:
-    """What was seen, as it was told to the model."""
+def seen_line(seen: Seen, *, is_chinese: bool = False) -> str:
+    """What was seen: the sentence, in the language of the message, and its tags."""
     parts = []
     if seen.caption:
-        parts.append(f"“{one_line(seen.caption)}”")
+        parts.append(f"“{one_line(caption_of(seen, is_chinese=is_chinese))}”")
     if seen.tags:
-        parts.append(", ".join(f"{one_line(tag.label)} {tag.score:.2f}" for tag in seen.tags[:5]))
+        named = [(chinese_word(tag.label) if is_chinese else tag.label, tag.score) for tag in seen.tags[:5]]
+        parts.append(", ".join(f"{one_line(label)} {score:.2f}" for label, score in named))
     if seen.text:
         parts.append(f"reads “{elide(one_line(seen.text), 80)}”")
-    return "seen: " + (" · ".join(parts) if parts else "nothing it could name")
+    return "seen: " + (" · ".join(parts) if parts else "not sure what it is")
 
 
 def heard_line(heard: Heard) -> str:
@@ -96,10 +99,10 @@ def heard_line(heard: Heard) -> str:
     return f"{about}: {one_line(heard.text)}" if heard.text.strip() else f"{about}: no speech"
 
 
-def attachment_line(attachment: Attachment) -> str:
-    """Name of the file, and what was made of it so far."""
+def attachment_line(attachment: Attachment, message: str = "") -> str:
+    """Name of the file, and what was made of it so far, in the language of the message it came with."""
     if attachment.seen is not None:
-        made = seen_line(attachment.seen)
+        made = seen_line(attachment.seen, is_chinese=is_mostly_chinese(message))
     elif attachment.heard is not None:
         made = heard_line(attachment.heard)
     else:

@@ -200,11 +200,12 @@ def open_recall(store: MemoryStore, hub: EngineHub | None = None) -> Recall:
 def open_gallery(hub: EngineHub, look: Look, *, should_remember: bool = True) -> Gallery:
     """Looks at many pictures. `should_remember`: what was seen earlier in the same bytes is not looked at again."""
     from mmchat.chat.gallery import Gallery
+    from mmchat.engines.see import REVISION
     from mmchat.memory.seen_cache import SeenCache
 
     if not should_remember:
         return Gallery(hub, look)
-    stamp = f"{hub.stamp('vision')}\n{look.top_k}\n{look.labels}\n{hub.text_reader_name()}"
+    stamp = f"{hub.stamp('vision')}\n{look.top_k}\n{look.labels}\n{hub.text_reader_name()}\n{REVISION}"
     return Gallery(hub, look, SeenCache(paths.seen_cache_path(), stamp))
 
 

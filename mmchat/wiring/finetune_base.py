@@ -171,7 +171,9 @@ def _teller(
 ) -> Callable[[Sequence[object], str], Sequence[object]]:
     """What shows a row's messages as the chat would; the models that see and hear are loaded when they are needed."""
     senses = EvalModels(RunSettings(data=(), models=(), metrics=()), sources).senses
-    listener = Listener(_Reader(entry.accepts_images or is_to_see), entry.notes)
+    # Of a GGUF model only the part that reads words is trained; its eyes are a file of llama.cpp's.
+    has_pixels = is_to_see or (entry.accepts_images and entry.format != "gguf")
+    listener = Listener(_Reader(has_pixels), entry.notes)
 
     def tell(messages: Sequence[object], persona: str) -> Sequence[Message]:
         return told_history(cast("Sequence[RowMessage]", messages), persona, listener, senses, room=0)

@@ -28,6 +28,16 @@ def test_a_table_and_a_sentence(run: Run, tmp_path: Path) -> None:
     assert done.err == ""
 
 
+def test_the_sentence_is_in_the_language_of_the_terminal(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(picture(tmp_path / "a.png", "red"))
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert "照片里" in run("see", path).out
+    monkeypatch.setenv("LC_ALL", "en_GB.UTF-8")
+    assert "照片里" not in run("see", path).out
+
+
 def test_json_has_the_documented_keys_best_first(run: Run, tmp_path: Path) -> None:
     files = [picture(tmp_path / "a.png", "red"), picture(tmp_path / "b.png", "blue")]
     done = run("see", *map(str, files), "--json", "--top", "3")

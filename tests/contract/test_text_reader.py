@@ -6,14 +6,16 @@ import base64
 import io
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from mmchat.engines import text_rapidocr
 from mmchat.engines.base import TextReader
 from mmchat.engines.text_rapidocr import load
-from mmchat.errors import EngineUnavailable
+from mmchat.errors import EngineUnavailable, ModelNotFound
 
 CHINESE = (
     "iVBORw0KGgoAAAANSUhEUgAAAUoAAABgAQAAAABTEgZMAAADPElEQVR42u2XwWscVRzHP2922plKbba3HGJnQPAom5MexJ1Dzv4Nm1LEa/Wgh5J9"
@@ -103,3 +105,18 @@ def test_a_closed_one_says_so() -> None:
 
 def test_it_keeps_the_protocol(reader: TextReader) -> None:
     assert isinstance(reader, TextReader)
+
+
+def test_a_missing_model_is_named_and_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(text_rapidocr.MODELS, "Det", "gone.onnx")
+    with pytest.raises(ModelNotFound, match="gone.onnx"):
+        load(threads=1)
+
+
+def test_a_damaged_model_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / text_rapidocr.MODELS["Det"]).write_bytes(b"no network")
+    monkeypatch.setattr(text_rapidocr, "files", lambda package: tmp_path)
+    with pytest.raises(EngineUnavailable) as caught:
+        load(threads=1)
+    assert "pip install" in caught.value.hint

@@ -471,6 +471,9 @@ class FakeDesk:
             ModelSummary("qwen3-0.6b", "lm", "transformers", "apache-2.0", 1_200_000_000, False, False, "hub:x"),
         )
 
+    def speech_models(self) -> tuple[ModelSummary, ...]:
+        return (ModelSummary("whisper-base", "asr", "faster-whisper", "mit", 150_000_000, True, True, "pypi:x"),)
+
     def use_language_model(self, name: str) -> None:
         self.used_models.append(name)
 

@@ -131,7 +131,8 @@ def test_suggestions_for_names_paths_models(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
 
     def offered(text: str) -> list[str]:
-        return [each.insert for each in suggestions(text, tmp_path, lambda: ["smol", "qwen"], lambda: ["dark"])]
+        names = {"model": lambda: ["smol", "qwen"], "theme": lambda: ["dark"], "language": lambda: ["German"]}
+        return [each.insert for each in suggestions(text, tmp_path, names)]
 
     assert len(offered("/")) == len(COMMANDS)
     assert offered("/reg") == ["/regen"]
@@ -139,6 +140,9 @@ def test_suggestions_for_names_paths_models(tmp_path: Path) -> None:
     assert offered("/image pics/") == ["pics/dog.png"]
     assert offered("/audio pics/s") == ["pics/song.wav"]
     assert offered("/model q") == ["qwen"]
+    assert offered("/language g") == ["German"]
+    assert offered("/theme ") == ["dark"]
+    assert offered("/rename g") == []
     assert offered("hello") == []
     assert offered("/home/me") == []
     assert complete_path("nowhere/x", tmp_path, ("image",)) == []

@@ -32,13 +32,13 @@ def tags(**scores: float) -> tuple[Tag, ...]:
         ),
         (
             {"person": 0.95, "playing_tennis": 0.7, "tennis_racket": 0.4},
-            "A person, probably playing tennis, perhaps also a tennis racket.",
-            "照片里有人，可能在打网球，也许还有网球拍。",
+            "A person, probably playing tennis.",
+            "照片里有人，可能在打网球。",
         ),
         ({"person": 0.7, "skiing": 0.7, "snow": 0.6}, "Probably a person skiing in the snow.", None),
         ({"kitchen": 0.9}, "A kitchen.", "照片里是厨房。"),
-        ({"kitchen": 0.6, "oven": 0.3}, "Probably a kitchen, perhaps an oven.", "照片里可能是厨房，也许还有烤箱。"),
-        ({"animal": 0.9, "horse": 0.4}, "An animal, perhaps a horse.", "照片里有动物，也许是马。"),
+        ({"kitchen": 0.6, "oven": 0.3}, "Probably a kitchen.", "照片里可能是厨房。"),
+        ({"animal": 0.9, "bowl": 0.4}, "An animal.", "照片里有动物。"),
         ({"person": 0.9, "sport": 0.9}, "A person doing sports.", "照片里有人，在运动。"),
         (
             {"person": 0.9, "playing_baseball": 0.7, "sports_field": 0.7, "bench": 0.6},

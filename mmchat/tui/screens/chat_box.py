@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Markdown
 
 from mmchat.domain import ModelKind
+from mmchat.speech_languages import NAMES as LANGUAGES
 from mmchat.speech_languages import name_of
 from mmchat.tui.doubts import doubtful_spans
 from mmchat.tui.hands_free import HandsFree
@@ -89,8 +90,12 @@ class ChatBox(Screen[None]):
         found = suggestions(
             text,
             Path.cwd(),
-            lambda: [model.name for model in self.desk.language_models()],
-            lambda: sorted(self.app.available_themes),
+            {
+                "model": lambda: [model.name for model in self.desk.language_models()],
+                "retranscribe": lambda: [model.name for model in self.desk.speech_models()],
+                "language": lambda: ["auto", *LANGUAGES.values()],
+                "theme": lambda: sorted(self.app.available_themes),
+            },
             self.app.keys,
         )
         self.completions.offer(text, found)

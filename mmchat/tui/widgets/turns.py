@@ -144,7 +144,7 @@ class UserTurnView(Static):
             parts.append(Content("\n".join(lines)))
         files = [Content.assemble(("▪ ", "$accent"), (one_line(name), MUTED)) for name in self._file_names]
         parts += [
-            Content.assemble(("▪ ", "$accent"), (attachment_line(each), MUTED)).stylize(click_to_open(each))
+            Content.assemble(("▪ ", "$accent"), (attachment_line(each, self._text), MUTED)).stylize(click_to_open(each))
             for each in self._attachments.values()
         ] or files
         marks = [PINNED] if self._is_pinned else []

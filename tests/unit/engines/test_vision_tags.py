@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mmchat.engines.picture_looks import DRAWING, GREY_PHOTO, PHOTO, TEXT, Looks
 from mmchat.engines.tag_prototypes import Prototypes, word_directions
 from mmchat.engines.vision_tags import ASSEMBLED_CURVES, MIN_SCORE, RAW_CURVES, Sight, above_noise, softmax, tag_words
-from mmchat.engines.vocabulary import build_vocabulary
-from mmchat.picture_sentences import COLOURS, DOINGS, FAMILIES, MEDIA, PLACES, SPORT, chinese_word
+from mmchat.engines.vocabulary import build_vocabulary, plain_label
+from mmchat.picture_sentences import COLOURS, DOINGS, MEDIA, PLACES, SPORT, chinese_word
 
 # OpenCLIP's names are not needed here, and importing them takes seconds.
 NAMES = [f"class {index}" for index in range(1000)]
@@ -142,10 +142,24 @@ def test_every_word_can_be_put_into_both_sentences() -> None:
     assert set(DOINGS) == {label for label, kind in kinds.items() if kind == "doing"}
     assert set(PLACES) >= {label for label, kind in kinds.items() if kind in ("place", "ground")}
     assert set(PLACES) <= set(kinds)
-    assert {*FAMILIES, SPORT[0]} <= {label for label, kind in kinds.items() if kind in ("family", "thing")}
+    assert kinds[SPORT[0]] == "family"
     named = [label for label in kinds if not label.startswith("class ")]
     said = (*named, *MEDIA, "darkness", *(f"mostly {colour}" for colour in COLOURS))
     assert [label for label in said if chinese_word(label).isascii()] == []
+
+
+@pytest.mark.parametrize(
+    ("label", "word"),
+    [
+        ("dog", "dog"),
+        ("A photo of a  Dog.", "dog"),
+        ("an orange", "orange"),
+        ("the sea", "sea"),
+        ("antelope", "antelope"),
+    ],
+)
+def test_labels_are_taken_for_the_words_they_mean(label: str, word: str) -> None:
+    assert plain_label(label) == word
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3)])

@@ -14,7 +14,8 @@ from mmchat.domain import ModelKind, PullProgress
 from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.errors import ModelNotFound, WeightsError
 from mmchat.paths import user_models_path
-from mmchat.wiring.hub import EngineHub, HubOptions, describe_progress
+from mmchat.wiring.hub import EngineHub, HubOptions
+from mmchat.wiring.slots import describe_progress
 
 MODELS = """
 [models.parrot]

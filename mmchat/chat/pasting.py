@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
-from mmchat.engines.image_io import DECODER_ERRORS
+from mmchat.engines.image_frames import DECODER_ERRORS
 from mmchat.errors import EngineUnavailable, ImageError
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ def heard(path: Path) -> NDArray[np.float32]:
     """
     pcm = decode_audio(path, max_duration_s=WINDOW_S)
     window = next(speech_windows(pcm), None)
-    return pcm[:0] if window is None else window.cut(pcm)
+    return pcm[:0] if window is None else window.sound
 
 
 def features(pcm: NDArray[np.float32], mels: int) -> torch.Tensor:

@@ -13,6 +13,8 @@ import pytest
 
 from mmchat.chat.desk import Desk
 from mmchat.chat.entries import Entry, Standing
+from mmchat.chat.mic import Microphone
+from mmchat.chat.ports import Recorder
 from mmchat.chat.prompt import assemble
 from mmchat.chat.roles import Casting
 from mmchat.chat.session import ChatSession, SessionSettings, UserInput
@@ -34,6 +36,13 @@ PIRATE = Role(
     memory="own",
 )
 ISOLDE = Persona(PIRATE, "en")
+
+
+def no_microphone(device: str) -> Recorder:
+    raise AssertionError("nothing is recorded here")
+
+
+NO_MICROPHONE = Microphone(no_microphone)
 
 
 @pytest.fixture
@@ -158,7 +167,7 @@ def test_a_role_brings_its_model_and_takes_it_away_again() -> None:
 
 
 def test_a_conversation_keeps_its_role(bench: Bench, home: Path) -> None:
-    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), lambda: None)  # type: ignore[arg-type]
+    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), NO_MICROPHONE)
     session = desk.play("tutor")
     list(session.reply(UserInput("Hi"), Event()))
     desk.play("off")
@@ -173,7 +182,7 @@ def test_a_conversation_whose_role_is_gone_keeps_its_text(bench: Bench) -> None:
     session = play(bench, ISOLDE)
     list(session.reply(UserInput("Hi"), Event()))
     assert session.info is not None
-    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), lambda: None)  # type: ignore[arg-type]
+    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(system="Be nice."), NO_MICROPHONE)
     again = desk.open_session(session.info.id)
     assert again.persona is None
     assert prompt_of(again, "And now?")[0] == Message("system", "You are Isolde.")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmchat.chat.desk import Desk
 from mmchat.chat.known import KnownFacts
+from mmchat.chat.mic import Microphone
 from mmchat.chat.ports import Recorder
 from mmchat.engines.scripted import ScriptedEmbedder
 from mmchat.memory import embedding_backlog
@@ -122,7 +123,7 @@ def test_what_is_there_is_not_read_again(store: MemoryStore) -> None:
     assert any("turns USING INTEGER PRIMARY KEY" in step for step in steps), steps
 
 
-def no_microphone() -> Recorder:
+def no_microphone(device: str) -> Recorder:
     raise AssertionError("nothing is recorded here")
 
 
@@ -169,7 +170,7 @@ def test_after_another_embedder_is_chosen_old_vectors_count_no_more_and_new_ones
     assert cosines(recall) == [None], "an old vector must not be compared with a new question"
     assert [each.turn for each in recall.find(query)] == [turn.id], "words find it meanwhile"
     assert count_waiting(bench.store.file, "another") == 1
-    desk = Desk(bench.store, recall, bench.engines, bench.settings, make_recorder=no_microphone)
+    desk = Desk(bench.store, recall, bench.engines, bench.settings, mic=Microphone(no_microphone))
     desk.index_in_background()
     assert rounds.acquire(timeout=20)
     assert count_waiting(bench.store.file, "another") == 0
@@ -191,7 +192,7 @@ def test_what_another_program_imports_is_taken_in_while_the_app_runs(
     rounds = rounds_of(monkeypatch)
     monkeypatch.setattr("mmchat.chat.desk.LOOK_AGAIN_S", 0.02)
     bench = Bench(tmp_path)
-    desk = Desk(bench.store, bench.recall, bench.engines, bench.settings, make_recorder=no_microphone)
+    desk = Desk(bench.store, bench.recall, bench.engines, bench.settings, mic=Microphone(no_microphone))
     desk.index_in_background()
     assert rounds.acquire(timeout=20)
     assert not rounds.acquire(timeout=0.2), "nothing came, nothing is done"

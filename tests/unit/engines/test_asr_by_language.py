@@ -30,6 +30,7 @@ class Whisper(WindowedRecognizer):
         """The language of each window to come; the last goes on for ever."""
         self.sureness = 0.95
         self.asked: list[str] = []
+        self.tries: list[bool] = []
         self.is_free = False
 
     def _detect(self, window: NDArray[np.float32]) -> tuple[str, float]:
@@ -38,6 +39,7 @@ class Whisper(WindowedRecognizer):
 
     def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         self.asked.append(how.language)
+        self.tries.append(how.is_one_try)
         is_right = how.language == self.spoken[0]
         return iter([Segment(0.0, 1.0, f"{self.name} in {how.language}", avg_logprob=-0.2 if is_right else -1.2)])
 
@@ -125,7 +127,8 @@ def test_who_speaks_another_language_than_expected_is_heard(
 def test_a_guess_does_not_take_the_place_of_what_is_expected(base: Whisper) -> None:
     base.spoken, base.sureness = ["de"], 0.3
     assert heard(base, options=ListenOptions(expected="zh")).language == "zh"
-    assert base.asked == ["zh", "detect"]  # nothing is decoded twice for it
+    assert base.asked == ["zh", "detect", "zh"]  # the first time with one try, now with all
+    assert base.tries == [True, False]
 
 
 def test_an_english_model_that_is_not_there_yet_is_asked_for_again(base: Whisper, tiny: Whisper) -> None:

@@ -197,7 +197,9 @@ def _sorted(tags: Sequence[Tag]) -> _Scene:
 def _in_english(scene: _Scene) -> str:
     sentence = _english_things(scene)
     if scene.medium:
-        sentence = with_article(scene.medium) + (f" of {sentence}" if sentence else "")
+        doubt = next((word for word in ("probably ", "perhaps ") if sentence.startswith(word)), "")
+        of = f"{', ' if doubt else ' '}{doubt}of {sentence.removeprefix(doubt)}" if sentence else ""
+        sentence = with_article(scene.medium) + of
     if not sentence:
         return ""
     if scene.colour:

@@ -66,7 +66,7 @@ class FasterWhisperRecognizer(WindowedRecognizer):
                 window,
                 language=how.language,
                 beam_size=1 if how.is_draft else BEAM_SIZE,
-                temperature=list(gates.TEMPERATURES[:1] if how.is_draft or how.is_one_try else gates.TEMPERATURES),
+                temperature=list(gates.TEMPERATURES[:1] if how.is_draft else gates.TEMPERATURES),
                 initial_prompt=how.prompt or None,
                 condition_on_previous_text=False,
                 vad_filter=False,  # done for all engines alike in speech_windows

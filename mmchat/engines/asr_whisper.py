@@ -80,7 +80,7 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
                 language=how.language,
                 beam_size=None if how.is_draft else BEAM_SIZE,
                 best_of=BEAM_SIZE,
-                temperature=gates.TEMPERATURES[:1] if how.is_draft or how.is_one_try else gates.TEMPERATURES,
+                temperature=gates.TEMPERATURES[:1] if how.is_draft else gates.TEMPERATURES,
                 initial_prompt=how.prompt or None,
                 condition_on_previous_text=False,
                 no_speech_threshold=gates.NO_SPEECH_PROB,

@@ -26,9 +26,7 @@ class Decoding:
     prompt: str = ""
     with_words: bool = False
     is_draft: bool = False
-    """Greedy, and one try."""
-    is_one_try: bool = False
-    """No second try at a higher temperature where the text is doubted."""
+    """One try, greedy."""
 
 
 @dataclass(slots=True)
@@ -187,11 +185,12 @@ class WindowedRecognizer(ABC):
         options: ListenOptions,
         cancel: Event,
     ) -> Sequence[Segment]:
-        """The window in the language that is given, or expected and not belied by the text, or else detected."""
-        if not language.given and language.expected:
-            # Trying again and again to write one language as another takes long: one try must do.
-            how = self._how(language.expected, prompt, options, is_one_try=True)
-            segments = self._decoded(sound, how, cancel)
+        """The window in the language that is given, or else detected.
+
+        Where detecting costs, the language that is expected goes before, unless its text comes out doubtful.
+        """
+        if not language.given and language.expected and not self._detects_for_free(language.expected):
+            segments = self._decoded(sound, self._how(language.expected, prompt, options), cancel)
             if not gates.is_doubtful(segments) or cancel.is_set():
                 language.found = language.expected
                 return segments
@@ -201,11 +200,15 @@ class WindowedRecognizer(ABC):
             self._find_language(sound, language)
         return self._decoded(sound, self._how(language.found, prompt, options), cancel)
 
+    def _detects_for_free(self, language: str) -> bool:
+        """Whether the pass of the encoder that detecting takes serves decoding in `language` too."""
+        return True
+
     def _find_language(self, sound: NDArray[np.float32], language: _Language) -> None:
         """Detect it; where detection only guesses, the language heard before is the better one."""
         found, probability = self._detect(sound)
         before = language.expected or language.found or self._last_language
-        if probability < gates.LANGUAGE_PROB and before:
+        if before and probability < (gates.SETTLED_PROB if language.expected else gates.LANGUAGE_PROB):
             found = before
         language.found, language.probability = found, probability
         if self.should_settle and probability >= gates.SETTLED_PROB:
@@ -227,10 +230,10 @@ class WindowedRecognizer(ABC):
         helped = self._decoded(sound, how, cancel)
         return helped if gates.is_helped(plain, helped, options.terms) else plain
 
-    def _how(self, language: str, prompt: str, options: ListenOptions, *, is_one_try: bool = False) -> Decoding:
+    def _how(self, language: str, prompt: str, options: ListenOptions) -> Decoding:
         shown = gates.prompt_for(language, prompt, self.chinese)
         with_words = options.with_words or bool(options.terms)
-        return Decoding(language, shown, with_words, options.is_draft, is_one_try)
+        return Decoding(language, shown, with_words, options.is_draft)
 
     def _decoded(self, sound: NDArray[np.float32], how: Decoding, cancel: Event) -> Sequence[Segment]:
         segments = [gates.clean(raw, how.prompt) for raw in self._decode(sound, how, cancel)]

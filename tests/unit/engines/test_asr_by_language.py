@@ -30,7 +30,6 @@ class Whisper(WindowedRecognizer):
         """The language of each window to come; the last goes on for ever."""
         self.sureness = 0.95
         self.asked: list[str] = []
-        self.tries: list[bool] = []
         self.is_free = False
 
     def _detect(self, window: NDArray[np.float32]) -> tuple[str, float]:
@@ -39,7 +38,6 @@ class Whisper(WindowedRecognizer):
 
     def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         self.asked.append(how.language)
-        self.tries.append(how.is_one_try)
         is_right = how.language == self.spoken[0]
         return iter([Segment(0.0, 1.0, f"{self.name} in {how.language}", avg_logprob=-0.2 if is_right else -1.2)])
 
@@ -127,8 +125,9 @@ def test_who_speaks_another_language_than_expected_is_heard(
 def test_a_guess_does_not_take_the_place_of_what_is_expected(base: Whisper) -> None:
     base.spoken, base.sureness = ["de"], 0.3
     assert heard(base, options=ListenOptions(expected="zh")).language == "zh"
-    assert base.asked == ["zh", "detect", "zh"]  # the first time with one try, now with all
-    assert base.tries == [True, False]
+    assert base.asked == ["detect", "zh"]
+    base.sureness = 0.9
+    assert heard(base, options=ListenOptions(expected="zh")).language == "de"
 
 
 def test_an_english_model_that_is_not_there_yet_is_asked_for_again(base: Whisper, tiny: Whisper) -> None:
@@ -138,6 +137,13 @@ def test_an_english_model_that_is_not_there_yet_is_asked_for_again(base: Whisper
     assert (outcome.text, outcome.model) == ("base in en", "base")
     there.append(tiny)
     assert heard(both).model == "tiny.en"
+
+
+def test_whoever_goes_back_to_english_is_not_taken_for_chinese(
+    both: RecognizerByLanguage, base: Whisper, tiny: Whisper
+) -> None:
+    assert heard(both, options=ListenOptions(expected="zh")).text == "tiny.en in en"
+    assert base.asked == ["detect"]  # the encoder's pass is made for decoding anyway: no text is tried first
 
 
 def test_closing_frees_both(both: RecognizerByLanguage, base: Whisper, tiny: Whisper) -> None:

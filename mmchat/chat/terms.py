@@ -13,8 +13,42 @@ _QUOTED = re.compile(r"[《「『“]([^《》「」『』“”\n]{2,12})[》�
 _INTRODUCED = re.compile(r"(?:名叫|叫做|叫|名字是|姓名是|我是)([\u4e00-\u9fff]{2,3})(?=[^\u4e00-\u9fff]|$)")
 """A Chinese name is told by no capital; "my sister is called …" tells it."""
 _FAMILIAR = frozenset(
-    "i i'm i've i'll i'd monday tuesday wednesday thursday friday saturday sunday january february march april may "
-    "june july august september october november december english ok mr mrs ms dr tv usa uk pdf".split()
+    [
+        "i",
+        "i'm",
+        "i've",
+        "i'll",
+        "i'd",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "english",
+        "ok",
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "tv",
+        "usa",
+        "uk",
+        "pdf",
+    ]
 )
 
 

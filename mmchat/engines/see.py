@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmchat.domain import Seen
-from mmchat.picture_sentences import describe
 from mmchat.engines.image_frames import part_of
+from mmchat.picture_sentences import describe
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -137,7 +137,7 @@ def describe(tags: Sequence[Tag], *, is_chinese: bool = False) -> str:
 def likely_words(tags: Sequence[Tag], floor: float, most: int, *, is_chinese: bool = False) -> list[str]:
     """Tags from a score on as words to list: what it is, what is there, and somebody with what he does."""
     said = [tag.label for tag in tags if tag.score >= floor and tag.label not in DOINGS]
-    labels = [label for label in said if label in MEDIA or not _is_look(label)][:most]
+    labels = [label for label in said if label in MEDIA or not is_look(label)][:most]
     doing = next((tag.label for tag in tags if tag.label in DOINGS and tag.score >= max(floor, LIKELY)), None)
     words = []
     for label in labels:
@@ -166,19 +166,20 @@ def with_article(label: str) -> str:
     return f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
 
 
-def _is_look(label: str) -> bool:
+def is_look(label: str) -> bool:
+    """Whether a tag says how a picture looks or what kind it is, and nothing of what is in it."""
     return label in MEDIA or label == "darkness" or label.startswith(_MOSTLY)
 
 
 def _sorted(tags: Sequence[Tag]) -> _Scene:
     said = [tag for tag in tags if tag.score >= POSSIBLE]
-    looks = [tag.label for tag in said if _is_look(tag.label)]
+    looks = [tag.label for tag in said if is_look(tag.label)]
     has_person = any(tag.label == "person" and tag.score >= LIKELY for tag in said)
     doing = next((tag for tag in said if tag.label in DOINGS and tag.score >= LIKELY), None)
     sport = next((tag for tag in said if has_person and tag.label == SPORT[0] and tag.score >= LIKELY), None)
     done = (doing, doing.label, DOINGS[doing.label]) if doing else (sport, *SPORT[1:]) if sport else None
     place = next((tag for tag in said if tag.label in PLACES and tag.score >= LIKELY), None)
-    things = [tag for tag in said if not _is_look(tag.label) and tag.label not in DOINGS and tag not in (place, sport)]
+    things = [tag for tag in said if not is_look(tag.label) and tag.label not in DOINGS and tag not in (place, sport)]
     return _Scene(
         next((label for label in looks if label in MEDIA), ""),
         [tag.label for tag in things if tag.score >= SURE],
@@ -197,7 +198,9 @@ def _sorted(tags: Sequence[Tag]) -> _Scene:
 def _in_english(scene: _Scene) -> str:
     sentence = _english_things(scene)
     if scene.medium:
-        sentence = with_article(scene.medium) + (f" of {sentence}" if sentence else "")
+        doubt = next((word for word in ("probably ", "perhaps ") if sentence.startswith(word)), "")
+        of = f"{', ' if doubt else ' '}{doubt}of {sentence.removeprefix(doubt)}" if sentence else ""
+        sentence = with_article(scene.medium) + of
     if not sentence:
         return ""
     if scene.colour:

@@ -15,7 +15,8 @@ MIN_SHOWN_S = 0.2
 MAX_SHOWN_S = 7.0
 LINE_COLUMNS = 42
 """What players show on one line; a Chinese character takes two columns. Netflix's guide asks for 42 and 7 s too."""
-CUE_COLUMNS = 2 * LINE_COLUMNS
+CUE_COLUMNS = 2 * LINE_COLUMNS - 12
+"""Two lines, less what is lost where a long word stands in the middle."""
 _PIECE = re.compile(r"\s*(?:[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+)")
 _PAUSES = (".", ",", ";", ":", "?", "!", "。", "，", "、", "；", "：", "？", "！", "…")
 

@@ -45,6 +45,9 @@ class RecognizerByLanguage(WindowedRecognizer):
     def _detect(self, window: NDArray[np.float32]) -> tuple[str, float]:
         return self._main._detect(window)
 
+    def _detects_for_free(self, language: str) -> bool:
+        return language != "en" or self._for_english() is None
+
     def _decode(self, window: NDArray[np.float32], how: Decoding, cancel: Event) -> Iterator[Segment]:
         suited = self._for_english() if how.language == "en" else None
         yield from (suited or self._main)._decode(window, how, cancel)

@@ -29,6 +29,8 @@ MAX_DURATION_S = 4 * 3600.0
 MAX_STREAM_S = 24 * 3600.0
 """For sounds that are never held as a whole."""
 MAX_SIZE_BYTES = 4 << 30
+MIN_RATE_HZ = 1_000
+"""A header that says less is wrong: a few kilobytes would become hours of sound."""
 SILENT_DBFS = -96.0
 """What level meters show for digital silence (16 bits)."""
 QUIET_RMS = 0.001
@@ -138,6 +140,12 @@ def _opened(path: Path, max_duration_s: float) -> Iterator[tuple[av.container.In
             stream = next(iter(box.streams.audio), None)
             if stream is None:
                 raise AudioError(f"'{path.name}' holds no sound track.", hint="Give a file with sound in it.")
+            rate_hz = int(getattr(stream.codec_context, "sample_rate", 0))  # without a decoder there is no context
+            if 0 < rate_hz < MIN_RATE_HZ:
+                raise AudioError(
+                    f"'{path.name}' is said to have {rate_hz} samples a second, which is no sound.",
+                    hint="Its header is damaged; copy or export it again.",
+                )
             expected_s = _expected_duration_s(box.duration, stream)
             if expected_s > max_duration_s:
                 raise _too_long(path, max_duration_s)

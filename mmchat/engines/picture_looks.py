@@ -2,7 +2,7 @@
 
 An image network trained on photos names nothing sensible in a page of text or a chart, and no colours at all. Both
 are plain in the pixels: graphics have flat areas and hard edges between few colours, photos hardly any. The
-limits were chosen on 51 COCO photos and on pictures this project drew (`benchmarks/vision.py --graphics`).
+limits were chosen on 51 COCO photos and on pictures drawn for it (`benchmarks/picture_kinds.py`).
 """
 
 from __future__ import annotations

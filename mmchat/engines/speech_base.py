@@ -171,43 +171,71 @@ class WindowedRecognizer(ABC):
         with self._lock:
             if self._is_closed:
                 raise EngineUnavailable(f"The speech model '{self.name}' was closed.", hint="Load it again.")
-            code = language.given or language.expected
-            segments = self._decoded(window.sound, code, prompt, options, cancel) if code else ()
-            if not language.given and (not code or gates.is_doubtful(segments)):
-                self._find_language(window.sound, language)
-                if language.found != code:
-                    segments = self._decoded(window.sound, language.found, prompt, options, cancel)
-            else:
-                language.found = code
+            segments = self._in_its_language(window.sound, language, prompt, options, cancel)
+            segments = self._with_names(window.sound, segments, language.found, prompt, options, cancel)
             if not options.is_draft:
                 self._last_language = language.found
         return [_placed(segment, window) for segment in segments]
+
+    def _in_its_language(
+        self,
+        sound: NDArray[np.float32],
+        language: _Language,
+        prompt: str,
+        options: ListenOptions,
+        cancel: Event,
+    ) -> Sequence[Segment]:
+        """The window in the language that is given, or else detected.
+
+        Where detecting costs, the language that is expected goes before, unless its text comes out doubtful.
+        """
+        if not language.given and language.expected and not self._detects_for_free(language.expected):
+            segments = self._decoded(sound, self._how(language.expected, prompt, options), cancel)
+            if not gates.is_doubtful(segments) or cancel.is_set():
+                language.found = language.expected
+                return segments
+        if language.given:
+            language.found = language.given
+        else:
+            self._find_language(sound, language)
+        return self._decoded(sound, self._how(language.found, prompt, options), cancel)
+
+    def _detects_for_free(self, language: str) -> bool:
+        """Whether the pass of the encoder that detecting takes serves decoding in `language` too."""
+        return True
 
     def _find_language(self, sound: NDArray[np.float32], language: _Language) -> None:
         """Detect it; where detection only guesses, the language heard before is the better one."""
         found, probability = self._detect(sound)
         before = language.expected or language.found or self._last_language
-        if probability < gates.LANGUAGE_PROB and before:
+        if before and probability < (gates.SETTLED_PROB if language.expected else gates.LANGUAGE_PROB):
             found = before
         language.found, language.probability = found, probability
         if self.should_settle and probability >= gates.SETTLED_PROB:
             language.expected = found
 
-    def _decoded(
-        self, sound: NDArray[np.float32], language: str, prompt: str, options: ListenOptions, cancel: Event
+    def _with_names(
+        self,
+        sound: NDArray[np.float32],
+        plain: Sequence[Segment],
+        language: str,
+        prompt: str,
+        options: ListenOptions,
+        cancel: Event,
     ) -> Sequence[Segment]:
-        """The window as text; where words are in doubt and terms are known, the better of two."""
-        terms = () if options.is_draft else options.terms
-        shown = gates.prompt_for(language, prompt, self.chinese)
-        how = Decoding(language, shown, options.with_words or bool(terms), options.is_draft)
-        plain = self._cleaned(sound, how, cancel)
-        if not terms or cancel.is_set() or not gates.has_doubt(plain):
+        """Where words are in doubt and names are known, the better of two texts."""
+        if not options.terms or options.is_draft or cancel.is_set() or not gates.has_doubt(plain):
             return plain
-        shown = gates.prompt_for(language, f"{prompt} {gates.told(terms, language)}", self.chinese)
-        helped = self._cleaned(sound, replace(how, prompt=shown), cancel)
-        return helped if gates.is_helped(plain, helped, terms) else plain
+        how = self._how(language, f"{prompt} {gates.told(options.terms, language)}", options)
+        helped = self._decoded(sound, how, cancel)
+        return helped if gates.is_helped(plain, helped, options.terms) else plain
 
-    def _cleaned(self, sound: NDArray[np.float32], how: Decoding, cancel: Event) -> Sequence[Segment]:
+    def _how(self, language: str, prompt: str, options: ListenOptions) -> Decoding:
+        shown = gates.prompt_for(language, prompt, self.chinese)
+        with_words = options.with_words or bool(options.terms)
+        return Decoding(language, shown, with_words, options.is_draft)
+
+    def _decoded(self, sound: NDArray[np.float32], how: Decoding, cancel: Event) -> Sequence[Segment]:
         segments = [gates.clean(raw, how.prompt) for raw in self._decode(sound, how, cancel)]
         kept = [segment for segment in segments if segment is not None]
         if how.language != "zh" or self.chinese == "any":

@@ -7,6 +7,7 @@ two independent signs before it drops anything, and no rule is a list of phrases
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -25,6 +26,8 @@ DOUBTED_LOGPROB = -0.7
 tiny.en, no sentence of LJSpeech, and one in eight of AN4's spelled names."""
 KEPT_SHARE = 0.6
 """Of the words that were sure, so many must stand when terms are told."""
+LOOP_RATIO = 2.4
+"""Text that shrinks so much goes round in circles. Whisper's own figure."""
 SURE_RUN = 6
 """So many repeats in a row are a loop even in text the model believes in."""
 DOUBTED_RUN = 3
@@ -52,8 +55,10 @@ def is_believable(segment: Segment) -> bool:
 
 
 def is_doubtful(segments: Sequence[Segment]) -> bool:
-    """Whether a text is so little believed that it may be of another language; also where there is none at all."""
-    return _mean_logprob(segments) < DOUBTED_LOGPROB
+    """Whether a text may be of another language: little believed, a loop, or none at all."""
+    text = "".join(segment.text for segment in segments).encode()
+    is_loop = bool(text) and len(text) > LOOP_RATIO * len(zlib.compress(text))
+    return is_loop or _mean_logprob(segments) < DOUBTED_LOGPROB
 
 
 def collapse_repeats(text: str, *, is_doubted: bool) -> str:

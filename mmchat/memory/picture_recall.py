@@ -27,6 +27,7 @@ from mmchat.memory.picture_spaces import Embeds, MapsSentences, Space, Spreads, 
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.vectors import VectorIndex, stored_vector
 from mmchat.memory.word_search import Filters, where_of
+from mmchat.picture_sentences import is_look
 from mmchat.picture_words import picture_question
 
 if TYPE_CHECKING:
@@ -315,7 +316,8 @@ class PictureRecall:
 
 def tag_sentence(seen: Seen | None) -> str:
     """What was seen, as captions are written; empty where nothing was."""
-    return f"a photo of {', '.join(tag.label for tag in seen.tags)}" if seen is not None and seen.tags else ""
+    labels = [tag.label for tag in seen.tags if not is_look(tag.label)] if seen is not None else []
+    return f"a photo of {', '.join(labels)}" if labels else ""
 
 
 def _once_each(rows: Iterable[Row]) -> list[Row]:

@@ -47,7 +47,7 @@ class HandsFree:
     def look(self) -> None:
         """Open the microphone when its time has come, and say what goes on until then."""
         voice = self._screen.voice
-        if not self.is_on or voice.state != "off":
+        if not self.is_on or voice.state != "off" or voice.has_news:
             return
         if self._screen.flow.is_busy:
             voice.set_hands_free(True, "answering")

@@ -62,6 +62,8 @@ class PictureCells:
 
     columns: int
     rows: tuple[Strip, ...]
+    number: int = 0
+    """By which the terminal knows it, if it keeps it."""
     upload: str = ""
     """What the terminal must be sent once before the rows mean anything."""
     stripes: Mapping[str, str] = field(default_factory=dict)
@@ -126,7 +128,7 @@ def kitty_cells(thumbnail: Thumbnail, columns: int, rows: int, cell: CellSize, n
         Strip([Segment("".join(_PLACEHOLDER + row + column for column in _MARKS[:columns]), style)], columns)
         for row in _MARKS[:rows]
     ]
-    return PictureCells(columns, tuple(strips), upload)
+    return PictureCells(columns, tuple(strips), number, upload)
 
 
 def kitty_forget(number: int) -> str:

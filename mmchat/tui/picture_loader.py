@@ -57,7 +57,6 @@ class PictureLoader:
         self._write = write
         self._thumbnails = Previews()
         self._kept: OrderedDict[Wish, Made] = OrderedDict()
-        self._numbers: dict[Wish, int] = {}
         self.stripes: dict[str, str] = {}
         """What is written to the terminal in place of the marks in the cells."""
         # Numbers are the terminal's, not ours: where we begin should not be where another program did.
@@ -102,7 +101,7 @@ class PictureLoader:
     def keep(self, wish: Wish, made: Made) -> None:
         """Take over what was made; on the interface thread."""
         if wish in self._kept:
-            self._forget(wish)
+            return  # it was wished for again before the first came
         if isinstance(made, PictureCells):
             self.stripes |= made.stripes
             if made.upload:
@@ -121,9 +120,8 @@ class PictureLoader:
         if isinstance(made, PictureCells):
             for mark in made.stripes:
                 self.stripes.pop(mark, None)
-        number = self._numbers.pop(wish, 0)
-        if number:
-            self._write(kitty_forget(number))
+            if made.number:
+                self._write(kitty_forget(made.number))
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -149,7 +147,6 @@ class PictureLoader:
         columns, rows = fit(thumbnail, columns, rows, self._cell.aspect)
         if graphics == "kitty":
             self._last_number += 1
-            self._numbers[wish] = self._last_number
             return kitty_cells(thumbnail, columns, rows, self._cell, self._last_number)
         if graphics == "sixel":
             return sixel_cells(thumbnail, columns, rows, self._cell, wish.background)

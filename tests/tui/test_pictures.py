@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -13,11 +15,12 @@ from textual.color import Color
 from mmchat.domain import Attachment, Recalled
 from mmchat.errors import EngineUnavailable, ImageError
 from mmchat.tui.picture_cells import HALF, CellSize
+from mmchat.tui.picture_loader import Made, PictureLoader, Wish
 from mmchat.tui.screens.pictures import PicturesScreen
 from mmchat.tui.widgets.pictures import PictureRow
 
 from .conftest import Stage, StageMaker
-from .fakes import NOW, FakeDesk, make_attachment, make_turn, make_turns
+from .fakes import NOW, WAIT_S, FakeDesk, make_attachment, make_turn, make_turns
 
 
 def draw(path: Path, colour: str = "red", size: tuple[int, int] = (120, 80)) -> Path:
@@ -322,3 +325,19 @@ async def test_kitty_is_told_of_a_picture_once_and_to_forget_it(
         assert sum("a=T" in each for each in written) <= 1
         assert row.render_line(0).cell_length == row.size.width
     assert any("a=d" in each for each in written)
+
+
+def test_a_picture_made_twice_is_told_and_forgotten_once(tmp_path: Path) -> None:
+    written: list[str] = []
+    loader = PictureLoader("kitty", CellSize(10, 20), written.append)
+    wish = Wish(draw(tmp_path / "red.png"), 20, 6)
+    made: Queue[Made] = Queue()
+    cells: list[Made] = []
+    for _ in range(2):  # wished for again before the first was kept
+        assert loader.get(wish, lambda wish, each: made.put(each)) is None
+        cells.append(made.get(timeout=WAIT_S))
+    for each in cells:
+        loader.keep(wish, each)
+    loader.forget_all()
+    assert [each[:6] for each in written] == ["\x1b_Ga=T", "\x1b_Ga=d"]
+    assert re.findall(r"i=(\d+)", written[0]) == re.findall(r"i=(\d+)", written[1])

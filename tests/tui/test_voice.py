@@ -414,3 +414,25 @@ async def test_what_is_typed_goes_before_what_is_spoken(desk: FakeDesk, stage: S
         await s.until(lambda: s.session.sent, "it is sent")
         assert [sent.text for sent in s.session.sent] == ["typed instead"]
         await s.until(lambda: s.chat.voice.state == "recording", "it listens again")
+
+
+async def test_it_does_not_listen_again_before_what_was_said_is_taken_in(desk: FakeDesk, stage: StageMaker) -> None:
+    async with stage(desk, is_hands_free=True) as s:
+        await s.until(lambda: s.chat.voice.state == "recording", "it listens")
+        s.chat.voice.has_news = True
+        s.chat.voice.cancel()
+        s.chat.hands_free.look()
+        assert s.chat.voice.state == "off"
+        s.chat.voice.has_news = False
+        s.chat.hands_free.look()
+        assert s.chat.voice.state == "starting"
+
+
+async def test_a_bug_ends_hands_free(desk: FakeDesk, stage: StageMaker) -> None:
+    desk.heard = ZeroDivisionError("x")
+    async with stage(desk, is_hands_free=True) as s:
+        await s.until(lambda: s.chat.voice.state == "recording", "it listens")
+        desk.mic.ending = "paused"
+        await s.until(lambda: "ZeroDivisionError" in s.text_of("ErrorView"), "it is told")
+        await s.until(lambda: not s.chat.hands_free.is_on, "it ends")
+        assert s.chat.voice.state == "off"

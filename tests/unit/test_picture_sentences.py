@@ -46,7 +46,7 @@ def tags(**scores: float) -> tuple[Tag, ...]:
             "照片里有人，可能在运动场上，可能在打棒球，可能还有长椅。",
         ),
         ({"page_of_text": 0.95}, "A page of text.", "一页文字。"),
-        ({"drawing": 0.85, "bicycle": 0.4}, "A drawing of perhaps a bicycle.", "图画，里面也许有自行车。"),
+        ({"drawing": 0.85, "bicycle": 0.4}, "A drawing, perhaps of a bicycle.", "图画，里面也许有自行车。"),
         (
             {"black-and-white_photo": 0.9, "boat": 0.9, "sea": 0.9},
             "A black-and-white photo of a boat by the sea.",

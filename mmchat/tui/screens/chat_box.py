@@ -140,6 +140,10 @@ class ChatBox(Screen[None]):
 
     @on(SpeechTranscribed)
     async def _transcribed(self, event: SpeechTranscribed) -> None:
+        await self._take_words(event)
+        self.voice.has_news = False
+
+    async def _take_words(self, event: SpeechTranscribed) -> None:
         text = clean(event.heard.text.strip()) if event.heard else ""
         if event.problem is not None:
             await self._show_error(event.problem.message, "It is turned into words all the same.", event.problem.hint)
@@ -186,6 +190,7 @@ class ChatBox(Screen[None]):
                 self.hands_free.leave(closed)
             else:
                 self.activity.set_hint(closed)
+            self.voice.has_news = False
 
     @on(MicrophoneFailed)
     async def _microphone_failed(self, event: MicrophoneFailed) -> None:
@@ -193,6 +198,7 @@ class ChatBox(Screen[None]):
         await self._show_error(event.error.message, kept, event.error.hint)
         if self.hands_free.is_on:
             self.hands_free.leave("")
+        self.voice.has_news = False
 
     async def _show_error(self, what: str, kept: str, next_step: str) -> None:
         await self.transcript.add(ErrorView(what, kept, next_step))

@@ -75,6 +75,8 @@ class VoiceBar(Static):
         self._resting = ""
         self._live = NOTHING_YET
         self.state: VoiceState = "off"
+        self.has_news = False
+        """What it told last was not taken in yet by the screen: it must not open again before."""
         self.is_hands_free = False
         """Whether it listens again by itself: `hands_free` decides when."""
         encoding = (getattr(sys.__stdout__, "encoding", "") or "").lower()
@@ -244,6 +246,7 @@ class VoiceBar(Static):
         if event.take != self._take or self.state != "recording":
             event.stop()
         elif event.ending == "nothing said":
+            self.has_news = True
             self.cancel()
         elif event.ending != "asked":
             self.finish(event.ending)
@@ -251,6 +254,7 @@ class VoiceBar(Static):
     @on(MicrophoneFailed)
     def _microphone_failed(self, event: MicrophoneFailed) -> None:
         if event.take == self._take:
+            self.has_news = True
             self._set_state("off")
         else:
             event.stop()
@@ -258,6 +262,7 @@ class VoiceBar(Static):
     @on(SpeechTranscribed)
     def _speech_transcribed(self, event: SpeechTranscribed) -> None:
         if event.take == self._take:
+            self.has_news = True
             self._set_state("off")
         else:
             event.stop()
@@ -265,6 +270,7 @@ class VoiceBar(Static):
     @on(Worker.StateChanged)
     async def _worker_changed(self, event: Worker.StateChanged) -> None:
         if await self.app.worker_changed(event):
+            self.set_hands_free(False)  # it would only fail again
             self.cancel()
 
     # --- the bar --------------------------------------------------------------------------------

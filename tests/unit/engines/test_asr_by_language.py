@@ -125,7 +125,9 @@ def test_who_speaks_another_language_than_expected_is_heard(
 def test_a_guess_does_not_take_the_place_of_what_is_expected(base: Whisper) -> None:
     base.spoken, base.sureness = ["de"], 0.3
     assert heard(base, options=ListenOptions(expected="zh")).language == "zh"
-    assert base.asked == ["zh", "detect"]  # nothing is decoded twice for it
+    assert base.asked == ["detect", "zh"]
+    base.sureness = 0.9
+    assert heard(base, options=ListenOptions(expected="zh")).language == "de"
 
 
 def test_an_english_model_that_is_not_there_yet_is_asked_for_again(base: Whisper, tiny: Whisper) -> None:
@@ -135,6 +137,13 @@ def test_an_english_model_that_is_not_there_yet_is_asked_for_again(base: Whisper
     assert (outcome.text, outcome.model) == ("base in en", "base")
     there.append(tiny)
     assert heard(both).model == "tiny.en"
+
+
+def test_whoever_goes_back_to_english_is_not_taken_for_chinese(
+    both: RecognizerByLanguage, base: Whisper, tiny: Whisper
+) -> None:
+    assert heard(both, options=ListenOptions(expected="zh")).text == "tiny.en in en"
+    assert base.asked == ["detect"]  # the encoder's pass is made for decoding anyway: no text is tried first
 
 
 def test_closing_frees_both(both: RecognizerByLanguage, base: Whisper, tiny: Whisper) -> None:

@@ -82,7 +82,8 @@ typewriter keyboard 打字机 | vacuum cleaner 吸尘器 | vending machine 自�
 pomegranate 石榴 | jackfruit 菠萝蜜 | bubble 泡泡 气泡 | acorn 橡子 | man 男人 男子 男士 老人 先生
 woman 女人 女子 女士 妇女 美女 | child 孩子 小孩 小孩子 儿童 小朋友 男孩 男孩子 小男孩 女孩 女孩子 小女孩
 baby 婴儿 宝宝 | crowd 人群 | fire hydrant 消防栓 | stop sign 停车标志 | giraffe 长颈鹿 | suitcase 行李箱 手提箱
-frisbee 飞盘 | snowboard 单板滑雪 | kite 风筝 | baseball bat 棒球棒 球棒 | baseball glove 棒球手套 | skateboard 滑板 | surfboard 冲浪板
+frisbee 飞盘 | snowboard 单板滑雪 | kite 风筝
+baseball bat 棒球棒 球棒 | baseball glove 棒球手套 | skateboard 滑板 | surfboard 冲浪板
 wine glass 酒杯 红酒杯 | fork 叉子 | carrot 胡萝卜 | donut 甜甜圈 | cake 蛋糕 | toothbrush 牙刷 | sky 天空
 grass 草 草地 草坪 草丛 | tree 树 树木 大树 | forest 森林 树林 | field 田野 田地 | river 河 河流 小河 河边
 lake 湖 湖泊 湖边 | park 公园 | garden 花园 | city 城市 | airport 机场 | farm 农场 | road 路 道路 公路 马路
@@ -98,7 +99,8 @@ mostly pink 粉色 | playing baseball 打棒球 | playing tennis 打网球 | pla
 playing soccer 踢足球 踢球 | playing football 打橄榄球 | playing volleyball 打排球 | playing hockey 打冰球
 playing golf 打高尔夫球 打高尔夫 | playing table tennis 打乒乓球 | playing pool 打台球 | skiing 滑雪 | sledding 坐雪橇
 swimming 游泳 | rowing 划船 | sailing 帆船 | riding a bicycle 骑自行车 骑车 | riding a motorcycle 骑摩托车
-riding a horse 骑马 | racing 赛车 | cooking 做饭 | eating 吃东西 吃饭 | playing the guitar 弹吉他 | playing music 演奏音乐
+riding a horse 骑马 | racing 赛车 | cooking 做饭
+eating 吃东西 吃饭 | playing the guitar 弹吉他 | playing music 演奏音乐
 hiking 徒步 爬山 | climbing 攀爬 | shopping 购物 | using a computer 用电脑 | getting married 结婚 | parachuting 跳伞
 camping 露营 | doing gymnastics 做体操 | lifting weights 举重
 """

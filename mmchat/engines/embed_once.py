@@ -28,6 +28,7 @@ class EmbedsOnce:
         self.name = embedder.name
         self.engine = embedder.engine
         self.embedding_dim = embedder.embedding_dim
+        self.dtype = str(getattr(embedder, "dtype", ""))
         self.is_multilingual = bool(getattr(embedder, "is_multilingual", False))
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._lock = Lock()

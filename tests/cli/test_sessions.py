@@ -46,7 +46,7 @@ def test_list_shows_the_latest_first(run: Run, store: MemoryStore) -> None:
     assert [line.split("\t")[0] for line in done.out.splitlines()] == [second, first]
     assert [line.split("\t")[2:] for line in done.out.splitlines()] == [["1", "火车", "-"], ["2", "trains", "-"]]
     (found,) = json.loads(run("sessions", "list", "--json", "-q", "火车").out)
-    known = {"id", "title", "created_at", "updated_at", "model", "persona", "turn_count"}
+    known = {"id", "title", "created_at", "updated_at", "model", "persona", "role", "turn_count"}
     assert found.keys() == known | {"tags", "archived_at", "deleted_at"}
     assert found["id"] == second
 

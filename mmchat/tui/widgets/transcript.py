@@ -109,6 +109,7 @@ class Transcript(Vertical):
         self._first_mounted += earlier
         self._stop_mounted += earlier
         self.call_after_refresh(self._update_pill)
+        self.call_after_refresh(self._load_near)  # who went to the edge meanwhile gets no further by scrolling
         return True
 
     async def show_end(self) -> None:
@@ -286,6 +287,10 @@ class Transcript(Vertical):
         event.stop()
         self._keep_place()
         self._update_pill()
+        self._load_near()
+
+    def _load_near(self) -> None:
+        """Mount the turns that come near."""
         if self._scroll.max_scroll_y - self._scroll.scroll_y < self._scroll.size.height:
             self.call_later(self.load_later)
         if self._first_mounted > 0 and self._scroll.scroll_y < self._scroll.size.height and not self.is_at_end:

@@ -93,7 +93,7 @@ def test_devices_are_listed_as_they_are_now(virtual_mic: VirtualMicrophone) -> N
     assert any(device.is_default for device in devices)
     named = MicrophoneRecorder("pulse")
     named.start()
-    assert named.device_name == "pulse"
+    assert named.device_name in ("pulse", "Desk-mic")  # the second as soon as the server has told it
     named.cancel()
     virtual_mic.kill()
     assert list_input_devices() == ()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mmchat.chat.sentences import Embed, choose, sentences_of
 from mmchat.chat.window import SessionWindow, reply_options, start_after
 from mmchat.domain import SENTENCES, GenerationDone, Message, Session, Summary, Turn
 from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mmchat.chat.ports import Engines
+    from mmchat.chat.sentences import Embed
     from mmchat.chat.session import SessionSettings
     from mmchat.engines.base import LanguageModel
     from mmchat.memory.store import MemoryStore
@@ -219,6 +219,8 @@ class Compaction:
     # --- the user's own sentences -----------------------------------------------------------------
 
     def _chosen(self, model: LanguageModel, old: Sequence[Turn], limit: int, cancel: Event) -> str:
+        from mmchat.chat.sentences import choose, sentences_of  # with the rules for facts: not before they are needed
+
         found = sentences_of(old)
         lines = [_listed([sentence.text]) for sentence in found]
         whole = "\n".join(lines)

@@ -63,6 +63,7 @@ class Desk:
         on_close: Callable[[], None] | None = None,
         make_private: Callable[[], PrivateStore] | None = None,
         find_voice: Callable[[], Voice] = no_voice,
+        casting: Casting | None = None,
     ) -> None:
         self._store = store
         self._recall = recall
@@ -84,7 +85,7 @@ class Desk:
         self.facts = KnownFacts(store, engines.embedder)
         """What is known of the user."""
         self.forgetting = Forgetting(self.facts)
-        self._casting = Casting(engines, settings.persona)
+        self._casting = casting or Casting(engines)
         self.drafts = UnsentDrafts(store)
         """What stands in the input box, so that it outlives the program."""
         self._private = PrivateRoom(make_private) if make_private is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mmchat.errors import MmchatError
@@ -39,17 +40,28 @@ def usable_roles() -> tuple[Role, ...]:
 
 
 class Casting:
-    """Which role is played, and which model with it."""
+    """Finds who is played, and changes to the model that a role brings and back."""
 
     def __init__(
-        self, engines: Engines, persona: Persona | None, *, find: Callable[[str], Persona] = find_persona
+        self,
+        engines: Engines,
+        *,
+        usual_model: str = "",
+        is_model_typed: bool = False,
+        find: Callable[[str], Persona] = find_persona,
     ) -> None:
-        """`persona`: that of new conversations; None for nobody."""
+        """What is so when it begins.
+
+        Args:
+            engines: the models.
+            usual_model: the one to go back to, where a role has brought its own already.
+            is_model_typed: the user named the model; no role changes it.
+            find: a role by its key.
+        """
         self._engines = engines
         self._find = find
-        self._usual_model = ""
-        """The model in use before a role brought its own."""
-        self.persona = persona
+        self._usual_model = usual_model
+        self._is_model_typed = is_model_typed
 
     def choose(self, key: str) -> Persona | None:
         """Whom new conversations are with from now on; empty for nobody. Its model begins to load.
@@ -60,15 +72,16 @@ class Casting:
         """
         persona = None if not key or key in NOBODY else self._find(key)
         self._use_model_of(persona)
-        self.persona = persona
         return persona
 
     def of(self, session: Session) -> Persona | None:
         """Whom a stored conversation is with; None where its role's file is gone, whose text it keeps itself."""
-        if not session.role:
-            return None
+        persona = None
         try:
-            persona = self._find(session.role)
+            if session.role:
+                persona = self._find(session.role)
+                if ":" not in session.role:  # its own language, whatever the terminal's is by now
+                    persona = replace(persona, language=persona.role.languages[0])
             self._use_model_of(persona)
         except MmchatError:
             log.warning("the role %s of a conversation cannot be used", session.role, exc_info=True)
@@ -76,6 +89,8 @@ class Casting:
         return persona
 
     def _use_model_of(self, persona: Persona | None) -> None:
+        if self._is_model_typed:
+            return
         wanted = persona.role.model if persona is not None else ""
         current = next((each.name for each in self._engines.language_models() if each.is_default), "")
         if wanted and wanted != current:

@@ -223,11 +223,15 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         ConfigError, ModelNotFound, MemoryStoreError: what is wrong, before anything was said.
     """
     from mmchat.chat.desk import Desk
+    from mmchat.chat.roles import Casting
     from mmchat.chat.session import SessionSettings
+    from mmchat.config.models_file import load_models_file
 
     settings = open_settings()
     persona = _chosen_persona(settings, options)
-    if persona is not None and persona.role.model and options.model is None:
+    usual_model, is_model_typed = "", options.model is not None
+    if persona is not None and persona.role.model and not is_model_typed:
+        usual_model = _chosen_names(settings, load_models_file(), options, ("lm",))["lm"]
         options = replace(options, model=persona.role.model)
     hub = open_hub(options)
     _remove_leftovers()
@@ -255,6 +259,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         on_close=temporary.close if temporary else None,
         make_private=_temporary_store,
         find_voice=lambda: open_voice(settings),
+        casting=Casting(hub, usual_model=usual_model, is_model_typed=is_model_typed),
     )
 
 

@@ -78,6 +78,19 @@ def test_a_conversation_keeps_its_role(run: Run, scripted_home: Path) -> None:
     assert run("talk", "--persona", "nobody", stdin="hello\n").code == 2
 
 
+def test_a_roles_model_is_used_unless_one_is_typed(run: Run, scripted_home: Path) -> None:
+    made = Path(json.loads(run("roles", "new", "idler", "--json").out)["path"])
+    made.write_text('system = "You take your time."\nmodel = "slow"\n', encoding="utf-8")
+
+    def model(*args: str) -> str:
+        return str(json.loads(run("ask", *args, "hello", "--json").out)["model"])
+
+    assert model("--persona", "idler") == "slow"
+    assert model("-c") == "slow"
+    assert model("-c", "-m", "echo") == "echo"
+    assert model("--persona", "idler", "-m", "echo") == "echo"
+
+
 def test_the_setting_names_a_role_and_off_does_without(run: Run, scripted_home: Path) -> None:
     (scripted_home / "config" / "settings.toml").write_text('persona = "tutor:zh"\n')
     run("ask", "hello")

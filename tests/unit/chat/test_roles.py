@@ -18,7 +18,7 @@ from mmchat.chat.ports import Recorder
 from mmchat.chat.prompt import assemble
 from mmchat.chat.roles import Casting
 from mmchat.chat.session import ChatSession, SessionSettings, UserInput
-from mmchat.domain import Message, ModelSummary, PromptReady
+from mmchat.domain import Message, ModelSummary, PromptReady, Session
 from mmchat.errors import ModelNotFound, UsageError
 from mmchat.memory.role_sessions import begin_with_role
 from mmchat.role_values import Persona, Role, RoleExample, RoleText
@@ -152,7 +152,7 @@ def find(key: str) -> Persona:
 
 def test_a_role_brings_its_model_and_takes_it_away_again() -> None:
     engines = Models()
-    casting = Casting(engines, None, find=find)
+    casting = Casting(engines, find=find)
     casting.choose("singer")
     casting.choose("singer")
     casting.choose("pirate")
@@ -161,9 +161,49 @@ def test_a_role_brings_its_model_and_takes_it_away_again() -> None:
         casting.choose("ghost")
     with pytest.raises(UsageError):
         casting.choose("nobody")
-    assert casting.persona is not None
-    assert casting.persona.role.name == "pirate"
+    assert engines.used == ["usual", "choir", "usual"]
     assert casting.choose("off") is None
+
+
+def stored(role: str) -> Session:
+    return Session("s", "", "", "", role=role)
+
+
+def test_a_model_that_was_typed_stays_whatever_the_role_brings() -> None:
+    engines = Models()
+    casting = Casting(engines, is_model_typed=True, find=find)
+    assert casting.of(stored("singer")) is not None
+    casting.choose("singer")
+    assert engines.used == ["usual"]
+
+
+def test_the_model_of_a_role_goes_with_it_wherever_one_goes_next() -> None:
+    engines = Models()
+    engines.used = ["choir"]  # the program was started with the role
+    casting = Casting(engines, usual_model="usual", find=find)
+    casting.of(stored("singer"))
+    assert engines.used == ["choir"]
+    assert casting.of(stored("")) is None
+    assert engines.used == ["choir", "usual"]
+
+
+def test_a_conversation_goes_on_in_its_language_in_any_terminal(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    casting = Casting(Models())
+    for role, language in {"tutor": "en", "tutor:zh": "zh"}.items():
+        persona = casting.of(stored(role))
+        assert persona is not None
+        assert persona.language == language
+
+
+def test_a_role_that_cannot_be_had_changes_nothing(bench: Bench, home: Path) -> None:
+    desk = Desk(bench.store, bench.recall, bench.engines, SessionSettings(), NO_MICROPHONE)
+    desk.play("tutor")
+    with pytest.raises(UsageError):
+        desk.play("nobody")
+    persona = desk.new_session().persona
+    assert persona is not None
+    assert persona.role.name == "tutor"
 
 
 def test_a_conversation_keeps_its_role(bench: Bench, home: Path) -> None:

@@ -95,6 +95,16 @@ def private_dir(path: Path) -> Path:
     return path
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in UTF-8, whole or not at all. Raises OSError, and leaves what was there."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def sync_dir(folder: Path) -> None:
     """Make names that were made or changed in a folder survive a power cut; Windows has no such call and needs none."""
     if os.name != "posix":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from mmchat.cli.stoppable import leave, run_stoppable
 from mmchat.domain import Seen
 from mmchat.errors import MediaError, UsageError
 from mmchat.picture_sentences import caption_of
+from mmchat.terminal_language import terminal_language
 
 if TYPE_CHECKING:
     from mmchat.chat.gallery import Gallery, Looked
@@ -192,20 +192,14 @@ def _labels(typed: str | None, file: Path | None) -> list[str] | None:
     return labels
 
 
-def _reads_chinese() -> bool:
-    """Whether the terminal's language is Chinese, as the usual variables say it."""
-    chosen = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
-    return chosen.lower().startswith("zh")
-
-
 def _print_seen(seen: Seen) -> None:
     print_table((">score", "label"), [(f"{tag.score:.2f}", tag.label) for tag in seen.tags])
     if seen.part:
         print_text(f"This is {seen.part}.")
     if seen.caption:
-        print_text(caption_of(seen, is_chinese=_reads_chinese()))
+        print_text(caption_of(seen, is_chinese=terminal_language() == "zh"))
     elif not seen.tags and not seen.text:
-        print_text("这张照片看不清楚是什么。" if _reads_chinese() else "Not sure what this is.")
+        print_text("这张照片看不清楚是什么。" if terminal_language() == "zh" else "Not sure what this is.")
     if seen.text:
         print_text("It reads:\n" + "\n".join(f"  {line}" for line in seen.text.splitlines()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import locale
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from mmchat.config.problems import did_you_mean
 from mmchat.config.role_file import ROLE_FILE, read_role
 from mmchat.errors import ConfigError, UsageError
 from mmchat.role_values import Persona, Role
+from mmchat.terminal_language import terminal_language
 
 SHIPPED_DIR = Path(__file__).parents[1] / "roles"
 
@@ -37,7 +37,7 @@ def all_roles() -> tuple[list[Role], list[BrokenRole]]:
     roles, broken = [], []
     for name, path in role_paths().items():
         try:
-            roles.append(read_role(path, is_shipped=path.parent == SHIPPED_DIR))
+            roles.append(_read(path))
         except ConfigError as error:
             broken.append(BrokenRole(name, path, error))
     return roles, broken
@@ -52,7 +52,7 @@ def find_role(name: str) -> Role:
     """
     known = role_paths()
     if name in known:
-        return read_role(known[name], is_shipped=known[name].parent == SHIPPED_DIR)
+        return _read(known[name])
     path = Path(name).expanduser()
     if os.sep in name or path.suffix == ".toml":
         return read_role(path)
@@ -78,13 +78,6 @@ def find_persona(key: str) -> Persona:
     return Persona(role, language)
 
 
-def terminal_language() -> str:
-    """ISO 639-1, as the locale says it; empty where it does not."""
-    named = next((value for key in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(key))), "")
-    code = (named or locale.getlocale()[0] or "").replace("-", "_").partition("_")[0].partition(".")[0].lower()
-    return code if code.isalpha() and len(code) in (2, 3) else ""
-
-
 def new_role_path(name: str) -> Path:
     """Where a new role of that name goes.
 
@@ -95,12 +88,9 @@ def new_role_path(name: str) -> Path:
         raise UsageError(
             f"'{name}' cannot name a role.", hint="Use letters, digits, '.', '_' and '-', such as travel-guide."
         )
-    path = paths.roles_dir() / f"{name}.toml"
-    if name in _in(paths.roles_dir()):
-        raise UsageError(
-            f"There is a role '{name}' already: {_in(paths.roles_dir())[name]}", hint="Choose another name."
-        )
-    return path
+    if known := _in(paths.roles_dir()).get(name):
+        raise UsageError(f"There is a role '{name}' already: {known}", hint="Choose another name.")
+    return paths.roles_dir() / f"{name}.toml"
 
 
 def write_role(path: Path, text: str) -> None:
@@ -109,13 +99,15 @@ def write_role(path: Path, text: str) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         paths.private_dir(path.parent)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        paths.replace_text(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}.") from error
+
+
+def _read(path: Path) -> Role:
+    return read_role(path, is_shipped=path.parent == SHIPPED_DIR)
 
 
 def _has_language(key: str) -> bool:

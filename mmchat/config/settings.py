@@ -152,9 +152,7 @@ def save_setting(key: str, value: str | bool | int | float, path: Path | None = 
         text = _with_setting(text, f"{key} = {_toml_value(value)}", key)
         tomllib.loads(text)  # never leave behind what we could not read again
         paths.private_dir(path.parent)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        paths.replace_text(path, text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}", hint="Mend that line, or move the file away.") from error
     except OSError as error:

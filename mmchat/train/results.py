@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -105,7 +104,7 @@ def entry_fields(
 
 def write_settings(folder: Path, origin: Origin, preparation: Preparation, result: TrainResult) -> None:
     """Write `settings.json`: enough to train the same model again."""
-    _write(
+    paths.replace_text(
         folder / SETTINGS_NAME,
         json.dumps(
             {
@@ -177,7 +176,7 @@ def write_card(
         f"## Before and after\n\n{_comparison(table, sentences)}",
         _how_to(name, base.kind, preparation.task),
     ]
-    _write(folder / CARD_NAME, "\n\n".join(parts) + "\n")
+    paths.replace_text(folder / CARD_NAME, "\n\n".join(parts) + "\n")
 
 
 def _how_to(name: str, kind: str, task: str) -> str:
@@ -226,9 +225,3 @@ def _packages() -> Mapping[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

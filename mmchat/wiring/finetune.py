@@ -428,10 +428,8 @@ def _save(path: Path, value: object) -> None:
     plain: Any = to_plain(value)
     if isinstance(value, TrainResult):
         plain["folder"] = str(value.folder)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(json.dumps(plain, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        paths.replace_text(path, json.dumps(plain, ensure_ascii=False, indent=1) + "\n")
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
+from mmchat.chat.note_styles import STYLES
 from mmchat.chat.prompt import merge_same_role
-from mmchat.chat.wording import STYLES, turn_messages
+from mmchat.chat.wording import turn_messages
 from mmchat.domain import Attachment, Heard, Message, Recalled, Seen, Tag, TextDelta, Turn
 from mmchat.wiring import WiringOptions, open_hub, open_settings
 

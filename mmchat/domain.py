@@ -70,7 +70,7 @@ class ModelHabits:
 
     options: GenerateOptions = GenerateOptions()
     note_style: str = "spoken"
-    """How pictures, sounds and memories are told to it; a key of `chat.wording.STYLES`."""
+    """How pictures, sounds and memories are told to it; a key of `chat.note_styles.STYLES`."""
     summaries: Literal["model", "sentences"] = "model"
     """Who writes the summary of /compact: the model, or nobody, from the user's own sentences."""
 

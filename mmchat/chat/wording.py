@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmchat.chat.note_styles import STYLES as STYLES
-from mmchat.chat.note_styles import NoteStyle
+from mmchat.chat.note_styles import STYLES, NoteStyle
 from mmchat.chat.picture_refs import named_in_message
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
 from mmchat.memory.rows import sensed_text
@@ -31,7 +30,6 @@ MAX_QUESTION_CHARS = 160
 """The question of an exchange is quoted up to here; it is its end that asks."""
 MAX_WRITTEN_CHARS = 1500
 """Text in a picture is quoted up to here: a page of a letter."""
-
 
 DEFAULT_STYLE = "spoken"
 

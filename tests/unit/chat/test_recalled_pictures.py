@@ -9,8 +9,9 @@ from threading import Event
 import pytest
 from PIL import Image
 
+from mmchat.chat.note_styles import STYLES
 from mmchat.chat.session import ChatSession, UserInput
-from mmchat.chat.wording import STYLES, turn_messages
+from mmchat.chat.wording import turn_messages
 from mmchat.domain import Attachment, PromptReady, Recalled, Seen, Tag, Turn
 from mmchat.engines.scripted import ScriptedImageReader
 from mmchat.memory.recall import Recall

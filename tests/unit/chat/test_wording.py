@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmchat.chat.wording import MAX_NOTE_CHARS, STYLES, describe, turn_messages
+from mmchat.chat.note_styles import STYLES
+from mmchat.chat.wording import MAX_NOTE_CHARS, describe, turn_messages
 from mmchat.domain import Attachment, Heard, Message, Recalled, Seen, Tag, Turn
 
 

@@ -8,11 +8,11 @@ measured by `benchmarks/picture_recall.py`.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
+from mmchat.patterns import later
 from mmchat.script import is_mostly_chinese
 
 NAMES = """
@@ -157,15 +157,15 @@ concert 演唱会 音乐会 | birthday 生日 | holiday 假期 度假 | travel �
 """English, then the Chinese that is put into it in a query."""
 
 _PICTURE = "(?:photo(?:graph)?|picture|pic|image|screen ?shot|snapshot|snap|selfie|drawing|painting|sketch)s?"
-_ASKS_ENGLISH = re.compile(
+_ASKS_ENGLISH = later(
     rf"\b(?:the|that|those|my|your|any|which|what|old|earlier|of|some|a|an) (?:[\w'-]+ ){{0,3}}{_PICTURE}\b"
     rf"|\b{_PICTURE} (?:of|with|where|in which|that|from|i|showing|we)\b"
     r"|\bi(?:'ve| have)? (?:\w+ )?(?:showed|sent|shown) (?:to )?you\b|\bhave you seen\b"
 )
-_ASKS_CHINESE = re.compile(
+_ASKS_CHINESE = later(
     "照片|相片|图片|图像|截图|截屏|合影|合照|自拍|画面|[那这哪][几一]?[张幅]|[张幅]图|给你看过|给你看的|[发传]给你的图|[发传]过的图"
 )
-PICTURE_FIGURES = re.compile(
+PICTURE_FIGURES = later(
     r"\b(?:big|bigger|whole|full|clear|clearer|wider) picture\b|\b(?:self|public|brand|body) image\b"
     r"|\b(?:draw|paint|take|make|generate|create|edit|print|crop|resize|post|upload|download|save|delete|hang|frame) "
     r"(?:me |us )?(?:a|an|the|my|some|this|these|more|better|good)? ?(?:[\w'-]+ )?"
@@ -175,7 +175,7 @@ PICTURE_FIGURES = re.compile(
 """Pictures that nobody showed: those still to be made, and figures of speech."""
 _PLAIN_PICTURE = "(?:photo(?:graph)?|picture|pic|image|snapshot|snap|selfie)s?"
 """A screenshot, a drawing, a painting: that says what is seen."""
-_WRAPPING = re.compile(
+_WRAPPING = later(
     rf"\b{_PLAIN_PICTURE} (?:of|with|where|in which|that shows?|showing|from)\b|\b{_PLAIN_PICTURE}\b"
     r"|\b(?:do|can|could|did|have|would) (?:you|we|i)\b"
     r"|\bi(?:'ve| have)? (?:just )?(?:showed|sent|shown|gave)(?: to)?(?: you)?\b"
@@ -184,15 +184,15 @@ _WRAPPING = re.compile(
     r"|\b(?:the|that|this|those|these|my|a|an|any|some|please|one|again|earlier|before|already|ago|last|yesterday|"
     r"today|have|had|has|did|do|you|me|i|is|was|there|about|still|ever)\b"
 )
-_CHINESE_WRAPPING = re.compile(
+_CHINESE_WRAPPING = later(
     "照片|相片|图片|图像|截屏|画面|给你看过?的?|[发传]给你的|[那这哪][几一]?[张幅个]|你?还?记得|在哪里?|找(?:一下|出来?)?|有没有"
 )
-_LEADING = re.compile(r"^(?:(?:of|with|in|on|for|to|from|and)(?: |$))+")
-_WORDS = re.compile(r"[a-z0-9][a-z0-9'-]*")
-_HAN = re.compile(r"[\u3400-\u9fff]+|[A-Za-z][A-Za-z'-]*")
+_LEADING = later(r"^(?:(?:of|with|in|on|for|to|from|and)(?: |$))+")
+_WORDS = later(r"[a-z0-9][a-z0-9'-]*")
+_HAN = later(r"[\u3400-\u9fff]+|[A-Za-z][A-Za-z'-]*")
 
 
-_ASKS_ALIKE = re.compile(
+_ASKS_ALIKE = later(
     r"\b(?:before|already|earlier|again|like (?:this|these|it)|similar|same)\b"
     "|以前|之前|[见看发给]过|类似|一样|相似|同一"
 )
@@ -200,7 +200,7 @@ _ASKS_ALIKE = re.compile(
 
 def asks_for_alike(text: str) -> bool:
     """Whether who shows a picture asks for others like it: "Have I shown you this before?"."""
-    return bool(_ASKS_ALIKE.search(text.casefold()))
+    return bool(_ASKS_ALIKE().search(text.casefold()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +218,14 @@ class PictureQuestion:
 def picture_question(query: str) -> PictureQuestion:
     """Take a query apart into what asks for a picture and what should be in it."""
     plain = " ".join(unicodedata.normalize("NFKC", query).casefold().replace("’", "'").split())
-    asked = PICTURE_FIGURES.sub(" ", plain)
-    is_about = bool(_ASKS_ENGLISH.search(asked) or _ASKS_CHINESE.search(asked))
+    asked = PICTURE_FIGURES().sub(" ", plain)
+    is_about = bool(_ASKS_ENGLISH().search(asked) or _ASKS_CHINESE().search(asked))
     is_glossed = is_mostly_chinese(plain)
     if is_glossed:
-        content = in_english(_CHINESE_WRAPPING.sub(" ", plain))
+        content = in_english(_CHINESE_WRAPPING().sub(" ", plain))
     else:
         # Without the words around it, a question lies as near to its picture as the bare words do.
-        content = _LEADING.sub("", " ".join(_WORDS.findall(_WRAPPING.sub(" ", plain)))) if is_about else plain
+        content = _LEADING().sub("", " ".join(_WORDS().findall(_WRAPPING().sub(" ", plain)))) if is_about else plain
     return PictureQuestion(content, is_about, is_glossed)
 
 
@@ -238,7 +238,7 @@ def in_english(text: str) -> str:
     """The words of a Chinese query that are known here, in English, in their order; English words stay."""
     glosses, longest = _glosses()
     words: list[str] = []
-    for run in _HAN.findall(unicodedata.normalize("NFKC", text)):
+    for run in _HAN().findall(unicodedata.normalize("NFKC", text)):
         if run.isascii():
             words.append(run.casefold())
             continue

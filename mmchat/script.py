@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from mmchat.patterns import later
+
 Ranges = tuple[tuple[int, int], ...]
 """Code points, first and last."""
 
@@ -49,10 +51,10 @@ def is_mostly_chinese(text: str) -> bool:
 
 
 _RUNS = {
-    name: re.compile(f"[{character_class(ranges)}]+")
+    name: later(f"[{character_class(ranges)}]+")
     for name, ranges in {"cjk": CJK_WORDS, "kana": KANA, "hangul": HANGUL, "latin": LATIN}.items()
 }
-_WORDS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORDS = later(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 def language_of(texts: Sequence[str]) -> str:
@@ -70,8 +72,8 @@ def language_of(texts: Sequence[str]) -> str:
     # Compatible forms folded: half-width kana, full-width Latin, Korean in separate pieces. The dot between
     # the parts of a foreign name lies among the kana, also in Chinese.
     plain = unicodedata.normalize("NFKC", "\n".join(texts)).replace("・", " ")
-    count = {name: sum(map(len, run.findall(plain))) for name, run in _RUNS.items()}
-    words = _WORDS.findall(_RUNS["cjk"].sub(" ", plain))
+    count = {name: sum(map(len, run().findall(plain))) for name, run in _RUNS.items()}
+    words = _WORDS().findall(_RUNS["cjk"]().sub(" ", plain))
     if count["cjk"] and count["cjk"] >= _CHARACTERS_A_WORD * len(words):
         if 2 * count["hangul"] > count["cjk"]:
             return "ko"

@@ -20,14 +20,15 @@ from urllib.parse import unquote_to_bytes
 from mmchat.chat.media_kinds import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from mmchat.chat.media_kinds import kind_of as kind_of
 from mmchat.domain import AttachmentKind
+from mmchat.patterns import later
 from mmchat.sanitize import plain_line
 
 _SUFFIX = "(?:" + "|".join(sorted(IMAGE_SUFFIXES | AUDIO_SUFFIXES, key=len, reverse=True)) + ")"
-_NAME_END = re.compile(rf"\.{_SUFFIX}(?![A-Za-z0-9_/\\]|\.[A-Za-z0-9])", re.IGNORECASE)
-_COMMAND = re.compile(r"/(?:\?|[A-Za-z][A-Za-z0-9_-]*)(?=\s|$)")
-_DRIVE = re.compile(r"/?([A-Za-z]):[\\/]")
-_WSL_SHARE = re.compile(r"\\\\wsl(?:\$|\.localhost)\\[^\\]+", re.IGNORECASE)
-_PATH_START = re.compile(r"/|~|\.{1,2}[/\\]|file://|[A-Za-z]:[\\/]|\\\\", re.IGNORECASE)
+_NAME_END = later(rf"\.{_SUFFIX}(?![A-Za-z0-9_/\\]|\.[A-Za-z0-9])", re.IGNORECASE)
+_COMMAND = later(r"/(?:\?|[A-Za-z][A-Za-z0-9_-]*)(?=\s|$)")
+_DRIVE = later(r"/?([A-Za-z]):[\\/]")
+_WSL_SHARE = later(r"\\\\wsl(?:\$|\.localhost)\\[^\\]+", re.IGNORECASE)
+_PATH_START = later(r"/|~|\.{1,2}[/\\]|file://|[A-Za-z]:[\\/]|\\\\", re.IGNORECASE)
 
 _OPENERS = frozenset("'\"`([{<=:,;|")
 _CLOSER = {"'": "'", '"': '"', "`": "`", "“": "”", "‘": "’", "「": "」", "『": "』", "《": "》", "<": ">"}
@@ -74,7 +75,7 @@ class UnusableFile:
 
 def is_command(text: str) -> bool:
     """Whether a draft is a slash command: `/help` and `/image a.png` are, `/home/me/a.png` is not."""
-    return _COMMAND.match(text) is not None and not _Finder(text, Path("/")).starts_with_file()
+    return _COMMAND().match(text) is not None and not _Finder(text, Path("/")).starts_with_file()
 
 
 def find_files(text: str, *, cwd: Path, drives_dir: Path = Path("/mnt")) -> list[FoundFile]:
@@ -104,7 +105,7 @@ class _Finder:
         self._text = text
         self._cwd = cwd
         self._drives_dir = drives_dir
-        self._name_ends = [match.end() for match in _NAME_END.finditer(text)]
+        self._name_ends = [match.end() for match in _NAME_END().finditer(text)]
         self._lookups_left = _MAX_LOOKUPS
         self._folders: dict[str, list[str]] = {}
 
@@ -196,9 +197,9 @@ class _Finder:
             return []
         names = [_with_home(name)]
         if os.name != "nt":
-            if drive := _DRIVE.match(name):
+            if drive := _DRIVE().match(name):
                 names.append(str(self._drives_dir / drive[1].lower() / name[drive.end() :].replace("\\", "/")))
-            elif share := _WSL_SHARE.match(name):
+            elif share := _WSL_SHARE().match(name):
                 names.append(name[share.end() :].replace("\\", "/"))
         paths = [self._cwd / each for each in names]
         near = self._respelled(paths[0]) if not name.isascii() or " " in name else None
@@ -280,7 +281,7 @@ class _Finder:
             text[start - 1].isspace() or text[start - 1] in "'\"`([{<,;|“‘「『《（，。：；、"
         ):
             start -= 1
-        if _PATH_START.match(text, start):
+        if _PATH_START().match(text, start):
             return start
         for match in re.finditer(r"(?<!\S)(?:/|~/|\./|\.\./|file://|[A-Za-z]:[\\/])\S*", text[line_start:start]):
             if self._state(self._cwd / _with_home(match[0])) == "missing":
@@ -290,7 +291,7 @@ class _Finder:
     def _unusable_whole(self) -> UnusableFile | None:
         """A text that is nothing but the name of a file which is neither picture nor sound."""
         name = self._text.strip()
-        if not name or len(name) > _MAX_PATH or "\n" in name or not re.match(r"['\"]|" + _PATH_START.pattern, name):
+        if not name or len(name) > _MAX_PATH or "\n" in name or not re.match(r"['\"]|" + _PATH_START().pattern, name):
             return None
         start = self._text.index(name)
         word, end = _shell_word(name, 0)
@@ -346,7 +347,7 @@ def _from_file_uri(uri: str) -> str | None:
         return None
     # "surrogatepass": what cannot be a name (a lone surrogate reached us) is looked for in vain.
     decoded = os.fsdecode(unquote_to_bytes((slash + path).encode("utf-8", "surrogatepass")))
-    return decoded[1:] if os.name == "nt" and _DRIVE.match(decoded) else decoded
+    return decoded[1:] if os.name == "nt" and _DRIVE().match(decoded) else decoded
 
 
 def _spelling(name: str) -> str:

@@ -6,7 +6,6 @@ soaked. What stands for itself is told alone: a small model drowns in notes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,13 +15,14 @@ from mmchat.chat.worth import asks_at_end, is_asking, speaks_of_self
 from mmchat.domain import Partner, Recalled, Turn
 from mmchat.memory.exchanges import Exchange, exchanges
 from mmchat.memory.rows import told_text
+from mmchat.patterns import later
 
 if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
 
 SHORT_ANSWER = 60
 """Characters up to which an answer of the user's is taken for one that says little without its question."""
-_STOCK = re.compile(
+_STOCK = later(
     r"\b(?:how|what|anything|something) (?:else )?(?:can|may|could|would|do) (?:i|you) (?:help|assist|do for|like me)"
     r"|\b(?:anything|something|what) else\b|\blike to know more\b|\bhow are you\b"
     r"|(?:可以|能)(?:为|帮)(?:你|您|到)|帮(?:助|到)?(?:你|您)|还有(?:什么|其他)|你好吗"
@@ -90,7 +90,7 @@ def is_answer_alone(text: str) -> bool:
 def _is_question(turn: Turn | None) -> bool:
     if turn is None or turn.role != "assistant" or turn.notice == REPEATED:
         return False
-    return asks_at_end(turn.text) and not _STOCK.search(turn.text.casefold())
+    return asks_at_end(turn.text) and not _STOCK().search(turn.text.casefold())
 
 
 def _is_good_answer(turn: Turn | None) -> bool:

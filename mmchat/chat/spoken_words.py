@@ -5,8 +5,7 @@ Code, formulas, tables, addresses and marks of Markdown are left out; a heading,
 
 from __future__ import annotations
 
-import re
-
+from mmchat.patterns import later
 from mmchat.script import CJK_PUNCTUATION, CJK_WORDS, character_class
 
 MAX_CHARACTERS = 240
@@ -14,49 +13,47 @@ MAX_CHARACTERS = 240
 
 _CJK = character_class((*CJK_WORDS, *CJK_PUNCTUATION))
 _CLOSING = "\"'”’»」』）)】》*_"
-_END = re.compile(
+_END = later(
     rf"[。！？…｡]+[{_CLOSING}]*(?=[^。！？…｡{_CLOSING}])"  # needs no space behind it
     rf"|[.!?]+[{_CLOSING}]*(?=\s)"
     rf"|[!?]+[{_CLOSING}]*(?=[{_CJK}])"
     rf"|[;；](?=\s|[{_CJK}])"
 )
-_PAUSE = re.compile(rf"[,:，、：](?=\s|[{_CJK}])|\s")
-_NO_END = re.compile(
+_PAUSE = later(rf"[,:，、：](?=\s|[{_CJK}])|\s")
+_NO_END = later(
     r"(?:^|[\s(\[“\"'])(?:[A-Z]|[Mm]rs?|[Mm]s|[Dd]r|[Pp]rof|[Ss]t|[Jj]r|[Ss]r|vs|[Nn]os?|[Ff]igs?|[Ee]tc|[Ee]\.g|[Ii]\.e"
     r"|[Cc]f|al|approx|[Cc]a|[Vv]ol|[Pp]p?|[Ee]d|[Ii]nc|[Ll]td|[Cc]o|a\.m|p\.m|U\.S|U\.K|\d{1,3})\.$"
 )
 """What a full stop belongs to without ending a sentence: initials, abbreviations, the number of a list item."""
-_NUMBER_ONLY = re.compile(r"^\s*\d{1,3}\.$")
+_NUMBER_ONLY = later(r"^\s*\d{1,3}\.$")
 _FENCES = {"```": "```", "~~~": "~~~", "$$": "$$", r"\[": r"\]"}
 _BEGINS_FENCE = ("`", "~", "$", "\\", "|")
 
-_TABLE = re.compile(r"^\s*\||^[\s|:+-]*-[\s|:+-]*$|\s\|\s.*\s\|\s")
-_MARKS_BEFORE = re.compile(r"^\s*(?:#{1,6}\s+|>\s?|[-*+•]\s+(?:\[[ xX]\]\s+)?)+")
-_PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
-_LINK = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])")
-_ADDRESS = re.compile(rf"<?(?:https?://|ftp://|www\.|mailto:)[^\s<>{_CJK}]+>?")
-_ADDRESS_TAIL = re.compile(r"[.,;:!?)\]'\"]+$")
-_FORMULA = re.compile(r"\$\$.*?\$\$|\\\[.*?\\\]|\\\((.*?)\\\)")
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
-_EMPHASIS = re.compile(
-    r"(?<![\w*])(\*{1,3})(?=\S)|(?<=\S)(\*{1,3})(?![\w*])|(?<!\w)_{1,3}(?=\w)|(?<=\w)_{1,3}(?!\w)|~~"
-)
-_PICTOGRAMS = re.compile("[\U0001f000-\U0001faff\U00002600-\U000027bf\U00002b00-\U00002bff\ufe0f\u200d\u20e3]+")
-_LEFT_OVER = re.compile(r"[`|\[\]{}<>\\^]+")
-_SPACES = re.compile(r"\s+")
-_SPACE_BEFORE_MARK = re.compile(r"\s+([,.;:!?，。；：！？、)])")
+_TABLE = later(r"^\s*\||^[\s|:+-]*-[\s|:+-]*$|\s\|\s.*\s\|\s")
+_MARKS_BEFORE = later(r"^\s*(?:#{1,6}\s+|>\s?|[-*+•]\s+(?:\[[ xX]\]\s+)?)+")
+_PICTURE = later(r"!\[([^\]]*)\]\([^)]*\)")
+_LINK = later(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])")
+_ADDRESS = later(rf"<?(?:https?://|ftp://|www\.|mailto:)[^\s<>{_CJK}]+>?")
+_ADDRESS_TAIL = later(r"[.,;:!?)\]'\"]+$")
+_FORMULA = later(r"\$\$.*?\$\$|\\\[.*?\\\]|\\\((.*?)\\\)")
+_TAG = later(r"</?[A-Za-z][^<>]*>")
+_EMPHASIS = later(r"(?<![\w*])(\*{1,3})(?=\S)|(?<=\S)(\*{1,3})(?![\w*])|(?<!\w)_{1,3}(?=\w)|(?<=\w)_{1,3}(?!\w)|~~")
+_PICTOGRAMS = later("[\U0001f000-\U0001faff\U00002600-\U000027bf\U00002b00-\U00002bff\ufe0f\u200d\u20e3]+")
+_LEFT_OVER = later(r"[`|\[\]{}<>\\^]+")
+_SPACES = later(r"\s+")
+_SPACE_BEFORE_MARK = later(r"\s+([,.;:!?，。；：！？、)])")
 
 
 def spoken(text: str) -> str:
     """One sentence without marks and addresses; empty where nothing is left to say."""
-    text = _FORMULA.sub(lambda match: match[1] or " ", text)
-    text = _MARKS_BEFORE.sub("", text)
-    text = _LINK.sub(r"\1", _PICTURE.sub(r"\1", text))
-    text = _ADDRESS.sub(lambda match: tail[0] if (tail := _ADDRESS_TAIL.search(match[0])) else "", text)
-    text = _PICTOGRAMS.sub(" ", _EMPHASIS.sub("", _TAG.sub(" ", text)))
+    text = _FORMULA().sub(lambda match: match[1] or " ", text)
+    text = _MARKS_BEFORE().sub("", text)
+    text = _LINK().sub(r"\1", _PICTURE().sub(r"\1", text))
+    text = _ADDRESS().sub(lambda match: tail[0] if (tail := _ADDRESS_TAIL().search(match[0])) else "", text)
+    text = _PICTOGRAMS().sub(" ", _EMPHASIS().sub("", _TAG().sub(" ", text)))
     # Square brackets also because some programs take what stands in them for orders.
-    text = _LEFT_OVER.sub(" ", text.replace("_", " "))
-    text = _SPACE_BEFORE_MARK.sub(r"\1", _SPACES.sub(" ", text)).strip()
+    text = _LEFT_OVER().sub(" ", text.replace("_", " "))
+    text = _SPACE_BEFORE_MARK().sub(r"\1", _SPACES().sub(" ", text)).strip()
     return text if any(character.isalnum() for character in text) else ""
 
 
@@ -103,7 +100,7 @@ class SentenceCutter:
             ):
                 self._fence = closing
                 return []
-            if _TABLE.search(line):
+            if _TABLE().search(line):
                 return []
         sentences, rest = _cut(line + "\n")
         return [*sentences, rest]
@@ -113,7 +110,7 @@ def _cut(text: str) -> tuple[list[str], str]:
     """The whole sentences at the beginning of a line, and what is left."""
     sentences: list[str] = []
     start = 0
-    for match in _END.finditer(text):
+    for match in _END().finditer(text):
         sentence = text[start : match.end()]
         if not _is_end(sentence):
             continue
@@ -136,7 +133,7 @@ def _is_end(sentence: str) -> bool:
     """Whether a mark ends a sentence: not within code, a link or a formula, nor behind an abbreviation."""
     if sentence.count("`") % 2 or _is_open(sentence, "[", "]") or _is_open(sentence, r"\(", r"\)"):
         return False
-    return not _NUMBER_ONLY.match(sentence) and not _NO_END.search(sentence)
+    return not _NUMBER_ONLY().match(sentence) and not _NO_END().search(sentence)
 
 
 def _is_open(text: str, opening: str, closing: str) -> bool:
@@ -146,7 +143,7 @@ def _is_open(text: str, opening: str, closing: str) -> bool:
 def _last_pause(text: str) -> int:
     """Where to cut a text that is too long; 0 where it cannot be cut."""
     places = [
-        match.end() for match in _PAUSE.finditer(text, 0, MAX_CHARACTERS) if not text[: match.end()].count("`") % 2
+        match.end() for match in _PAUSE().finditer(text, 0, MAX_CHARACTERS) if not text[: match.end()].count("`") % 2
     ]
     commas = [at for at in places if not text[at - 1].isspace()]
     return (commas or places or [0])[-1]

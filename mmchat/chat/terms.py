@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+
+from mmchat.patterns import later
 
 MAX_TERMS = 12
 """More would be a text of their own to a recogniser."""
-_SENTENCE = re.compile(r"(?<=[.!?:。！？：\n])\s*")
-_WORD = re.compile(r"[^\W_]+(?:['’.+#-][^\W_]+)*\+*")
-_QUOTED = re.compile(r"[《「『“]([^《》「」『』“”\n]{2,12})[》」』”]")
-_INTRODUCED = re.compile(r"(?:名叫|叫做|叫|名字是|姓名是|我是)([\u4e00-\u9fff]{2,3})(?=[^\u4e00-\u9fff]|$)")
+_SENTENCE = later(r"(?<=[.!?:。！？：\n])\s*")
+_WORD = later(r"[^\W_]+(?:['’.+#-][^\W_]+)*\+*")
+_QUOTED = later(r"[《「『“]([^《》「」『』“”\n]{2,12})[》」』”]")
+_INTRODUCED = later(r"(?:名叫|叫做|叫|名字是|姓名是|我是)([\u4e00-\u9fff]{2,3})(?=[^\u4e00-\u9fff]|$)")
 """A Chinese name is told by no capital; "my sister is called …" tells it."""
 _FAMILIAR = frozenset(
     [
@@ -72,10 +73,10 @@ def terms_of(texts: Iterable[str], limit: int = MAX_TERMS) -> tuple[str, ...]:
 
 
 def _terms(text: str) -> Iterable[str]:
-    yield from (match[1].strip() for match in _QUOTED.finditer(text) if match[1][0] > "\u3000")
-    yield from (match[1] for match in _INTRODUCED.finditer(text))
-    for sentence in _SENTENCE.split(text):
-        words = list(_WORD.finditer(sentence))
+    yield from (match[1].strip() for match in _QUOTED().finditer(text) if match[1][0] > "\u3000")
+    yield from (match[1] for match in _INTRODUCED().finditer(text))
+    for sentence in _SENTENCE().split(text):
+        words = list(_WORD().finditer(sentence))
         if len(words) > 3 and 4 * sum(word[0][0].isupper() for word in words) > 3 * len(words):
             words = [word for word in words if not word[0].isupper() and _is_odd(word[0])]  # a headline, or shouting
         name: list[str] = []

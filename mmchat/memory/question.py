@@ -9,17 +9,18 @@ from datetime import datetime
 
 from mmchat.memory.text_search import cjk_share, informative, is_cjk, terms
 from mmchat.memory.time_words import TimeSpan, time_in
+from mmchat.patterns import later
 
 CJK_LIMIT = 0.3
 """MiniLM knows English only: above this share of Chinese letters, words alone decide."""
 EMBEDDED_CHARACTERS = 2000
 """The embedder cuts after 256 tokens anyway."""
 
-_ASKS_FOR_USER = re.compile(
+_ASKS_FOR_USER = later(
     r"\b(?:did|have|had) i (?:\w+ )?(?:say|said|tell|told|ask|asked|mention|mentioned)\b"
     r"|\bi (?:said|told|asked|mentioned)\b|我(?:之前|上次|刚才)?(?:说过|提过|提到|问过)"
 )
-_ASKS_FOR_ASSISTANT = re.compile(
+_ASKS_FOR_ASSISTANT = later(
     r"\bdid you (?:say|tell|suggest|recommend|answer|explain)\b"
     r"|\byou (?:said|told|suggested|recommended|answered|explained)\b"
     r"|你(?:之前|上次|刚才)?(?:说过|提过|建议|推荐|回答)"
@@ -75,7 +76,7 @@ def read_question(text: str, now: datetime, speakers: frozenset[str] = frozenset
         span,
         timeless,
         _wordings(timeless[:EMBEDDED_CHARACTERS] if terms(timeless) else text[:EMBEDDED_CHARACTERS], names),
-        bool(_ASKS_FOR_USER.search(asked)),
+        bool(_ASKS_FOR_USER().search(asked)),
         asks_for_reply(text),
         span is not None and not informative(timeless, without=speakers),
     )
@@ -83,7 +84,7 @@ def read_question(text: str, now: datetime, speakers: frozenset[str] = frozenset
 
 def asks_for_reply(query: str) -> bool:
     """Whether a query is after what the model said: "What did you suggest …?"."""
-    return bool(_ASKS_FOR_ASSISTANT.search(query.casefold()))
+    return bool(_ASKS_FOR_ASSISTANT().search(query.casefold()))
 
 
 def _wordings(text: str, names: frozenset[str]) -> tuple[str, ...]:

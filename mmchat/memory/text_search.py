@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from mmchat.patterns import later
 from mmchat.script import CJK_WORDS, character_class
 
 _CJK = character_class(CJK_WORDS)
-_RUNS = re.compile(f"([{_CJK}]+)")
-_WORDS_OR_RUNS = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)+")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_RUNS = later(f"([{_CJK}]+)")
+_WORDS_OR_RUNS = later(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)+")
+_CONTROLS = later(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 # Words of English questions that hardly tell one turn from another; after them a query keeps its subject.
@@ -56,30 +57,30 @@ def storable(text: str) -> str:
 
 def indexed(text: str) -> str:
     """Text as the full-text index holds it."""
-    plain = _CONTROLS.sub(" ", unicodedata.normalize("NFKC", storable(text)))
-    return _RUNS.sub(lambda match: f" {' '.join(_pairs(match[0], is_indexed=True))} ", plain)
+    plain = _CONTROLS().sub(" ", unicodedata.normalize("NFKC", storable(text)))
+    return _RUNS().sub(lambda match: f" {' '.join(_pairs(match[0], is_indexed=True))} ", plain)
 
 
 def terms(query: str) -> tuple[str, ...]:
     """Words and runs of Chinese of a query, in order, case folded, each once."""
     plain = unicodedata.normalize("NFKC", storable(query)).casefold()
-    return tuple(dict.fromkeys(_WORDS_OR_RUNS.findall(plain)))
+    return tuple(dict.fromkeys(_WORDS_OR_RUNS().findall(plain)))
 
 
 def words_in(text: str) -> tuple[re.Match[str], ...]:
     """Words and runs of Chinese of a text, where they stand."""
-    return tuple(_WORDS_OR_RUNS.finditer(text))
+    return tuple(_WORDS_OR_RUNS().finditer(text))
 
 
 def is_cjk(term: str) -> bool:
     """Whether a term is a run of Chinese, Japanese or Korean."""
-    return bool(_RUNS.fullmatch(term))
+    return bool(_RUNS().fullmatch(term))
 
 
 def cjk_share(text: str) -> float:
     """Share of the letters of `text` that are Chinese, Japanese or Korean; 0 for no letters."""
     letters = sum(character.isalnum() for character in text)
-    return sum(len(run) for run in _RUNS.findall(text)) / letters if letters else 0.0
+    return sum(len(run) for run in _RUNS().findall(text)) / letters if letters else 0.0
 
 
 def all_of(query: str, *, shortest_beginning: int = 1) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mmchat.patterns import Later, later
+
 _MONTHS = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905
 )
@@ -60,7 +62,7 @@ def time_in(question: str, now: datetime) -> tuple[TimeSpan | None, str]:
     """
     best: tuple[int, int, Match, _Reader] | None = None
     for pattern, reader in _READERS:
-        match = pattern.search(question)
+        match = pattern().search(question)
         # The earliest; of those that begin together the longest.
         if match and (best is None or (match.start(), -match.end()) < (best[0], best[1])):
             best = (match.start(), -match.end(), match, reader)
@@ -215,8 +217,8 @@ def _whole_year(match: Match, now: datetime) -> TimeSpan:
     return TimeSpan(_first_of(now, 12 * year), _first_of(now, 12 * year + 12))
 
 
-def _compiled(*pairs: tuple[str, _Reader]) -> tuple[tuple[re.Pattern[str], _Reader], ...]:
-    return tuple((re.compile(pattern, re.IGNORECASE), reader) for pattern, reader in pairs)
+def _each_later(*pairs: tuple[str, _Reader]) -> tuple[tuple[Later, _Reader], ...]:
+    return tuple((later(pattern, re.IGNORECASE), reader) for pattern, reader in pairs)
 
 
 _DATES = (
@@ -226,7 +228,7 @@ _DATES = (
 )
 # "may" and "march" are also other words: alone, a month needs its preposition.
 _MONTH_ALONE = rf"\b(?:in|during|since|last|this|of)(?: early| late| mid)? {_MONTH}\b"
-_READERS = _compiled(
+_READERS = _each_later(
     *((rf"\b{date}", _date) for date in _DATES),
     *(
         (rf"\b(?:in |during )?(?:the |an? )?(?:(?:{_COUNT}) )?(?:last )?{_UNIT} before {date}", _before_date)

@@ -66,8 +66,9 @@ def best_frame(picture: Image, data: bytes, render: Callable[[Image], Image]) ->
                 frame = render(picture)
             except DECODER_ERRORS:  # a damaged end takes nothing from what came before it
                 break
-            if _detail(frame) > CLEARLY_MORE * most:
-                best, number, most = frame, index, _detail(frame)
+            detail = _detail(frame)
+            if detail > CLEARLY_MORE * most:
+                best, number, most = frame, index, detail
     best.info = {_PART: f"{'page' if is_paged else 'frame'} {number + 1} of {count:,}"} if count > 1 else {}
     return best
 

@@ -6,6 +6,7 @@ import io
 import math
 import stat
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -62,7 +63,7 @@ def decode_image(data: bytes, name: str) -> Image.Image:
             formats = [each for each in (("HEIF",) if _is_heif(data) else FORMATS) if each in Image.OPEN]
             with Image.open(io.BytesIO(data), formats=formats) as picture:
                 _check_size(picture.size, name, picture.format or "")
-                return best_frame(picture, data, _to_upright_rgb)
+                return best_frame(picture, data, partial(_to_upright_rgb, name=name))
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -71,8 +72,6 @@ def decode_image(data: bytes, name: str) -> Image.Image:
         raise _too_many_pixels(name) from error
     except MemoryError as error:
         raise ImageError(f"There is too little memory to decode '{name}'.", hint="Make it smaller first.") from error
-    except _TooLarge as error:
-        raise _too_many_pixels(name, f" ({error.size[0]} x {error.size[1]})", error.limit) from error
     except DECODER_ERRORS as error:
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
             raise ImageError(
@@ -153,22 +152,12 @@ def _too_many_pixels(name: str, size: str = "", limit: int = MAX_PIXELS) -> Imag
     )
 
 
-class _TooLarge(Exception):
-    """A frame is larger than the file's header said."""
-
-    def __init__(self, size: tuple[int, int], limit: int) -> None:
-        super().__init__(f"{size[0]} x {size[1]}")
-        self.size, self.limit = size, limit
-
-
-def _to_upright_rgb(picture: Image.Image) -> Image.Image:
+def _to_upright_rgb(picture: Image.Image, name: str) -> Image.Image:
     # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, for a fraction of the memory and the time.
     if max(picture.size) > TARGET_PX:
         picture.draft("RGB", _fit(picture.size))
-    limit = MAX_PIXELS_OF.get(picture.format or "", MAX_PIXELS)
     picture.load()
-    if picture.width * picture.height > limit:  # containers of icons say the size of one and hold another
-        raise _TooLarge(picture.size, limit)
+    _check_size(picture.size, name, picture.format or "")  # containers of icons say the size of one and hold another
     orientation = _orientation(picture)
     frame = _shrunk(picture) if max(picture.size) > TARGET_PX else _on_white(picture)
     return frame if orientation is None else frame.transpose(orientation)

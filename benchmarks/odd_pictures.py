@@ -8,7 +8,7 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,16 +86,22 @@ def odd_pictures(seed: int, *, is_quick: bool = False) -> Iterator[Odd]:
 
 def _damaged(rng: random.Random) -> Iterator[Odd]:
     for suffix, encode in FORMATS.items():
-        whole = encode(scene(rng))
-        for share in (0.1, 0.5, 0.95):
-            yield Odd("cut short", f"cut-{int(share * 100)}.{suffix}", whole[: int(len(whole) * share)])
-        for number in range(3):
-            data = bytearray(whole)
-            for _ in range(1 + number * 10):
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            yield Odd("bits turned", f"bits-{number}.{suffix}", bytes(data))
-        yield Odd("noise after a true beginning", f"noise.{suffix}", whole[:32] + rng.randbytes(4000))
-        yield Odd("second half zeros", f"zeros.{suffix}", whole[: len(whole) // 2] + bytes(len(whole) // 2))
+        yield from damaged(rng, suffix, encode(scene(rng)), turned_bits=(1, 11, 21), kept_bytes=32, noise_bytes=4000)
+
+
+def damaged(
+    rng: random.Random, suffix: str, whole: bytes, *, turned_bits: Sequence[int], kept_bytes: int, noise_bytes: int
+) -> Iterator[Odd]:
+    """A whole file as it comes off a bad disk or a broken line."""
+    for share in (0.1, 0.5, 0.95):
+        yield Odd("cut short", f"cut-{int(share * 100)}.{suffix}", whole[: int(len(whole) * share)])
+    for number, count in enumerate(turned_bits):
+        data = bytearray(whole)
+        for _ in range(count):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        yield Odd("bits turned", f"bits-{number}.{suffix}", bytes(data))
+    yield Odd("noise after a true beginning", f"noise.{suffix}", whole[:kept_bytes] + rng.randbytes(noise_bytes))
+    yield Odd("second half zeros", f"zeros.{suffix}", whole[: len(whole) // 2] + bytes(len(whole) // 2))
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:

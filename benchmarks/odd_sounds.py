@@ -12,7 +12,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from benchmarks.odd_pictures import FORMATS, Odd, scene
+from benchmarks.odd_pictures import FORMATS, Odd, damaged, scene
 
 RATE_HZ = 16_000
 ENCODERS = {
@@ -74,15 +74,7 @@ def odd_sounds(seed: int, *, is_quick: bool = False) -> Iterator[Odd]:
 def _damaged(rng: random.Random) -> Iterator[Odd]:
     for suffix, (form, codec, rate_hz) in ENCODERS.items():
         whole = encoded(form, codec, rate_hz, tones(rng, rate_hz=rate_hz))
-        for share in (0.1, 0.5, 0.95):
-            yield Odd("cut short", f"cut-{int(share * 100)}.{suffix}", whole[: int(len(whole) * share)])
-        for number in range(2):
-            data = bytearray(whole)
-            for _ in range(3 + number * 60):
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            yield Odd("bits turned", f"bits-{number}.{suffix}", bytes(data))
-        yield Odd("noise after a true beginning", f"noise.{suffix}", whole[:64] + rng.randbytes(8000))
-        yield Odd("second half zeros", f"zeros.{suffix}", whole[: len(whole) // 2] + bytes(len(whole) // 2))
+        yield from damaged(rng, suffix, whole, turned_bits=(3, 63), kept_bytes=64, noise_bytes=8000)
 
 
 def _headers(rng: random.Random) -> Iterator[Odd]:

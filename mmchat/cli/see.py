@@ -15,13 +15,12 @@ import typer
 from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.output import StatusLine, narrate, print_error, print_json, print_table, print_text
 from mmchat.cli.stoppable import leave, run_stoppable
-from mmchat.domain import Seen
 from mmchat.errors import MediaError, UsageError
-from mmchat.picture_sentences import caption_of
 from mmchat.terminal_language import terminal_language
 
 if TYPE_CHECKING:
     from mmchat.chat.gallery import Gallery, Looked
+    from mmchat.domain import Seen
     from mmchat.wiring.hub import EngineHub
 
 EPILOG = (
@@ -193,6 +192,8 @@ def _labels(typed: str | None, file: Path | None) -> list[str] | None:
 
 
 def _print_seen(seen: Seen) -> None:
+    from mmchat.picture_sentences import caption_of  # not at the top: --help imports every command
+
     print_table((">score", "label"), [(f"{tag.score:.2f}", tag.label) for tag in seen.tags])
     if seen.part:
         print_text(f"This is {seen.part}.")

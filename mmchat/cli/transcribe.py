@@ -15,11 +15,10 @@ import typer
 from mmchat.cli.exits import EXIT_INTERRUPTED
 from mmchat.cli.output import StatusLine, narrate, print_error, print_json, print_text
 from mmchat.cli.stoppable import leave, run_stoppable
-from mmchat.domain import Heard, ListenOptions, LoadState, Segment
 from mmchat.errors import MediaError, UsageError
-from mmchat.speech_languages import code_of
 
 if TYPE_CHECKING:
+    from mmchat.domain import Heard, ListenOptions, LoadState, Segment
     from mmchat.engines.base import SpeechRecognizer
     from mmchat.wiring.hub import EngineHub
 
@@ -54,7 +53,9 @@ def transcribe(
 ) -> None:
     """Turn speech into text."""
     from mmchat import paths
+    from mmchat.domain import ListenOptions  # not at the top: --help imports every command
     from mmchat.native_noise import native_noise_to
+    from mmchat.speech_languages import code_of
     from mmchat.wiring import WiringOptions, open_hub
 
     if as_json + as_srt + as_vtt + as_text > 1:
@@ -103,6 +104,7 @@ class Job:
 
     def work(self, recognizer: SpeechRecognizer, cancel: threading.Event) -> None:
         """Decode and recognise, piece by piece; a file that cannot be read is noted, not raised."""
+        from mmchat.domain import Segment
         from mmchat.engines.audio_io import stream_audio
 
         started_s = self.started_s = time.perf_counter()

@@ -52,16 +52,20 @@ def word_directions(prototypes: Prototypes, vocabulary: Vocabulary) -> NDArray[n
 
     Directions are taken from the middle of all classes: what they share says nothing of any.
     """
-    rows = prototypes.rows - prototypes.rows[:IMAGENET_CLASSES].mean(axis=0)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows = unit_rows(prototypes.rows - prototypes.rows[:IMAGENET_CLASSES].mean(axis=0))
     directions = np.zeros((len(vocabulary.words), rows.shape[1]), dtype=np.float32)
     for number, word in enumerate(vocabulary.words):
         # A text's direction is a guess; where the network has classes of its own, they alone are asked.
         known = [index for index in word.classes if index < IMAGENET_CLASSES] or list(word.classes)
         if known:
             directions[number] = rows[known].mean(axis=0)
-    norms = np.linalg.norm(directions, axis=1, keepdims=True)
-    return np.asarray(directions / np.maximum(norms, 1e-12), dtype=np.float32)
+    return unit_rows(directions)
+
+
+def unit_rows(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, D) rows brought to unit length; zeros stay zeros."""
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix / np.maximum(norms, 1e-12), dtype=np.float32)
 
 
 def read_class_prototypes(folder: Path) -> ClassPrototypes | None:

@@ -32,6 +32,7 @@ from mmchat.engines.tag_prototypes import (
     read_class_prototypes,
     read_prototypes,
     save_prototypes,
+    unit_rows,
     word_directions,
 )
 from mmchat.engines.vision_tags import ASSEMBLED_CURVES, RAW_CURVES, Curves, Sight, above_noise, softmax, tag_words
@@ -86,16 +87,16 @@ class OpenClipReader:
         self.vocabulary = build_vocabulary(open_clip.IMAGENET_CLASSNAMES)
         self._prototypes: Prototypes | None = None
         self._directions: NDArray[np.float32] | None = None
-        self._dtype = next(model.parameters()).dtype
+        self._dtype = weights.dtype
         self.embedding_dim = int(self._encode_texts(["a"]).shape[1])
 
     def embed_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """(B, D) float32, unit rows. Images are RGB and already oriented (`image_io.open_image`)."""
-        return _unit_rows(self._encode_images(images))
+        return unit_rows(self._encode_images(images))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(B, D) float32, unit rows, comparable with `embed_images` by dot product."""
-        return _unit_rows(self._encode_texts(texts))
+        return unit_rows(self._encode_texts(texts))
 
     def tag(self, image: Image, *, top_k: int = 5, labels: Sequence[str] | None = None) -> tuple[Tag, ...]:
         """The best tags, best first: at most `top_k` from the open vocabulary, or all of `labels`.
@@ -125,7 +126,7 @@ class OpenClipReader:
         directions, sights = self.directions(), []
         for (windows, whole), seen in zip(self._encode_cells(images), looks, strict=True):
             parts = softmax(windows @ prototypes.rows.T + prototypes.biases)
-            likeness = directions @ _unit_rows(whole[None])[0]
+            likeness = directions @ unit_rows(whole[None])[0]
             above = above_noise(softmax(prototypes.logits(whole)), parts)
             sights.append(Sight(above, likeness.astype(np.float64), seen))
         return sights
@@ -195,10 +196,7 @@ class OpenClipReader:
         """(B, D) features before they are brought to unit length."""
         batches = []
         for start in range(0, len(images), IMAGE_BATCH):
-            pixels = torch.stack(
-                [self._transform(image.convert("RGB")) for image in images[start : start + IMAGE_BATCH]]
-            )
-            batches.append(self._run(self._image_features, pixels))
+            batches.append(self._run(self._image_features, self.pixels(images[start : start + IMAGE_BATCH])))
         return np.concatenate(batches) if batches else np.zeros((0, self.embedding_dim), dtype=np.float32)
 
     def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -244,7 +242,7 @@ class OpenClipReader:
 
     def _embed_words(self, words: Sequence[str]) -> NDArray[np.float32]:
         views = [self.embed_texts([prompt.format(word) for word in words]) for prompt in PROMPTS]
-        return _unit_rows(np.mean(views, axis=0, dtype=np.float32))
+        return unit_rows(np.mean(views, axis=0, dtype=np.float32))
 
     def _embed_labels(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """Labels as texts; where the image tower has classes for one, their mean direction counts as much.
@@ -258,7 +256,7 @@ class OpenClipReader:
             word.label: direction for word, direction in zip(self.vocabulary.words, self.directions(), strict=True)
         }
         zero = np.zeros(rows.shape[1], dtype=np.float32)
-        return _unit_rows(rows + np.stack([known.get(plain_label(label), zero) for label in labels]))
+        return unit_rows(rows + np.stack([known.get(plain_label(label), zero) for label in labels]))
 
     def directions(self) -> NDArray[np.float32]:
         """(W, D) where the pictures of each word lie, by the image tower's own classes."""
@@ -374,8 +372,3 @@ def _transform(model: Any, settings: Mapping[str, Any]) -> Callable[[Image], Ten
         ]
     )
     return margin_cut
-
-
-def _unit_rows(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.asarray(matrix / np.maximum(norms, 1e-12), dtype=np.float32)

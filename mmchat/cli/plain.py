@@ -13,11 +13,7 @@ from mmchat.chat.attachments import find_files, find_missing, is_command, kind_o
 from mmchat.chat.pasting import PastedPictures
 from mmchat.chat.private import STORED_ONLY
 from mmchat.chat.session import UserInput
-from mmchat.cli import (
-    plain_memory,
-    plain_ratings,
-    speech,
-)
+from mmchat.cli import plain_memory, plain_ratings, speech
 from mmchat.cli.output import print_error, print_error_text, print_text
 from mmchat.cli.plain_commands import ALIASES, COMMANDS
 from mmchat.cli.plain_sessions import title_of

@@ -16,6 +16,7 @@ from mmchat.cli import (
     plain_window,
     speech,
 )
+from mmchat.tui.commands import COMMANDS as APP_COMMANDS
 
 if TYPE_CHECKING:
     from mmchat.cli.plain import PlainChat
@@ -31,6 +32,14 @@ class PlainCommand:
     run: Callable[[PlainChat, str], None]
 
 
+_IN_APP = {command.name: command for command in APP_COMMANDS}
+
+
+def _as_in_app(name: str, run: Callable[[PlainChat, str], None]) -> PlainCommand:
+    """A command that is used and told as in the app."""
+    return PlainCommand(name, _IN_APP[name].argument, _IN_APP[name].help, run)
+
+
 COMMANDS: dict[str, PlainCommand] = {
     command.name: command
     for command in (
@@ -41,26 +50,26 @@ COMMANDS: dict[str, PlainCommand] = {
             "Find what was said or shown, or what the attached picture is like",
             plain_recall.recall,
         ),
-        PlainCommand("view", "[NAME]", "Open a picture or sound of this conversation", plain_recall.view),
+        _as_in_app("view", plain_recall.view),
         PlainCommand(
             "image", "PATH", "Attach a picture to the next message", lambda chat, argument: chat.attach(argument)
         ),
         PlainCommand(
             "audio", "PATH", "Attach a sound file to the next message", lambda chat, argument: chat.attach(argument)
         ),
-        PlainCommand("paste", "", "Attach the picture on the clipboard", lambda chat, _: chat.paste()),
+        _as_in_app("paste", lambda chat, _: chat.paste()),
         PlainCommand("voice", "", "Speak your next message", plain_voice.record),
         PlainCommand("handsfree", "", "Listen, send, answer, listen again; Ctrl+C leaves", plain_voice.go_hands_free),
-        PlainCommand("retranscribe", "[MODEL]", "Turn the last recording into words anew", plain_voice.retranscribe),
+        _as_in_app("retranscribe", plain_voice.retranscribe),
         PlainCommand("mic", "[NAME]", "List the microphones, or choose one", plain_voice.choose),
-        PlainCommand("language", "[NAME|auto]", "Show or choose the language you speak", plain_voice.choose_language),
-        PlainCommand("autostop", "[on|off|SECONDS]", "End recordings at a pause", plain_voice.set_auto_stop),
-        PlainCommand("speak", "[on|off]", "Speak replies aloud, or not any more", speech.switch),
-        PlainCommand("regen", "", "Draw the last reply anew", lambda chat, argument: chat.regenerate(argument)),
-        PlainCommand("good", "", "Mark the last reply as good; again takes it back", plain_ratings.mark_good),
-        PlainCommand("bad", "", "Mark the last reply as bad; again takes it back", plain_ratings.mark_bad),
+        _as_in_app("language", plain_voice.choose_language),
+        _as_in_app("autostop", plain_voice.set_auto_stop),
+        _as_in_app("speak", speech.switch),
+        _as_in_app("regen", lambda chat, argument: chat.regenerate(argument)),
+        _as_in_app("good", plain_ratings.mark_good),
+        _as_in_app("bad", plain_ratings.mark_bad),
         PlainCommand("better", "TEXT", "Say what the last reply should have been", plain_ratings.give_better),
-        PlainCommand("unrate", "", "Take back all you said of the last reply", plain_ratings.take_back),
+        _as_in_app("unrate", plain_ratings.take_back),
         PlainCommand("why", "", "What the last reply was drawn from, and what it cost", plain_window.explain),
         PlainCommand("context", "", "What the model sees now, in tokens", plain_window.show_context),
         PlainCommand("pin", "[N]", "Keep a message in view for good; 1 is the last", plain_window.pin),
@@ -78,36 +87,26 @@ COMMANDS: dict[str, PlainCommand] = {
         ),
         PlainCommand("variant", "[N|prev|next]", "Flip through replies and edits", plain_sessions.variant),
         PlainCommand("edit", "[-N] [TEXT]", "Put TEXT in the place of your last message", plain_sessions.edit),
-        PlainCommand("undo", "", "Take the last exchange out of view", plain_sessions.undo),
-        PlainCommand("redo", "", "Bring back what /undo took", plain_sessions.redo),
+        _as_in_app("undo", plain_sessions.undo),
+        _as_in_app("redo", plain_sessions.redo),
         PlainCommand("fork", "", "Go on in a copy of this conversation", plain_sessions.fork),
-        PlainCommand("new", "", "Start a new conversation", plain_sessions.start_new),
+        _as_in_app("new", plain_sessions.start_new),
         PlainCommand("sessions", "[WORDS]", "List conversations, or those with WORDS", plain_sessions.list_sessions),
-        PlainCommand("search", "WORDS", "Find words in all conversations", plain_sessions.search),
+        _as_in_app("search", plain_sessions.search),
         PlainCommand("open", "ID", "Go on with another conversation", plain_sessions.open_session),
         PlainCommand("rename", "TITLE", "Give this conversation a title", plain_sessions.rename),
-        PlainCommand("tag", "[NAME]", "Tag this conversation; -NAME takes a tag off", plain_sessions.tag),
-        PlainCommand("export", "[FILE]", "Write this conversation to .md, .html, .jsonl or .zip", plain_export.export),
-        PlainCommand("archive", "", "Put this conversation away; it is still found", plain_sessions.archive),
-        PlainCommand("unarchive", "", "List this conversation again", plain_sessions.unarchive),
-        PlainCommand("delete", "", "Move this conversation to the trash", plain_sessions.delete),
+        _as_in_app("tag", plain_sessions.tag),
+        _as_in_app("export", plain_export.export),
+        _as_in_app("archive", plain_sessions.archive),
+        _as_in_app("unarchive", plain_sessions.unarchive),
+        _as_in_app("delete", plain_sessions.delete),
         PlainCommand("restore", "[ID]", "Bring back a deleted conversation", plain_sessions.restore),
         PlainCommand("memory", "[WORDS]", "What is remembered of you", plain_memory.list_facts),
-        PlainCommand("remember", "TEXT", "Keep a fact about you", plain_memory.remember),
-        PlainCommand("forget", "[WORDS|undo]", "Forget what was remembered last, or a fact", plain_memory.forget),
-        PlainCommand("private", "", "Talk without storing or recalling anything", plain_memory.go_private),
+        _as_in_app("remember", plain_memory.remember),
+        _as_in_app("forget", plain_memory.forget),
+        _as_in_app("private", plain_memory.go_private),
         PlainCommand("quit", "", "Leave; everything is stored", lambda chat, argument: chat.leave(argument)),
     )
 }
-ALIASES = {
-    "?": "help",
-    "hands-free": "handsfree",
-    "microphone": "mic",
-    "exit": "quit",
-    "bye": "quit",
-    "clear": "new",
-    "resume": "open",
-    "regenerate": "regen",
-    "tokens": "context",
-    "window": "context",
-}
+ALIASES = {alias: name for name in COMMANDS.keys() & _IN_APP for alias in _IN_APP[name].aliases} | {"resume": "open"}
+"""As in the app, where `/sessions` opens too."""

@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmchat.config.models_file import load_models_file
-from mmchat.domain import EngineSpec, Heard, ListenOptions
+from mmchat.domain import EngineSpec, ListenOptions
 from mmchat.engines.audio_io import SAMPLE_RATE_HZ, decode_audio
+from mmchat.engines.hear import hear
 from mmchat.engines.registry import load_engine
 from mmchat.evals.metrics.speech import normalizer_for
 from mmchat.paths import weights_dir
@@ -83,7 +84,7 @@ def shipped(engine: Any, language: str | None, *, with_words: bool, is_session: 
         nonlocal expected
         options = ListenOptions(expected=expected, with_words=with_words)
         given = None if is_session else language
-        heard = [e for e in engine.transcribe(pcm, language=given, options=options) if isinstance(e, Heard)][-1]
+        heard = hear(engine, pcm, language=given, cancel=None, options=options)
         if is_session:
             expected = heard.language
         return heard.text, heard.language

@@ -28,6 +28,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from mmchat.engines.audio_io import SAMPLE_RATE_HZ, write_wav  # noqa: E402
 from tests.virtual_mic import VirtualMicrophone, missing_parts  # noqa: E402
 
 LOOK_S = 0.05
@@ -148,17 +149,6 @@ class Scene:
         subprocess.run(["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True)
 
 
-def tone_file(folder: Path, samples: np.ndarray, name: str) -> Path:
-    """Samples at 16 kHz as a WAV file."""
-    path = folder / name
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(16_000)
-        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return path
-
-
 # --- the scenes ---------------------------------------------------------------------------------
 
 
@@ -204,8 +194,9 @@ def silence(scene: Scene) -> None:
 def noise(scene: Scene) -> None:
     """White noise at -26 dBFS."""
     scene.record()
-    samples = np.random.default_rng(7).normal(0, 0.05, 16_000 * 4)
-    scene.play(tone_file(scene.folder, samples, "noise.wav"))
+    path = scene.folder / "noise.wav"
+    write_wav(path, np.random.default_rng(7).normal(0, 0.05, 4 * SAMPLE_RATE_HZ).astype(np.float32))
+    scene.play(path)
     scene.press("Enter")
     scene.until(lambda screen: "No speech heard" in screen, "the answer")
 
@@ -214,22 +205,8 @@ def pause(scene: Scene) -> None:
     """With /autostop on: a pause of 0.7 s does not end it, the end of the sentence does."""
     scene.type("/autostop on")
     scene.record()
-    parts = [scene.mic.say("I would like to know"), scene.mic.say("what the dog is doing")]
-    sounds = []
-    for path in parts:
-        with wave.open(str(path)) as sound:
-            rate = sound.getframerate()
-            samples = np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2")
-        loud = np.flatnonzero(np.abs(samples) > 300)
-        sounds.append(samples[loud[0] : loud[-1]])
-    joined = np.concatenate([sounds[0], np.zeros(int(0.7 * rate), dtype="<i2"), sounds[1]])
-    path = scene.folder / "pause.wav"
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes(joined.tobytes())
-    scene.until_text(scene.play(path))
+    sentence = scene.mic.say_with_pause("I would like to know", "what the dog is doing", pause_s=0.7)
+    scene.until_text(scene.play(sentence))
 
 
 def nothing_said(scene: Scene) -> None:

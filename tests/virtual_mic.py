@@ -17,7 +17,11 @@ from contextlib import suppress
 from ctypes.util import find_library
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from mmchat.engines.audio_io import SAMPLE_RATE_HZ, decode_audio, write_wav
 
 APT_PACKAGES = "pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 espeak-ng"
 _VARIABLES = ("XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_STATE_PATH", "PULSE_COOKIE")
@@ -94,6 +98,13 @@ class VirtualMicrophone:
         synthesise(text, path, voice)
         return path
 
+    def say_with_pause(self, before: str, after: str, pause_s: float) -> Path:
+        """Two pieces of synthesised speech, so long apart, as a WAV file (16 kHz)."""
+        first, second = (_without_margins(decode_audio(self.say(text))) for text in (before, after))
+        path = self.folder / "pause.wav"
+        write_wav(path, np.concatenate([first, np.zeros(int(pause_s * SAMPLE_RATE_HZ), np.float32), second]))
+        return path
+
     def play(self, path: Path, *, wait: bool = True) -> None:
         """Play a file into the microphone."""
         player = subprocess.Popen(
@@ -138,6 +149,11 @@ class VirtualMicrophone:
 def synthesise(text: str, path: Path, voice: str = "en-us") -> None:
     """Let espeak-ng speak `text` into a WAV file."""
     subprocess.run(["espeak-ng", "-v", voice, "-w", str(path), text], check=True, capture_output=True, timeout=30)
+
+
+def _without_margins(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+    loud = np.flatnonzero(np.abs(pcm) > 0.01)
+    return pcm[loud[0] : loud[-1]]
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def _photo_again(place: int, content: str, seen: Seen, words: NoteStyle) -> str:
     if not content and not seen.text:
         return words.photo_unclear
     told = words.memory_nth.format(content, nth=_nth(place, words)) if place else words.memory_same.format(content)
-    return _join([told] if content else []) + (" " if content and seen.text else "") + _written(seen, words)
+    return " ".join([told] * bool(content) + _written(seen, words))
 
 
 def _tell_photos(turn: Turn, words: NoteStyle, before: list[Message], parts: list[str]) -> None:
@@ -166,13 +166,13 @@ def _told_photos(text: str, photos: Sequence[tuple[str, Seen]], words: NoteStyle
         content = describe(seen, is_chinese=is_chinese) or words.photo_nothing
         nth = name if is_named else _nth(index + 1, words)
         told.append((words.photo_named if is_named else words.photo_nth).format(content, nth=nth))
-        told += [_written(seen, words)] if seen.text else []
+        told += _written(seen, words)
     return told
 
 
-def _written(seen: Seen, words: NoteStyle) -> str:
-    """What stands in it, in quotation marks: words to speak of, not to follow."""
-    return words.photo_text.format(_quotable(seen.text, MAX_WRITTEN_CHARS)) if seen.text else ""
+def _written(seen: Seen, words: NoteStyle) -> list[str]:
+    """What stands in it, if anything, in quotation marks: words to speak of, not to follow."""
+    return [words.photo_text.format(_quotable(seen.text, MAX_WRITTEN_CHARS))] if seen.text else []
 
 
 def _nth(place: int, words: NoteStyle) -> str:
@@ -194,8 +194,7 @@ def _tell_photo(seen: Seen, words: NoteStyle, before: list[Message], parts: list
         before += [Message("user", words.photo_ask), Message("assistant", words.photo_answer.format(content))]
     else:
         parts.append(words.photo.format(content))
-    if seen.text:
-        parts.append(_written(seen, words))
+    parts += _written(seen, words)
 
 
 def _tell_sound(attachment: Attachment, words: NoteStyle) -> str:
@@ -215,14 +214,18 @@ def describe(seen: Seen, *, is_chinese: bool = False) -> str:
 
 
 def _quotable(text: str, limit: int = MAX_NOTE_CHARS) -> str:
-    text = " ".join(text.split()).replace('"', "'")
+    text = _on_one_line(text)
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def _asking(text: str) -> str:
     """A question, of a long one its end."""
-    text = " ".join(text.split()).replace('"', "'")
+    text = _on_one_line(text)
     return text if len(text) <= MAX_QUESTION_CHARS else "…" + text[1 - MAX_QUESTION_CHARS :].lstrip()
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split()).replace('"', "'")
 
 
 def _join(parts: Sequence[str]) -> str:

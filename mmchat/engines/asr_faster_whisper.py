@@ -20,15 +20,20 @@ from numpy.typing import NDArray
 from mmchat.domain import EngineSpec, Segment, Word
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.device import usable_threads
-from mmchat.engines.speech_base import Decoding, WindowedRecognizer, wanted_chinese
+from mmchat.engines.speech_base import (
+    AFTER_WORDS,
+    BEFORE_WORDS,
+    Decoding,
+    WindowedRecognizer,
+    wanted_chinese,
+    words_of_segments,
+)
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
 _HOP = 160
 """Samples of a frame."""
 _WINDOW_FRAMES = 3000
-_BEFORE, _AFTER = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
-"""Punctuation that belongs to the word after it, and before it."""
 _NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")  # without tokenizer.json the library asks a hub
 _COMPUTE_TYPES = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
 
@@ -76,9 +81,9 @@ class FasterWhisperRecognizer(WindowedRecognizer):
             # What was decoded from one place comes at once; the encoder's last pass is then the one for it.
             for seek, group in groupby(segments, key=lambda raw: raw.seek):
                 raws = list(_with_encoded(group, model))
-                words = _words(model, raws, window.size // _HOP - seek, how.language) if how.with_words else []
-                for at, (raw, _) in enumerate(raws):
-                    told = tuple(words[at]) if words else ()
+                frames = window.size // _HOP - seek
+                words = _words(model, raws, frames, how.language) if how.with_words else [()] * len(raws)
+                for (raw, _), told in zip(raws, words, strict=True):
                     yield Segment(raw.start, raw.end, raw.text, raw.avg_logprob, raw.no_speech_prob, told)
                     if cancel.is_set():
                         return
@@ -113,7 +118,7 @@ def _with_encoded(
 
 def _words(
     model: _OnceEncodingModel, raws: Sequence[tuple[Any, ctranslate2.StorageView | None]], frames: int, language: str
-) -> list[list[Word]]:
+) -> list[tuple[Word, ...]]:
     """The words of segments that were decoded from one place.
 
     The library's own `word_timestamps` go on decoding from where the last word ends, into silence that it fills with
@@ -123,22 +128,18 @@ def _words(
     tokens = [[token for token in raw.tokens if token < tokenizer.eot] for raw, _ in raws]
     flat = [token for each in tokens for token in each]
     if not flat:
-        return [[] for _ in raws]
+        return [()] * len(raws)
     aligned = model.find_alignment(tokenizer, [flat], raws[0][1], min(frames, _WINDOW_FRAMES))[0]
-    merge_punctuations(aligned, _BEFORE, _AFTER)
+    merge_punctuations(aligned, BEFORE_WORDS, AFTER_WORDS)
     offset_s = raws[0][0].seek / model.frames_per_second
-    words: list[list[Word]] = []
-    at = 0
-    for each in tokens:
-        words.append([])
-        taken = 0
-        while at < len(aligned) and taken < len(each):
-            word, at = aligned[at], at + 1
-            taken += len(word["tokens"])
-            if word["word"]:
-                times = offset_s + float(word["start"]), offset_s + float(word["end"])
-                words[-1].append(Word(word["word"], *times, float(word["probability"])))
-    return words
+    words = (
+        (
+            Word(w["word"], offset_s + float(w["start"]), offset_s + float(w["end"]), float(w["probability"])),
+            len(w["tokens"]),
+        )
+        for w in aligned
+    )
+    return words_of_segments(words, [len(each) for each in tokens])
 
 
 @contextmanager

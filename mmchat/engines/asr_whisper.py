@@ -23,12 +23,17 @@ from whisper.tokenizer import LANGUAGES, get_tokenizer
 from mmchat.domain import EngineSpec, Segment, Word
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.device import usable_threads
-from mmchat.engines.speech_base import Decoding, WindowedRecognizer, wanted_chinese
+from mmchat.engines.speech_base import (
+    AFTER_WORDS,
+    BEFORE_WORDS,
+    Decoding,
+    WindowedRecognizer,
+    wanted_chinese,
+    words_of_segments,
+)
 from mmchat.errors import ConfigError, DeviceError, EngineUnavailable, ModelNotFound
 
 BEAM_SIZE = 5
-_BEFORE, _AFTER = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
-"""Punctuation that belongs to the word after it, and before it."""
 CHECKPOINT_NAME = "model.pt"
 """What `weights.prepare_whisper` writes: {"dims", "model_state_dict"}, loaded without executing pickles."""
 
@@ -112,21 +117,13 @@ class OpenAIWhisperRecognizer(WindowedRecognizer):
             part = whisper.pad_or_trim(mel[:, seek : seek + frames], N_FRAMES).to(model.device)
             part = part.half() if self._is_half else part
             aligned = find_alignment(model, tokenizer, [t for each in tokens for t in each], part, frames)
-        merge_punctuations(aligned, _BEFORE, _AFTER)
+        merge_punctuations(aligned, BEFORE_WORDS, AFTER_WORDS)
         offset_s = seek * HOP_LENGTH / SAMPLE_RATE
-        words: list[tuple[Word, ...]] = []
-        at = 0
-        for each in tokens:
-            told: list[Word] = []
-            taken = 0
-            while at < len(aligned) and taken < len(each):
-                word, at = aligned[at], at + 1
-                taken += len(word.tokens)
-                if word.word:
-                    times = offset_s + float(word.start), offset_s + float(word.end)
-                    told.append(Word(word.word, *times, float(word.probability)))
-            words.append(tuple(told))
-        return words
+        words = (
+            (Word(w.word, offset_s + float(w.start), offset_s + float(w.end), float(w.probability)), len(w.tokens))
+            for w in aligned
+        )
+        return words_of_segments(words, [len(each) for each in tokens])
 
     def _free(self) -> None:
         self._model = None

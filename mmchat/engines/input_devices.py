@@ -106,9 +106,12 @@ def chosen_source(sources: tuple[PulseSource, ...], name: str) -> PulseSource | 
         name: a label with or without the host API, the server's own name, or an unmistakable part.
     """
     wanted = name.casefold()
-    labels = {source: (source.label.casefold(), f"{source.label}, {HOST_API}".casefold()) for source in sources}
-    exact = [source for source, both in labels.items() if wanted in (*both, source.name.casefold())]
-    matches = exact or [source for source, (_, label) in labels.items() if wanted in label or wanted in source.name]
+    names = {
+        source: tuple(name.casefold() for name in (source.label, f"{source.label}, {HOST_API}", source.name))
+        for source in sources
+    }
+    exact = [source for source, called in names.items() if wanted in called]
+    matches = exact or [source for source, called in names.items() if any(wanted in each for each in called)]
     return matches[0] if len(matches) == 1 else None
 
 

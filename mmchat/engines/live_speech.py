@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mmchat.domain import Heard, ListenOptions, LiveText, Word
 from mmchat.engines.audio_io import SAMPLE_RATE_HZ
 from mmchat.engines.hear import hear
+from mmchat.engines.speech_gates import bare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ class Agreement:
         agreed = 0
         for one, other in zip(new, self._last, strict=False):
             is_cut_off = agreed == len(new) - 1 and end_s - one.end_s < TAIL_S
-            if _bare(one) != _bare(other) or is_cut_off:
+            if bare(one.text) != bare(other.text) or is_cut_off:
                 break
             agreed += 1
         self.confirmed += new[:agreed]
@@ -89,8 +90,8 @@ class Agreement:
         until_s = self.confirmed[-1].end_s
         new = [word for word in words if word.start_s > until_s - 0.1]
         for length in range(min(5, len(new), len(self.confirmed)), 0, -1):
-            before = [_bare(word) for word in self.confirmed[-length:]]
-            if before == [_bare(word) for word in new[:length]] and new[0].start_s < until_s + 1.0:
+            before = [bare(word.text) for word in self.confirmed[-length:]]
+            if before == [bare(word.text) for word in new[:length]] and new[0].start_s < until_s + 1.0:
                 return new[length:]
         return new
 
@@ -159,10 +160,6 @@ class LiveSpeech:
         """Take the language for granted once enough was said in it."""
         if heard.text and heard.duration_s >= SURE_LANGUAGE_S and not self.language:
             self.expected = heard.language
-
-
-def _bare(word: Word) -> str:
-    return "".join(filter(str.isalnum, word.text)).casefold()
 
 
 def _joined(words: Sequence[Word], *, has_before: bool = True) -> str:

@@ -32,7 +32,6 @@ class PulseSource:
     """What the server calls it."""
     label: str
     """What people call it."""
-    is_muted: bool = False
     is_default: bool = False
     channels: int = 1
     rate_hz: int = 48_000
@@ -48,7 +47,6 @@ def pulse_sources() -> tuple[PulseSource, ...]:
                 PulseSource(
                     source.name,
                     source.description or source.name,
-                    _is_muted(source),
                     source.name == default,
                     source.channel_count,
                     source.sample_spec.rate,

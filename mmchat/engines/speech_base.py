@@ -11,11 +11,14 @@ from threading import Event, Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from mmchat.domain import TEXT_ONLY, EngineSpec, Heard, ListenOptions, Segment
+from mmchat.domain import TEXT_ONLY, EngineSpec, Heard, ListenOptions, Segment, Word
 from mmchat.engines import speech_gates as gates
 from mmchat.engines.audio_io import SAMPLE_RATE_HZ
 from mmchat.engines.speech_windows import SpeechWindow, speech_windows
 from mmchat.errors import AudioError, ConfigError, EngineUnavailable, UsageError
+
+BEFORE_WORDS, AFTER_WORDS = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
+"""Punctuation that belongs to the word after it, and before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +259,27 @@ class _Meter:
             check_pcm(piece)
             self.samples += piece.size
             yield piece
+
+
+def words_of_segments(aligned: Iterable[tuple[Word, int]], lengths: Sequence[int]) -> list[tuple[Word, ...]]:
+    """Aligned words given to the segments whose tokens they are made of.
+
+    Args:
+        aligned: each word with the number of its tokens, in order; one whose text went to its neighbour has none left.
+        lengths: the number of tokens of each segment.
+    """
+    rest = iter(aligned)
+    shared: list[tuple[Word, ...]] = []
+    for length in lengths:
+        words: list[Word] = []
+        taken = 0
+        while taken < length and (entry := next(rest, None)) is not None:
+            word, tokens = entry
+            taken += tokens
+            if word.text:
+                words.append(word)
+        shared.append(tuple(words))
+    return shared
 
 
 def wanted_chinese(spec: EngineSpec) -> str:

@@ -76,7 +76,7 @@ def collapse_repeats(text: str, *, is_doubted: bool) -> str:
 
 def _collapse_words(text: str, limit: int) -> str:
     words = _WORD.findall(text)
-    plain = ["".join(filter(str.isalnum, word)).casefold() for word in words]
+    plain = [bare(word) for word in words]
     kept = [text[: len(text) - len(text.lstrip())]]
     position = 0
     while position < len(words):
@@ -125,8 +125,8 @@ def is_helped(plain: Sequence[Segment], helped: Sequence[Segment], terms: Sequen
     It must be likelier to the model, hold a term that the plain one lacks, keep most of the words that were sure,
     and neither be much longer nor say terms in the row they were shown in.
     """
-    before, after = _bare("".join(s.text for s in plain)), _bare("".join(s.text for s in helped))
-    bare_terms = [_bare(term) for term in terms]
+    before, after = bare("".join(s.text for s in plain)), bare("".join(s.text for s in helped))
+    bare_terms = [bare(term) for term in terms]
     new = [term for term in bare_terms if term and term in after and term not in before]
     if not new or _mean_logprob(helped) <= _mean_logprob(plain):
         return False
@@ -134,12 +134,13 @@ def is_helped(plain: Sequence[Segment], helped: Sequence[Segment], terms: Sequen
         return False
     if len(after) > 1.25 * len(before) + max(map(len, new)):
         return False
-    sure = [_bare(word.text) for s in plain for word in s.words if word.probability >= UNSURE_BELOW]
-    kept = SequenceMatcher(a=sure, b=[_bare(word.text) for s in helped for word in s.words], autojunk=False)
+    sure = [bare(word.text) for s in plain for word in s.words if word.probability >= UNSURE_BELOW]
+    kept = SequenceMatcher(a=sure, b=[bare(word.text) for s in helped for word in s.words], autojunk=False)
     return sum(block.size for block in kept.get_matching_blocks()) >= KEPT_SHARE * len(sure)
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """Letters and figures alone, whatever their case."""
     return "".join(filter(str.isalnum, text)).casefold()
 
 

@@ -32,14 +32,7 @@ class VoiceActions(ActionGroup):
     async def do_handsfree(self, argument: str) -> None:
         """Listen by itself from now on, or not any more."""
         hands_free = self._chat.hands_free
-        match argument.strip().lower():
-            case "on" | "off" as word:
-                should_listen = word == "on"
-            case "":
-                should_listen = not hands_free.is_on
-            case _:
-                raise UsageError(f"/handsfree {one_line(argument)}: there is no such thing.", hint="Say on or off.")
-        if should_listen:
+        if _is_wanted("handsfree", argument, is_on=hands_free.is_on):
             self._hint("")
             hands_free.begin()
         else:
@@ -102,19 +95,20 @@ class VoiceActions(ActionGroup):
     async def do_speak(self, argument: str) -> None:
         """Speak replies, or not; without a word, the other than now."""
         speaker = self._app.desk.speaker
-        match argument.strip().lower():
-            case "on" | "off" as word:
-                should_speak = word == "on"
-            case "":
-                should_speak = not speaker.is_on
-            case _:
-                raise UsageError(f"/speak {one_line(argument)}: there is no such thing.", hint="Say on or off.")
-        if should_speak:
+        if _is_wanted("speak", argument, is_on=speaker.is_on):
             await asyncio.to_thread(speaker.turn_on)
             self._hint(f"Replies are spoken by {speaker.program}. Any key stops it; /speak off ends it.")
         else:
             speaker.turn_off()
             self._hint("Replies are not spoken.")
+
+
+def _is_wanted(command: str, argument: str, *, is_on: bool) -> bool:
+    """What a switch is set to: on, off, or without a word the other than now."""
+    word = argument.strip().lower()
+    if word not in ("", "on", "off"):
+        raise UsageError(f"/{command} {one_line(argument)}: there is no such thing.", hint="Say on or off.")
+    return word == "on" or (not word and not is_on)
 
 
 def _device_list(devices: Sequence[Device], chosen: str) -> str:

@@ -322,10 +322,11 @@ class FakeMic:
         return tuple(replace(each, is_chosen=each.label == self.device) for each in self.plugged_in)
 
     def choose(self, name: str) -> str:
-        self.device = next((each.label for each in self.plugged_in if name in each.label), "")
-        if not self.device and name != "default":
+        label = next((each.label for each in self.plugged_in if name in each.label), "")
+        if not label and name != "default":
             raise UsageError(f"No microphone is called '{name}'.")
-        return self.device
+        self.device = label
+        return label
 
     def set_auto_stop(self, seconds: float) -> None:
         self.auto_stop_s = seconds

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 
 from mmchat.chat.desk import Desk
@@ -28,9 +26,6 @@ from .real import RealDesk
 __all__ = ["virtual_mic"]
 
 pytestmark = [pytest.mark.mic, pytest.mark.weights]
-
-RATE = 22_050
-"""espeak-ng's."""
 
 
 @pytest.fixture(scope="module")
@@ -85,29 +80,10 @@ async def patiently(s: Stage, condition: Callable[[], object], what: str) -> Non
     raise AssertionError(f"never came true: {what}; the bar says {s.chat.voice.words!r}")
 
 
-def spoken(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
-    with wave.open(str(path)) as sound:
-        assert sound.getframerate() == RATE
-        samples = np.frombuffer(sound.readframes(sound.getnframes()), dtype=np.int16)
-    loud = np.flatnonzero(np.abs(samples) > 300)
-    return samples[loud[0] : loud[-1]]
-
-
-def joined(path: Path, *parts: np.ndarray[Any, Any]) -> Path:
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes(np.concatenate(parts).astype(np.int16).tobytes())
-    return path
-
-
 async def test_a_thinking_pause_goes_on_and_the_end_of_the_sentence_ends_it(
     listening: Listening, virtual_mic: VirtualMicrophone, tmp_path: Path
 ) -> None:
-    before = spoken(virtual_mic.say("I would like to know"))
-    after = spoken(virtual_mic.say("what the dog is doing"))
-    sentence = joined(tmp_path / "pause.wav", before, np.zeros(int(0.7 * RATE)), after)
+    sentence = virtual_mic.say_with_pause("I would like to know", "what the dog is doing", pause_s=0.7)
     async with listening(auto_stop_s=1.5) as s:
         virtual_mic.play(sentence, wait=False)
         await patiently(s, lambda: s.chat.composer.text, "the words arrive by themselves")

@@ -252,15 +252,8 @@ class VoiceBar(Static):
             self.finish(event.ending)
 
     @on(MicrophoneFailed)
-    def _microphone_failed(self, event: MicrophoneFailed) -> None:
-        if event.take == self._take:
-            self.has_news = True
-            self._set_state("off")
-        else:
-            event.stop()
-
     @on(SpeechTranscribed)
-    def _speech_transcribed(self, event: SpeechTranscribed) -> None:
+    def _take_ended(self, event: MicrophoneFailed | SpeechTranscribed) -> None:
         if event.take == self._take:
             self.has_news = True
             self._set_state("off")

@@ -114,6 +114,7 @@ SOURCES = (
     PulseSource("alsa_input.usb", "USB mic"),
     PulseSource("alsa_input.pci", "Built-in"),
     PulseSource("bluez", "USB mic 2"),
+    PulseSource("alsa_input.Blue_Yeti", "Desk"),
 )
 
 
@@ -124,6 +125,7 @@ SOURCES = (
         ("usb MIC", "alsa_input.usb"),
         ("alsa_input.pci", "alsa_input.pci"),
         ("built", "alsa_input.pci"),
+        ("Yeti", "alsa_input.Blue_Yeti"),
         ("USB", None),
         ("hw:1,0", None),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from benchmarks.odd_pictures import FORMATS, Odd, damaged, scene
@@ -40,6 +41,7 @@ def encoded(form: str, codec: str, rate_hz: int, pcm: NDArray[np.float32], *, pi
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as box:
         stream = box.add_stream(codec, rate=rate_hz, layout="mono")
+        assert isinstance(stream, AudioStream)
         frame = AudioFrame.from_ndarray(pcm[np.newaxis], format="flt", layout="mono")
         frame.rate = rate_hz
         resampler = av.AudioResampler(format=stream.format, layout="mono", rate=rate_hz)
@@ -165,6 +167,7 @@ def long_silence(form: str, codec: str, seconds: int) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as box:
         stream = box.add_stream(codec, rate=RATE_HZ, layout="mono")
+        assert isinstance(stream, AudioStream)
         block = AudioFrame.from_ndarray(np.zeros((1, RATE_HZ * 60), np.int16), format="s16", layout="mono")
         block.rate = RATE_HZ
         for minute in range(seconds // 60):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mmchat.knowledge_values import Passage as Passage
 from mmchat.model_values import EngineSpec as EngineSpec
 from mmchat.model_values import LoadState as LoadState
 from mmchat.model_values import ModelKind as ModelKind
@@ -22,6 +23,10 @@ from mmchat.speech_values import ListenOptions as ListenOptions
 from mmchat.speech_values import LiveText as LiveText
 from mmchat.speech_values import Segment as Segment
 from mmchat.speech_values import Word as Word
+from mmchat.understanding_values import OUT_OF_SCOPE as OUT_OF_SCOPE
+from mmchat.understanding_values import Likely as Likely
+from mmchat.understanding_values import PreparedKind as PreparedKind
+from mmchat.understanding_values import Understood as Understood
 from mmchat.window_values import SENTENCES as SENTENCES
 from mmchat.window_values import PartKind as PartKind
 from mmchat.window_values import Summary as Summary
@@ -191,10 +196,10 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """An older turn, or a fact about the user, that bears on the present turn."""
+    """An older turn, a fact about the user, or a passage of a document, that bears on the present turn."""
 
     session: str
-    """Empty, like `turn`, for a fact that the user told outright."""
+    """Empty, like `turn`, for a fact that the user told outright, and for a passage."""
     turn: str
     role: Role
     text: str
@@ -211,6 +216,8 @@ class Recalled:
     count, from 1; 0 where the message does not count. None for everything else."""
     partner: Partner | None = None
     """Told with it where it is not whole alone: the answer to a question, the question to an answer."""
+    passage: Passage | None = None
+    """Where it stands in a document; None for what was said."""
 
     @property
     def exchange(self) -> str:
@@ -274,6 +281,10 @@ class Turn:
     notice: str = ""
     """Why a reply ended early, in words; empty when it ended by itself."""
     rating: Rating | None = None
+    understood: Understood | None = None
+    """For a message of the user's."""
+    prepared: PreparedKind = ""
+    """Why a reply was not drawn from the model; empty for one that was."""
     variant: int = 1
     """Which of its variants this is, oldest first. Only told for turns in view."""
     variants: int = 1
@@ -327,6 +338,23 @@ class AttachmentRead:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageUnderstood:
+    """What the user's message is taken to want was read and stored."""
+
+    turn_id: str
+    understood: Understood
+
+
+@dataclass(frozen=True, slots=True)
+class PersonSuggested:
+    """The conversation is better handed over to a person; after the reply."""
+
+    text: str
+    """What to say of it, in the conversation's language."""
+    reason: Literal["mood", "intent", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
 class FactsLearned:
     """Something in the user's message was remembered as a fact about them; never empty."""
 
@@ -375,10 +403,12 @@ ReplyEvent = (
     UserTurnStored
     | WorkStarted
     | AttachmentRead
+    | MessageUnderstood
     | FactsLearned
     | PromptReady
     | ReplyStarted
     | ReplyDelta
     | Notice
+    | PersonSuggested
     | ReplyEnded
 )

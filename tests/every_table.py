@@ -7,7 +7,7 @@ import sqlite3
 SESSION_ID, TURN_ID = "01m80aaaaaaaaaaaaaaaaaaaaa", "01m80bbbbbbbbbbbbbbbbbbbbb"
 SHA256 = "ab" * 32
 MOMENT = "2026-11-22T05:00:00.000Z"
-_FIRST = ("sessions", "turns", "blobs", "attachments")
+_FIRST = ("sessions", "turns", "blobs", "attachments", "documents")
 _CHOICES: dict[str, object] = {
     "role": "user",
     "status": "complete",
@@ -18,12 +18,14 @@ _CHOICES: dict[str, object] = {
     "session_id": SESSION_ID,
     "turn_id": TURN_ID,
     "last_turn_id": TURN_ID,
+    "document_id": f"01m80{'d' * 21}",
     "parent_id": None,
     "forked_from": None,
     "deleted_at": None,
     "usage": None,
     "context": None,
     "recalled": None,
+    "understood": None,
     "heard": None,
     "seen": None,
     "file": f"ab/{SHA256}.png",

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from PIL.Image import Image
+
 from mmchat.chat.session import ChatSession, SessionSettings
-from mmchat.domain import LoadState, ModelHabits, ModelKind, ModelSummary, Session
+from mmchat.domain import OUT_OF_SCOPE, Likely, LoadState, ModelHabits, ModelKind, ModelSummary, Session
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedImageReader, ScriptedLanguageModel, ScriptedRecognizer
 from mmchat.engines.scripted_texts import ScriptedTextReader
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
+
+
+class ScriptedIntentReader:
+    """The intent with the example that shares most words; none shared: out of scope."""
+
+    name = "scripted"
+
+    def __init__(self, examples: Mapping[str, Sequence[str]]) -> None:
+        self._examples = examples
+
+    def read(self, text: str, image: Image | None = None) -> tuple[Likely, ...]:
+        said = set(text.casefold().split())
+        shared = {
+            intent: max(len(said & set(each.casefold().split())) / len(each.split()) for each in messages)
+            for intent, messages in self._examples.items()
+        }
+        best = max(shared, key=lambda intent: shared[intent], default=OUT_OF_SCOPE)
+        score = shared.get(best, 0.0)
+        return (Likely(best, score),) if score >= 0.5 else (Likely(OUT_OF_SCOPE, 1.0 - score),)
+
+
+class ScriptedMoodReader:
+    """Exclamation marks are anger, smiles are joy."""
+
+    def read(self, text: str) -> float | None:
+        if "!" in text or "！" in text:
+            return -0.8
+        return 0.8 if ":)" in text else 0.0
 
 
 class FakeEngines:
@@ -49,6 +79,12 @@ class FakeEngines:
 
     def embedder(self) -> ScriptedEmbedder:
         return self.embed
+
+    def intent_reader(self, examples: Mapping[str, Sequence[str]], model: str = "") -> ScriptedIntentReader:
+        return ScriptedIntentReader(examples)
+
+    def mood_reader(self) -> ScriptedMoodReader:
+        return ScriptedMoodReader()
 
     def start(self, kinds: Sequence[ModelKind]) -> None:
         self.started += kinds

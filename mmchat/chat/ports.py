@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mmchat.engines.base import ImageReader, LanguageModel, SpeechRecognizer, TextEmbedder, TextReader
+    from mmchat.engines.base import (
+        ImageReader,
+        IntentReader,
+        LanguageModel,
+        MoodReader,
+        SpeechRecognizer,
+        TextEmbedder,
+        TextReader,
+    )
 
 
 class Engines(Protocol):
@@ -48,6 +56,22 @@ class Engines(Protocol):
 
     def embedder(self) -> TextEmbedder | None:
         """None where recall is to work on words alone (no embedder configured or wanted)."""
+        ...
+
+    def intent_reader(self, examples: Mapping[str, Sequence[str]], model: str = "") -> IntentReader:
+        """What tells intents: a trained head, or else messages that are examples of each.
+
+        Args:
+            examples: intent → messages of that kind, English or Chinese; may be empty with `model`.
+            model: name of a trained head; empty: none.
+
+        Raises:
+            ModelNotFound, WeightsError: there is no such head, or it cannot be used.
+        """
+        ...
+
+    def mood_reader(self) -> MoodReader:
+        """What tells how messages sound."""
         ...
 
     def start(self, kinds: Sequence[ModelKind]) -> None:

@@ -15,27 +15,29 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.branches import Branches, to_answer_anew
 from mmchat.chat.compact import Compaction
+from mmchat.chat.consulting import Consulting
 from mmchat.chat.export import SessionExport
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.listening import Listening
 from mmchat.chat.notices import prompt_notices
+from mmchat.chat.prepared import Prepared, say_prepared
 from mmchat.chat.quiet import Quiet
+from mmchat.chat.ratings import Ratings
 from mmchat.chat.remembering import Remembering, ids_of
 from mmchat.chat.reply import stream_reply
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.shown_pictures import asked_about, seen_turns
 from mmchat.chat.terms import terms_of
 from mmchat.chat.title import make_title
+from mmchat.chat.understanding import Understanding
 from mmchat.chat.window import SessionWindow, reply_options, view_start
 from mmchat.domain import (
     AttachmentRead,
     FactsLearned,
     GenerateOptions,
-    Mark,
     Message,
     Notice,
     PromptReady,
-    Rating,
     Recalled,
     ReplyEnded,
     ReplyEvent,
@@ -158,6 +160,10 @@ class ChatSession:
         """Pins, the summary, and what the model sees."""
         self.compaction = Compaction(store, engines, settings, self.window, lambda: self._session)
         self.export = SessionExport(store, lambda: self._session)
+        self.ratings = Ratings(store, self.turns, is_kept=not settings.is_temporary)
+        """What the user thinks of its replies."""
+        self._understanding = Understanding(store, engines, settings.persona)
+        self._consulting = Consulting(store, engines, settings.persona)
 
     @property
     def info(self) -> Session | None:
@@ -251,67 +257,6 @@ class ChatSession:
         self._regenerations += 1
         yield from self._answer(question, cancel)
 
-    # --- rating ---------------------------------------------------------------------------------
-
-    def rate(self, mark: Mark) -> Turn:
-        """Mark the last reply; the same mark again takes it back, the other one replaces it.
-
-        Returns:
-            The reply, with its rating as it is now.
-
-        Raises:
-            UsageError: there is no reply that can be rated, or the conversation is not kept.
-        """
-        reply = self._rateable_reply()
-        rating = reply.rating or Rating()
-        return self._set_rating(reply, replace(rating, mark=None if rating.mark == mark else mark))
-
-    def improve(self, text: str) -> Turn:
-        """Say what the last reply should have been. It is kept beside the reply, which stays as it is.
-
-        Raises:
-            UsageError: as for `rate`; or the text is empty or the reply's own.
-        """
-        reply, better = self._rateable_reply(), text.strip()
-        if not better:
-            raise UsageError("There is no better text.", hint="Say what the reply should have been: /better TEXT")
-        if better == reply.text.strip():
-            raise UsageError("These are the reply's own words.", hint="/good says that they are right.")
-        return self._set_rating(reply, replace(reply.rating or Rating(), better=better))
-
-    def unrate(self) -> Turn:
-        """Take back all that was said of the last reply.
-
-        Raises:
-            UsageError: as for `rate`; or nothing was said of it.
-        """
-        reply = self._rateable_reply()
-        if reply.rating is None:
-            raise UsageError("The last reply is not rated.")
-        return self._set_rating(reply, Rating())
-
-    def last_reply(self) -> Turn | None:
-        """The newest reply that stands in the conversation."""
-        return next((turn for turn in reversed(self.turns()) if turn.role == "assistant"), None)
-
-    def _rateable_reply(self) -> Turn:
-        if self._settings.is_temporary:
-            raise UsageError(
-                "This conversation is not kept, so a rating would be lost with it.",
-                hint="/new starts one that is kept; --no-log keeps none.",
-            )
-        reply = self.last_reply()
-        if reply is None or reply.parent_id is None:  # a greeting answers nobody
-            raise UsageError("There is no reply to rate yet.")
-        if reply.status == "streaming":
-            raise UsageError("The reply is still being written.", hint="Rate it when it has ended.")
-        if not reply.text.strip():
-            raise UsageError("The last reply has no words, so there is nothing to rate.")
-        return reply
-
-    def _set_rating(self, reply: Turn, rating: Rating) -> Turn:
-        return self._store.rate_reply(reply.id, rating if rating != Rating() else None)
-
     # --- the steps of a turn --------------------------------------------------------------------
 
     def _answer(self, question: Turn, cancel: Event) -> Iterator[ReplyEvent]:
@@ -321,16 +266,25 @@ class ChatSession:
     def _answer_at_once(self, question: Turn, cancel: Event) -> Iterator[ReplyEvent]:
         question = yield from self._read_attachments(question, cancel)
         self._title_from(question)
+        history = self.branches.before(question)
+        question = yield from self._understanding.read(question)
+        said = self._understanding.prepared(question, history)
+        passages: tuple[Recalled, ...] = ()
+        if said is None:
+            passages = yield from self._consulting.passages(question, history)
+            said = self._consulting.prepared(question, passages)
+        if said is not None:
+            yield from self._say(question, history, said)
+            return
         yield WorkStarted("waiting for the model")
         model = self._engines.language_model()
         if cancel.is_set():
             yield Notice("Stopped before the reply began. Your message is kept.")
             yield from self._learn(question)
             return
-        history = self.branches.before(question)
         recalled = yield from self._recalled(question, history, has_pixels=model.accepts_images)
         options = self._options()
-        recalled = self.window.fitting_notes(model, options, question, recalled)
+        recalled = self.window.fitting_notes(model, options, question, (*passages, *recalled))
         prompt = self.window.prompt(model, options, history, question, recalled)
         if prompt.has_moved and model.accepts_images:  # a picture that is asked about may have left the view just now
             again = asked_about(question, history, seen_turns(history, prompt.window), has_pixels=True)
@@ -346,8 +300,23 @@ class ChatSession:
         for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
             if isinstance(event, ReplyEnded):
                 reply = event.turn
+                yield from self._understanding.afterwards(question, history, reply)
                 yield from self._learn(question)
             yield event
+        self._index_afterwards(question, reply)
+
+    def _say(self, question: Turn, history: Sequence[Turn], said: Prepared) -> Iterator[ReplyEvent]:
+        """Answer without the model."""
+        reply: Turn | None = None
+        for event in say_prepared(self._store, question, said):
+            if isinstance(event, ReplyEnded):
+                reply = event.turn
+                yield from self._understanding.afterwards(question, history, reply)
+                yield from self._learn(question)
+            yield event
+        self._index_afterwards(question, reply)
+
+    def _index_afterwards(self, question: Turn, reply: Turn | None) -> None:
         turn_ids = (question.id, *([reply.id] if reply is not None and reply.text else []))
         if not self.is_private:  # nothing of it will be looked for
             self._quiet.afterwards(lambda: self._index(*turn_ids))

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 def mark_good(chat: PlainChat, _argument: str) -> None:
     """`/good`."""
-    chat.say(_told(chat.conversation.rate("good").rating))
+    chat.say(_told(chat.conversation.ratings.rate("good").rating))
 
 
 def mark_bad(chat: PlainChat, _argument: str) -> None:
     """`/bad`."""
-    chat.say(_told(chat.conversation.rate("bad").rating))
+    chat.say(_told(chat.conversation.ratings.rate("bad").rating))
 
 
 def give_better(chat: PlainChat, text: str) -> None:
@@ -27,7 +27,7 @@ def give_better(chat: PlainChat, text: str) -> None:
         raise UsageError(
             "What should the reply have been?", hint='For example: /better Rome. Several lines: """/better … """'
         )
-    chat.conversation.improve(text)
+    chat.conversation.ratings.improve(text)
     chat.say(
         "Kept as the better reply; the conversation stays as it is. "
         "`mmchat sessions export --rated` gives it to finetuning."
@@ -36,7 +36,7 @@ def give_better(chat: PlainChat, text: str) -> None:
 
 def take_back(chat: PlainChat, _argument: str) -> None:
     """`/unrate`."""
-    chat.say(_told(chat.conversation.unrate().rating))
+    chat.say(_told(chat.conversation.ratings.unrate().rating))
 
 
 def rating_words(rating: Rating) -> str:

@@ -11,16 +11,18 @@ Other languages stand under `[text.zh]`; the file's own language is the first of
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from mmchat.config.model_entries import Decoding, is_model_name
+from mmchat.config.model_entries import Decoding, absolute_path, is_model_name
 from mmchat.config.problems import read_toml, validation_problems
+from mmchat.domain import OUT_OF_SCOPE
 from mmchat.errors import ConfigError
-from mmchat.role_values import MemoryScope, Role, RoleExample, RoleText
+from mmchat.role_values import Answering, IntentAction, MaskKind, MemoryScope, Role, RoleExample, RoleText
 
 ROLE_FILE = "role.toml"
 """In a role that is a folder."""
@@ -30,6 +32,9 @@ MAX_CHARACTERS = 32_000
 
 _Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 _Words = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
+_Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,60}$")]
+_Message = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+_Messages = Annotated[tuple[_Message, ...], Field(min_length=1, max_length=200)]
 
 
 class ExampleTable(BaseModel):
@@ -39,6 +44,16 @@ class ExampleTable(BaseModel):
 
     user: Annotated[_Words, StringConstraints(min_length=1)]
     reply: Annotated[_Words, StringConstraints(min_length=1)]
+
+
+class ActionTable(BaseModel):
+    """What the role does with a message of one intent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instructions: _Words = ""
+    reply: _Words = ""
+    hand_over: bool = False
 
 
 class TextTable(BaseModel):
@@ -52,6 +67,14 @@ class TextTable(BaseModel):
     """Said to the model before everything else, and never dropped."""
     greeting: _Words = ""
     examples: tuple[ExampleTable, ...] = Field(default=(), max_length=20)
+    unknown: _Words = ""
+    """Said where its documents tell nothing of what is asked."""
+    forbidden: _Words = ""
+    """Said of a forbidden topic."""
+    hand_over: _Words = ""
+    """Said when a person is suggested."""
+    on_intent: dict[_Label, _Words | ActionTable] = Field(default_factory=dict)
+    """Intent → instructions for the model, or a table of instructions, reply and hand_over."""
 
 
 class RoleTable(TextTable):
@@ -65,6 +88,22 @@ class RoleTable(TextTable):
     memory: MemoryScope = "shared"
     decoding: Decoding = Field(default_factory=Decoding)
     creator: Annotated[str, StringConstraints(max_length=200)] = ""
+    knowledge: tuple[str, ...] = ()
+    """Folders and files with what it knows, below the folder of the role's file where they are relative."""
+    is_bound_to_documents: bool = False
+    """What the documents do not tell, it does not know: it says `unknown` then."""
+    answers: Answering = "model"
+    """`quote` answers in the documents' own words instead of the model's."""
+    intents: dict[_Label, _Messages] = Field(default_factory=dict)
+    """What users want → messages of that kind, in any language."""
+    intent_model: str = ""
+    """A trained head that tells intents, instead of the examples."""
+    forbid: dict[_Label, _Messages] = Field(default_factory=dict)
+    """Topics that it does not talk about → messages of that kind, in any language."""
+    mask: tuple[MaskKind, ...] = ()
+    """Personal data that is masked before it is stored."""
+    reads_mood: bool = False
+    """The mood of messages is read; where it falls, a person is suggested."""
 
 
 def read_role(path: Path, *, is_shipped: bool = False) -> Role:
@@ -85,7 +124,7 @@ def read_role(path: Path, *, is_shipped: bool = False) -> Role:
         raise ConfigError(
             "\n".join(problems), hint="Mend what is named; 'mmchat roles new' writes an example."
         ) from error
-    problems += _language_problems(file, parsed)
+    problems += _language_problems(file, parsed) + _intent_problems(file, parsed)
     if problems:
         raise ConfigError("\n".join(problems), hint="Mend what is named.")
     return _role(name, path, parsed, is_shipped=is_shipped)
@@ -134,6 +173,19 @@ def _language_problems(file: Path, table: RoleTable) -> list[str]:
     return problems
 
 
+def _intent_problems(file: Path, table: RoleTable) -> list[str]:
+    """Intents that something is done for, and that nothing tells. What a head can tell is known to it only."""
+    if table.intent_model:
+        return []
+    texts = {"": table.on_intent, **{f"text.{language}.": text.on_intent for language, text in table.text.items()}}
+    return [
+        f"{file}: {place}on_intent.{intent}: there are no messages of that kind; give some under [intents]."
+        for place, actions in texts.items()
+        for intent in actions
+        if intent not in table.intents and intent != OUT_OF_SCOPE
+    ]
+
+
 def _role(name: str, path: Path, table: RoleTable, *, is_shipped: bool) -> Role:
     others = {language: table.text[language] for language in table.languages[1:]}
     others |= {language: text for language, text in table.text.items() if language not in others}
@@ -149,6 +201,14 @@ def _role(name: str, path: Path, table: RoleTable, *, is_shipped: bool) -> Role:
         model=table.model,
         memory=table.memory,
         creator=table.creator,
+        knowledge=tuple(absolute_path(each, path if path.is_dir() else path.parent) for each in table.knowledge),
+        is_bound_to_documents=table.is_bound_to_documents,
+        answers=table.answers,
+        intents=table.intents,
+        intent_model=table.intent_model,
+        forbid=table.forbid,
+        mask=table.mask,
+        reads_mood=table.reads_mood,
     )
 
 
@@ -161,4 +221,19 @@ def _text(name: str, language: str, table: TextTable) -> RoleText:
         return text.strip().replace("{{char}}", title).replace("{{user}}", user)
 
     examples = tuple(RoleExample(filled(each.user), filled(each.reply)) for each in table.examples)
-    return RoleText(title, filled(table.system, them), filled(table.greeting), examples)
+    return RoleText(
+        title,
+        filled(table.system, them),
+        filled(table.greeting),
+        examples,
+        unknown=filled(table.unknown),
+        forbidden=filled(table.forbidden),
+        hand_over=filled(table.hand_over),
+        on_intent={intent: _action(told, filled) for intent, told in table.on_intent.items()},
+    )
+
+
+def _action(told: str | ActionTable, filled: Callable[[str], str]) -> IntentAction:
+    if isinstance(told, str):
+        return IntentAction(filled(told))
+    return IntentAction(filled(told.instructions), filled(told.reply), told.hand_over)

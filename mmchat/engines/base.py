@@ -18,6 +18,7 @@ from mmchat.domain import (
     GenerationDone,
     Heard,
     Likelihood,
+    Likely,
     ListenOptions,
     Message,
     Segment,
@@ -270,4 +271,31 @@ class Classifier(Protocol):
 
     def close(self) -> None:
         """Free the weights."""
+        ...
+
+
+class IntentReader(Protocol):
+    """Tells what a message wants."""
+
+    name: str
+
+    def read(self, text: str, image: Image | None = None) -> tuple[Likely, ...]:
+        """The likeliest few intents, best first, with calibrated probabilities; `OUT_OF_SCOPE` is one of them.
+
+        Args:
+            text: the message, with what was heard and seen in its files; English or Chinese.
+            image: the first picture that came with it, RGB and oriented, for readers that look at it.
+        """
+        ...
+
+
+class MoodReader(Protocol):
+    """Tells how a message sounds."""
+
+    def read(self, text: str) -> float | None:
+        """Valence in [-1, 1]; None where nothing tells.
+
+        Args:
+            text: the user's own words, typed or heard; English or Chinese.
+        """
         ...

@@ -205,6 +205,70 @@ CREATE INDEX sessions_by_role ON sessions(role) WHERE role <> '';
 CREATE INDEX sessions_by_scope ON sessions(memory_scope) WHERE memory_scope <> '';
 """
 
+_UNDERSTAND = """
+ALTER TABLE turns ADD COLUMN understood TEXT;
+ALTER TABLE turns ADD COLUMN prepared TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE hand_overs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    reason TEXT NOT NULL,
+    text TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+CREATE INDEX hand_overs_by_session ON hand_overs(session_id);
+"""
+
+_READ_DOCUMENTS = """
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    shelf TEXT NOT NULL DEFAULT '',
+    root TEXT NOT NULL,
+    path TEXT NOT NULL,
+    title TEXT NOT NULL DEFAULT '',
+    media_type TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    reader TEXT NOT NULL DEFAULT '',
+    problem TEXT NOT NULL DEFAULT '',
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (shelf, path)
+);
+
+CREATE TABLE passages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    document_id TEXT NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    heading TEXT NOT NULL DEFAULT '',
+    page INTEGER,
+    line INTEGER,
+    text TEXT NOT NULL,
+    UNIQUE (document_id, position)
+);
+
+CREATE TABLE passage_embeddings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    UNIQUE (owner, model)
+);
+CREATE INDEX passage_embeddings_in_order ON passage_embeddings(model, number);
+
+CREATE VIRTUAL TABLE passages_fts USING fts5(
+    words, headings, tokenize='porter unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER passages_after_delete AFTER DELETE ON passages BEGIN
+    DELETE FROM passages_fts WHERE rowid = old.number;
+    DELETE FROM passage_embeddings WHERE owner = old.number;
+END;
+"""
+
 
 @MIGRATIONS()
 def m001_create_conversations(db: Database) -> None:
@@ -289,6 +353,26 @@ def m009_play_roles(db: Database) -> None:
     is that of all roles that share the user's memory.
     """
     db.executescript(_PLAY_ROLES)
+
+
+@MIGRATIONS()
+def m010_understand(db: Database) -> None:
+    """What messages are taken to want, as JSON of `domain.Understood`, and why a reply was not drawn from the model.
+
+    `hand_overs` is what people were told of conversations that were handed over to them.
+    """
+    db.executescript(_UNDERSTAND)
+
+
+@MIGRATIONS()
+def m011_read_documents(db: Database) -> None:
+    """What the user's documents say, in passages: all of it can be made again from the files.
+
+    A `shelf` is '' for the user's own documents, or the name of the role that they belong to. `root` is what was
+    added: the file, or a folder that it lies in. `reader` names the code that cut it; another one cuts it again.
+    Rows of `passages_fts` hold the text as `memory.text_search.indexed` spells it.
+    """
+    db.executescript(_READ_DOCUMENTS)
 
 
 def known_names(migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
-"""The replies that the user rated, whether they still stand in their conversation or not."""
+"""What the user thinks of replies, whether they still stand in their conversation or not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmchat.domain import Session, Turn
+from mmchat.domain import Rating, Session, Turn
 from mmchat.memory.branches import path_to
+from mmchat.memory.statements import write_rating
 from mmchat.memory.store import MemoryStore
 
 
@@ -20,6 +21,13 @@ class RatedReply:
     reply: Turn
     is_variant: bool
     """Whether another reply has taken its place."""
+
+
+def rate_reply(store: MemoryStore, turn_id: str, rating: Rating | None) -> Turn:
+    """Keep a rating in the place of the one before; None takes it back."""
+    with store.file.write() as db:
+        write_rating(db, turn_id, rating)
+    return store.get_turn(turn_id)
 
 
 def rated_replies(store: MemoryStore, sessions: Sequence[Session]) -> tuple[RatedReply, ...]:

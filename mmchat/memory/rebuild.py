@@ -24,7 +24,7 @@ from mmchat.memory.text_index import INDEXES, fill_index
 
 CUT_NOTICE = "A part of this was lost when the database was damaged."
 NAMELESS = "Recovered conversation"
-_JSON_COLUMNS = {"turns": ("usage", "context", "recalled"), "attachments": ("heard", "seen")}
+_JSON_COLUMNS = {"turns": ("usage", "context", "recalled", "understood"), "attachments": ("heard", "seen")}
 _EVERY = 5_000
 
 
@@ -280,5 +280,5 @@ class _Rebuilding:
 def _tables(db: Database) -> list[str]:
     """The tables that hold what cannot be made again."""
     found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
-    own = ("sqlite_", "_sqlite_", "vector_codes", *(f"{name}_" for name in INDEXES))
+    own = ("sqlite_", "_sqlite_", "vector_codes", "passage", *(f"{name}_" for name in INDEXES))
     return [name for (name,) in found if not name.startswith(own)]

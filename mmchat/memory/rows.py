@@ -12,6 +12,7 @@ from typing import Any
 from mmchat.domain import (
     Attachment,
     Heard,
+    Likely,
     Mark,
     Partner,
     Rating,
@@ -21,11 +22,13 @@ from mmchat.domain import (
     Session,
     Tag,
     Turn,
+    Understood,
     Usage,
     Window,
     WindowPart,
     Word,
 )
+from mmchat.memory.citations import cited, passage_reference
 from mmchat.memory.database import Row
 from mmchat.picture_words import chinese_names
 
@@ -36,7 +39,7 @@ _MARKS: dict[int, Mark] = {1: "good", -1: "bad"}
 """The column `rating`; 0 where there is only a better text, in `note`."""
 
 
-def to_json(value: Heard | Seen | Usage | Window | None) -> str | None:
+def to_json(value: Heard | Seen | Usage | Window | Understood | None) -> str | None:
     """A value as JSON text for its column."""
     return None if value is None else json.dumps(asdict(value), ensure_ascii=True)
 
@@ -49,6 +52,8 @@ def recalled_to_json(recalled: Sequence[Recalled]) -> str | None:
 
 
 def _reference(note: Recalled) -> dict[str, object]:
+    if note.passage is not None:
+        return {"score": note.score} | passage_reference(note.passage)
     if note.fact:
         return {"fact": note.fact, "score": note.score}
     reference: dict[str, object] = {"turn": note.turn, "score": note.score}
@@ -87,6 +92,14 @@ def seen_from_json(text: str | None) -> Seen | None:
         return None
     fields = json.loads(text)
     return Seen(**{**fields, "tags": tuple(Tag(**each) for each in fields["tags"])})
+
+
+def understood_from_json(text: str | None) -> Understood | None:
+    """The inverse of `to_json`."""
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return Understood(**{**fields, "intents": tuple(Likely(**each) for each in fields["intents"])})
 
 
 def window_from_json(text: str | None) -> Window | None:
@@ -158,6 +171,8 @@ def turn_from_row(row: Row, attachments: Sequence[Attachment], recallable: Mappi
         recalled=_recalled_from_json(row["recalled"], recallable),
         notice=row["notice"],
         rating=rating_from_row(row),
+        understood=understood_from_json(row["understood"]),
+        prepared=row["prepared"],
     )
 
 
@@ -217,6 +232,9 @@ def _recalled_from_json(text: str | None, recallable: Mapping[str, Recalled]) ->
         return ()
     found: list[Recalled] = []
     for reference in json.loads(text):
+        if "passage" in reference:
+            found.append(cited(recallable.get(reference["passage"]), reference))
+            continue
         key = reference.get("fact") or reference["turn"]
         known = recallable.get(_file_key(key, reference.get("file", "")), recallable.get(key))
         if known is not None:

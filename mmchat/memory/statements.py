@@ -137,9 +137,10 @@ def copy_turns(db: Database, kept: Iterable[Turn], fork_id: str) -> None:
         number = db.execute("SELECT number FROM turns WHERE id = ?", [turn.id]).fetchone()[0]
         copied = db.execute(
             "INSERT INTO turns (id, session_id, parent_id, position, role, speaker, text, status, model, engine,"
-            " notice, usage, context, recalled, created_at, updated_at)"
+            " notice, usage, context, recalled, understood, prepared, created_at, updated_at)"
             " SELECT ?, ?, ?, ?, role, speaker, text, iif(status = 'streaming', 'stopped', status), model, engine,"
-            " notice, usage, context, recalled, created_at, updated_at FROM turns WHERE number = ?",
+            " notice, usage, context, recalled, understood, prepared, created_at, updated_at FROM turns"
+            " WHERE number = ?",
             [copy_id, fork_id, parent_id, position, number],
         ).lastrowid
         for attachment in turn.attachments:

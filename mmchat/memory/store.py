@@ -8,14 +8,25 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mmchat.domain import Attachment, Heard, Rating, Recalled, Role, Seen, Session, Turn, TurnStatus, Usage, Window
+from mmchat.domain import (
+    Attachment,
+    Heard,
+    PreparedKind,
+    Recalled,
+    Role,
+    Seen,
+    Session,
+    Turn,
+    TurnStatus,
+    Usage,
+    Window,
+)
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory import rows as convert
 from mmchat.memory import tree
 from mmchat.memory.blobs import BlobFolder, NewAttachment
 from mmchat.memory.damage import refuse_emptied
 from mmchat.memory.database import DatabaseFile, Row
-from mmchat.memory.facts import told_facts
 from mmchat.memory.forks import fork
 from mmchat.memory.ids import now_text
 from mmchat.memory.late_ends import LateEnds
@@ -28,9 +39,9 @@ from mmchat.memory.statements import (
     insert_session,
     insert_turn,
     session_filter,
-    write_rating,
 )
 from mmchat.memory.text_search import storable
+from mmchat.memory.told_notes import recallable_by_id
 from mmchat.memory.trash import delete_for_good
 from mmchat.memory.writers import Writers
 
@@ -237,6 +248,7 @@ class MemoryStore:
         window: Window | None = None,
         recalled: Sequence[Recalled] = (),
         notice: str = "",
+        prepared: PreparedKind = "",
     ) -> Turn:
         """Save a reply whole, stopped or failed, with what it cost and what it was shown.
 
@@ -247,7 +259,7 @@ class MemoryStore:
         with self.file.write() as db:
             changed = db.execute(
                 "UPDATE turns SET text = ?, status = ?, usage = ?, context = ?, recalled = ?, notice = ?,"
-                " writer = '', updated_at = ? WHERE id = ?",
+                " prepared = ?, writer = '', updated_at = ? WHERE id = ?",
                 [
                     storable(text),
                     status,
@@ -255,6 +267,7 @@ class MemoryStore:
                     convert.to_json(window),
                     convert.recalled_to_json(recalled),
                     storable(notice),
+                    prepared,
                     now,
                     turn_id,
                 ],
@@ -278,12 +291,6 @@ class MemoryStore:
     def is_writing(self, writer: str) -> bool:
         """Whether the program that took this token still runs."""
         return self._writers.is_alive(writer)
-
-    def rate_reply(self, turn_id: str, rating: Rating | None) -> Turn:
-        """Keep a rating in the place of the one before; None takes it back."""
-        with self.file.write() as db:
-            write_rating(db, turn_id, rating)
-        return self.get_turn(turn_id)
 
     def turns(self, session_id: str, *, newest: int = 0, around: str = "") -> tuple[Turn, ...]:
         """The conversation, oldest first; replies that a dead process left `streaming` come back `stopped`.
@@ -397,18 +404,8 @@ class MemoryStore:
     def _turns_from_rows(self, found: list[Row], where: str, parameters: tuple[object, ...]) -> tuple[Turn, ...]:
         """Three queries for any number of turns; `where` selects the same rows of `turns t` as `found`."""
         attached = self.attachments_by_turn(f"SELECT t.id FROM turns t WHERE {where}", parameters)
-        recallable: dict[str, Recalled] = {}
-        if any(row["recalled"] for row in found):
-            ids = (
-                "SELECT told.value FROM turns t, json_each(t.recalled) r,"
-                " json_each(json_array(json_extract(r.value, '$.turn'), json_extract(r.value, '$.partner'))) told"
-                f" WHERE {where} AND t.recalled IS NOT NULL"
-            )
-            files = self.attachments_by_turn(ids, parameters)
-            for row in self.file.rows(f"SELECT * FROM turns WHERE id IN ({ids})", parameters):
-                own = files.get(row["id"], ())
-                recallable |= convert.recallable_by_file(convert.recalled_from_row(row, own, 0.0), own)
-            recallable |= told_facts(self, where, parameters)
+        has_notes = any(row["recalled"] for row in found)
+        recallable = recallable_by_id(self, where, parameters) if has_notes else {}
         return tuple(convert.turn_from_row(row, attached.get(row["id"], ()), recallable) for row in found)
 
     def attachments_by_turn(

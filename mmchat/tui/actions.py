@@ -62,22 +62,22 @@ class Actions(SessionActions, WindowActions, MemoryActions, PictureActions, Expo
 
     async def do_good(self, argument: str) -> None:
         """Mark the last reply as good."""
-        self._rate(lambda session: session.rate("good"))
+        self._rate(lambda session: session.ratings.rate("good"))
 
     async def do_bad(self, argument: str) -> None:
         """Mark the last reply as bad."""
-        self._rate(lambda session: session.rate("bad"))
+        self._rate(lambda session: session.ratings.rate("bad"))
 
     async def do_unrate(self, argument: str) -> None:
         """Take the rating back."""
-        self._rate(lambda session: session.unrate())
+        self._rate(lambda session: session.ratings.unrate())
 
     async def do_better(self, argument: str) -> None:
         """Keep a better text beside the last reply; without one, open the reply in the box to be mended."""
         await self._chat.transcript.show_end()
         view = self._chat.transcript.last_reply()
         if argument or self._chat.flow.is_busy or view is None or not view.text.strip():
-            self._rate(lambda session: session.improve(argument))
+            self._rate(lambda session: session.ratings.improve(argument))
             return
         begun = view.rating.better if view.rating is not None and view.rating.better else view.text.strip()
         if not self._chat.composer.draft.is_empty:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from mmchat.config.models_file import ModelsFile
     from mmchat.engines.base import (
         ImageReader,
+        IntentReader,
         LanguageModel,
+        MoodReader,
         PictureTexts,
         SpeechRecognizer,
         TextEmbedder,
@@ -185,6 +187,12 @@ class EngineHub:
         if not vision.needs_weights or not sentences.needs_weights:
             return None
         return mapped_texts(name, self._weights.prepared(vision, engine), embedder, self._weights.path(sentences))
+
+    def intent_reader(self, examples: Mapping[str, Sequence[str]], model: str = "") -> IntentReader:
+        raise NotImplementedError
+
+    def mood_reader(self) -> MoodReader:
+        raise NotImplementedError
 
     def start(self, kinds: Sequence[ModelKind]) -> None:
         for kind in kinds:

@@ -16,6 +16,7 @@ from mmchat.chat.wording import MAX_QUESTION_CHARS, turn_messages
 from mmchat.domain import GenerateOptions, Partner, PromptReady, Rating, Recalled, ReplyEnded, Turn
 from mmchat.engines.scripted import ScriptedLanguageModel
 from mmchat.memory.facts import add_fact, forget_facts
+from mmchat.memory.ratings import rate_reply
 from tests.fakes import Bench, FakeEngines
 
 MakeBench = Callable[..., Bench]
@@ -85,9 +86,9 @@ def test_a_question_that_was_not_answered_by_the_user_stays_the_models(make_benc
 def test_a_disliked_reply_is_not_told_for_an_answer(make_bench: MakeBench) -> None:
     bench = make_bench()
     question, answer = talk(bench, "How do I clean a kettle?", "With petrol.")
-    bench.store.rate_reply(answer.id, Rating("bad"))
+    rate_reply(bench.store, answer.id, Rating("bad"))
     assert told(bench, question) == ["How do I clean a kettle?"]
-    bench.store.rate_reply(answer.id, Rating("good"))
+    rate_reply(bench.store, answer.id, Rating("good"))
     assert told(bench, question) == ["How do I clean a kettle? → With petrol."]
 
 

@@ -84,7 +84,7 @@ def test_the_next_one_knows_nothing_of_the_last(desk: Desk, tmp_path: Path) -> N
     assert again.turns() == ()
     assert len(folders(tmp_path)) == 1
     with pytest.raises(UsageError, match="not kept"):
-        again.rate("good")
+        again.ratings.rate("good")
 
 
 def test_a_desk_without_such_a_room_says_so(tmp_path: Path) -> None:

@@ -30,35 +30,35 @@ def said(bench: Bench, text: str = "hello") -> ChatSession:
 
 def test_the_same_mark_takes_it_back_and_the_other_one_replaces_it(bench: Bench) -> None:
     session = said(bench)
-    assert session.rate("good").rating == Rating("good")
-    assert session.rate("bad").rating == Rating("bad")
-    assert session.rate("bad").rating is None
+    assert session.ratings.rate("good").rating == Rating("good")
+    assert session.ratings.rate("bad").rating == Rating("bad")
+    assert session.ratings.rate("bad").rating is None
     assert session.turns()[-1].rating is None
 
 
 def test_a_better_text_stands_beside_the_reply_and_its_mark(bench: Bench) -> None:
     session = said(bench)
-    session.rate("bad")
-    reply = session.improve("  你好，世界！\n")
+    session.ratings.rate("bad")
+    reply = session.ratings.improve("  你好，世界！\n")
     assert reply.rating == Rating("bad", "你好，世界！")
     assert reply.text == "You said: hello"
-    assert session.rate("bad").rating == Rating(None, "你好，世界！")
-    assert session.improve("Hi.").rating == Rating(None, "Hi.")
-    assert session.unrate().rating is None
+    assert session.ratings.rate("bad").rating == Rating(None, "你好，世界！")
+    assert session.ratings.improve("Hi.").rating == Rating(None, "Hi.")
+    assert session.ratings.unrate().rating is None
 
 
 def test_the_model_is_not_shown_the_better_text(bench: Bench) -> None:
     session = said(bench)
-    session.improve("Something else")
+    session.ratings.improve("Something else")
     list(session.reply(UserInput("again"), Event()))
     assert "You said: hello" in [message.text for message in bench.engines.lm.calls[-1]]
 
 
 def test_a_reply_drawn_anew_is_rated_apart_from_the_old_one(bench: Bench) -> None:
     session = said(bench)
-    old = session.rate("bad")
+    old = session.ratings.rate("bad")
     list(session.regenerate(Event()))
-    new = session.rate("good")
+    new = session.ratings.rate("good")
     assert new.id != old.id
     assert bench.store.get_turn(old.id).rating == Rating("bad")
 
@@ -67,27 +67,27 @@ def test_a_reply_drawn_anew_is_rated_apart_from_the_old_one(bench: Bench) -> Non
 def test_no_text_and_the_replys_own_words_are_no_better_reply(bench: Bench, text: str) -> None:
     session = said(bench)
     with pytest.raises(UsageError):
-        session.improve(text)
+        session.ratings.improve(text)
     assert session.turns()[-1].rating is None
 
 
 def test_what_cannot_be_rated_is_refused_in_words(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no reply to rate"):
-        bench.session().rate("good")
+        bench.session().ratings.rate("good")
     with pytest.raises(UsageError, match="is not rated"):
-        said(bench).unrate()
+        said(bench).ratings.unrate()
     events = said(bench).reply(UserInput("more"), Event())
     session = bench.session(bench.store.latest_session())
     for event in events:
         if isinstance(event, ReplyStarted):
             with pytest.raises(UsageError, match="still being written"):
-                session.rate("good")
+                session.ratings.rate("good")
     with ExitStack() as stack:
         silent = stack.enter_context(closing(Bench(tmp_path / "b", FakeEngines(ScriptedLanguageModel([""])))))
         with pytest.raises(UsageError):
-            said(silent).rate("good")
+            said(silent).ratings.rate("good")
         gone = stack.enter_context(closing(Bench(tmp_path / "c", settings=SessionSettings(is_temporary=True))))
         with pytest.raises(UsageError, match="not kept") as caught:
-            said(gone).rate("good")
+            said(gone).ratings.rate("good")
         assert "--no-log" in caught.value.hint
         assert gone.store.file.rows("SELECT * FROM ratings") == []

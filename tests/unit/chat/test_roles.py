@@ -235,4 +235,4 @@ def test_a_greeting_is_not_rated(bench: Bench) -> None:
     assert (greeting.role, greeting.parent_id) == ("assistant", None)
     assert not bench.store.file.check_integrity()
     with pytest.raises(UsageError, match="no reply to rate"):
-        bench.session(bench.store.get_session(stored.id)).rate("good")
+        bench.session(bench.store.get_session(stored.id)).ratings.rate("good")

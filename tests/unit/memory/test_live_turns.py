@@ -10,7 +10,7 @@ import pytest
 
 from mmchat.domain import Rating, Turn
 from mmchat.memory import branches, shelves, trash
-from mmchat.memory.ratings import rated_replies
+from mmchat.memory.ratings import rate_reply, rated_replies
 from mmchat.memory.turn_search import search_turns
 from tests.fakes import Bench
 
@@ -56,7 +56,7 @@ def turn(bench: Bench) -> Turn:
     turn = bench.store.add_user_turn(session.id, "My walrus broke one of its tusks on the ice.")
     reply = bench.store.start_reply(session.id, parent_id=turn.id, model="m", engine="e", text="")
     bench.store.finish_reply(reply.id, "Poor thing.", status="complete")
-    bench.store.rate_reply(reply.id, Rating("good"))
+    rate_reply(bench.store, reply.id, Rating("good"))
     bench.recall.index(turn.id)
     return turn
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mmchat.domain import Rating, Session, Turn
 from mmchat.memory.export_rows import FileCopier, kept_path
 from mmchat.memory.rated_rows import RATED_AS, RatedAs, RatedRows, rated_rows
-from mmchat.memory.ratings import rated_replies
+from mmchat.memory.ratings import rate_reply, rated_replies
 from mmchat.memory.store import MemoryStore, NewAttachment
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import DialogueRow, PreferenceRow
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[MemoryStore]:
 def answer(store: MemoryStore, question: Turn, text: str, rating: Rating | None = None) -> Turn:
     reply = store.start_reply(question.session_id, parent_id=question.id, model="m", engine="scripted", text=text)
     store.finish_reply(reply.id, text, status="complete")
-    return store.rate_reply(reply.id, rating)
+    return rate_reply(store, reply.id, rating)
 
 
 def talk(store: MemoryStore, *exchanges: tuple[str, str, Rating | None], persona: str = "") -> Session:
@@ -64,15 +64,15 @@ def test_a_rating_is_replaced_taken_back_and_survives_a_restart(tmp_path: Path) 
     session = talk(store, ("首都是哪里？", "上海。", None))
     reply = store.turns(session.id)[1]
     assert reply.rating is None
-    assert store.rate_reply(reply.id, GOOD).rating == GOOD
+    assert rate_reply(store, reply.id, GOOD).rating == GOOD
     both = Rating("bad", "北京。")
-    assert store.rate_reply(reply.id, both).rating == both
+    assert rate_reply(store, reply.id, both).rating == both
     store.close()
     store = open_store(tmp_path)
     assert [turn.rating for turn in store.turns(session.id)] == [None, both]
     assert len(store.file.rows("SELECT * FROM ratings")) == 1
-    assert store.rate_reply(reply.id, Rating(better="北京。")).rating == Rating(None, "北京。")
-    assert store.rate_reply(reply.id, None).rating is None
+    assert rate_reply(store, reply.id, Rating(better="北京。")).rating == Rating(None, "北京。")
+    assert rate_reply(store, reply.id, None).rating is None
     assert store.file.rows("SELECT * FROM ratings") == []
     store.close()
 
@@ -149,7 +149,7 @@ def test_a_copied_conversation_gives_no_row_twice_and_its_later_word_counts(stor
     session = talk(store, ("a", "A", GOOD))
     fork = store.fork_session(session.id)
     assert len(made(store).rows) == 1
-    store.rate_reply(store.turns(fork.id)[1].id, BAD)
+    rate_reply(store, store.turns(fork.id)[1].id, BAD)
     (row,) = made(store).rows
     assert row["label"] is False
 
@@ -162,7 +162,7 @@ def test_the_persona_of_a_conversation_comes_before_the_system_text_of_the_setti
 
 def test_a_reply_to_nothing_gives_no_row(store: MemoryStore) -> None:
     session = store.create_session()
-    store.rate_reply(store.add_turn(session.id, role="assistant", text="Welcome!").id, GOOD)
+    rate_reply(store, store.add_turn(session.id, role="assistant", text="Welcome!").id, GOOD)
     for rated_as in RATED_AS:
         assert (made(store, rated_as).rows, made(store, rated_as).left_out) == ((), 1)
 

@@ -21,7 +21,7 @@ from mmchat.memory.turn_search import search_turns
 from tests import every_table
 from tests.crash.damage_bench import PAGE_BYTES, fill, overwrite
 
-DERIVED = ("vector_codes",)
+DERIVED = ("vector_codes", "passages", "passage_embeddings")
 """Tables that are made anew from others, and so are not carried over."""
 
 

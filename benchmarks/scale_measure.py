@@ -20,7 +20,8 @@ from mmchat.domain import Session
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.turn_search import search_turns
-from mmchat.memory.vectors import OwnerKind, VectorIndex
+from mmchat.memory.vector_owners import OwnerKind
+from mmchat.memory.vectors import VectorIndex
 from mmchat.wiring import open_desk, open_hub
 
 Figures = dict[str, dict[str, float]]

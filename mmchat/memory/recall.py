@@ -26,7 +26,8 @@ from mmchat.memory.text_search import terms
 from mmchat.memory.time_words import TimeSpan
 from mmchat.memory.turn_parts import PartVectors
 from mmchat.memory.turn_vectors import TurnVectors
-from mmchat.memory.vectors import Near, OwnerKind, VectorIndex
+from mmchat.memory.vector_owners import OwnerKind
+from mmchat.memory.vectors import Near, VectorIndex
 from mmchat.memory.word_search import Filters, find_by_words, where_of
 from mmchat.picture_words import picture_question
 

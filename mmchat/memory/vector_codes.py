@@ -44,10 +44,14 @@ class Wanted:
     session: int | None = None
     """Number of the only conversation to look in."""
     without_sessions: tuple[int, ...] = ()
+    only: tuple[int, ...] = ()
+    """Numbers of the only groups (as `vector_owners.group_number` gives them) to look in; none for all."""
 
     def mask(self, sessions: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the vectors of these conversations, (N,), are wanted."""
         is_wanted = np.ones(len(sessions), np.bool_) if self.session is None else sessions == self.session
+        if self.only:
+            is_wanted &= np.isin(sessions, np.array(self.only, sessions.dtype))
         if len(self.without_sessions) == 1:
             is_wanted &= sessions != self.without_sessions[0]
         elif self.without_sessions:

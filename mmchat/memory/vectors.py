@@ -1,4 +1,4 @@
-"""Vectors of turns and pictures: rows in the database, searched by codes of them that are kept in memory.
+"""Vectors of turns, pictures and passages: rows in the database, searched by codes of them kept in memory.
 
 The newest few thousand vectors are held as they are and searched exactly; so is a small store. Older ones are held
 as codes (`memory.vector_codes`): 50 bytes instead of 1,536 for a sentence. The codes say which vectors to read, and
@@ -14,16 +14,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event, Lock
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmchat.memory.database import DatabaseFile
-from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.vector_codes import Codes, Guessed, Wanted
-
-OwnerKind = Literal["turn", "attachment"]
+from mmchat.memory.vector_owners import OWNERS, OwnerKind, group_number
 
 CODED_AT_ONCE = 2048
 """Vectors are coded by so many. At least as many, and less than twice as many, stay as they are."""
@@ -36,10 +33,6 @@ as many vectors again and find one more of the exact first 100 among made-up vec
 
 # Kept as half floats: cosines move by less than 0.001, the file is half as large.
 _STORED = np.dtype("<f2")
-_OWNERS = {
-    "turn": "JOIN turns t ON t.number = e.owner",
-    "attachment": "JOIN attachments a ON a.number = e.owner JOIN turns t ON t.id = a.turn_id",
-}
 _SPARE = 32
 _MAX_DEAD_SHARE = 0.4
 
@@ -49,7 +42,7 @@ class Near:
     """Owners near a query vector, nearest first."""
 
     owners: NDArray[np.int64]
-    """(N,) numbers of turns or attachments."""
+    """(N,) numbers of turns, attachments or passages."""
     cosines: NDArray[np.float32]
     """(N,)"""
 
@@ -72,6 +65,7 @@ class VectorIndex:
     ) -> None:
         self._file = file
         self._owner_kind = owner_kind
+        self._of = OWNERS[owner_kind]
         self._model = model
         self._coded_at_once = coded_at_once
         self._lock = Lock()
@@ -81,15 +75,9 @@ class VectorIndex:
 
     def save(self, vectors: dict[int, NDArray[np.float32]]) -> None:
         """Store vectors by owner; an owner's earlier vector of this model is replaced."""
-        # The owner may be gone by now; a vector without one would never be removed.
-        table = "turns" if self._owner_kind == "turn" else "attachments"
         with self._file.write() as db:
             for owner, vector in vectors.items():
-                db.execute(
-                    "INSERT OR REPLACE INTO embeddings (owner_kind, owner, model, vector)"
-                    f" SELECT ?, number, ?, ? FROM {table} WHERE number = ?",
-                    [self._owner_kind, self._model, vector.astype(_STORED).tobytes(), owner],
-                )
+                db.execute(self._of.save(), [self._model, vector.astype(_STORED).tobytes(), owner])
 
     def nearest(
         self,
@@ -100,6 +88,7 @@ class VectorIndex:
         exclude_session: int | None = None,
         exclude: NDArray[np.int64] | None = None,
         scope: str | None = None,
+        shelves: Sequence[str] = (),
     ) -> Near:
         """The live owners with the highest cosine.
 
@@ -113,16 +102,17 @@ class VectorIndex:
             exclude_session: number of a session to leave out.
             exclude: numbers of owners to leave out.
             scope: look only in sessions that share this memory; None: in all.
+            shelves: of passages: names of the only shelves to look on; none for all.
         """
         with self._lock:
             self._refresh()
             if self._width != query.shape[0]:
                 return Near(np.zeros(0, np.int64), np.zeros(0, np.float32))
             codes, tail = self._codes, self._tail
-        hidden = self._hidden_sessions(scope)
+        hidden = self._hidden_sessions(scope) if self._owner_kind != "passage" else []
         if exclude_session is not None:
             hidden.append(exclude_session)
-        wanted = Wanted(session, tuple(hidden))
+        wanted = Wanted(session, tuple(hidden), tuple(map(group_number, shelves)))
         parts = [part.guess(query, wanted) for part in (codes, tail) if part is not None]
         numbers = np.concatenate([part.numbers for part in parts])
         guesses = np.concatenate([part.cosines for part in parts])
@@ -140,9 +130,9 @@ class VectorIndex:
         """Exact cosines of those of `owners` that have a vector, e.g. of turns that were found by words."""
         with self._file.read() as db:
             found = db.execute(
-                "SELECT owner, vector FROM embeddings WHERE owner_kind = ? AND model = ?"
-                " AND owner IN (SELECT value FROM json_each(?)) AND length(vector) = ?",
-                [self._owner_kind, self._model, json.dumps(list(owners)), query.shape[0] * _STORED.itemsize],
+                f"SELECT e.owner, e.vector FROM {self._of.vectors} e WHERE {self._of.of_kind} AND e.model = ?"
+                " AND e.owner IN (SELECT value FROM json_each(?)) AND length(e.vector) = ?",
+                [self._model, json.dumps(list(owners)), query.shape[0] * _STORED.itemsize],
             ).fetchall()
         if not found:
             return {}
@@ -236,7 +226,7 @@ class VectorIndex:
         """Numbers, owners and vectors of those rows that are there, ascending: pages are then read once."""
         with self._file.read() as db:
             found = db.execute(
-                "SELECT number, owner, vector FROM embeddings WHERE number IN (SELECT value FROM json_each(?))"
+                f"SELECT number, owner, vector FROM {self._of.vectors} WHERE number IN (SELECT value FROM json_each(?))"
                 " AND length(vector) = ? ORDER BY number",
                 [json.dumps(numbers.tolist()), self._width * _STORED.itemsize],
             ).fetchall()
@@ -248,10 +238,10 @@ class VectorIndex:
 
     def _live(self, owners: list[int]) -> set[int]:
         """Those of `owners` that search may find."""
-        source = _OWNERS[self._owner_kind].replace("e.owner", "w.value")
+        source = self._of.join.replace("e.owner", "w.value")
         with self._file.read() as db:
             found = db.execute(
-                f"SELECT w.value FROM json_each(?) w {source} WHERE {LIVE_TURN}", [json.dumps(sorted(owners))]
+                f"SELECT w.value FROM json_each(?) w {source} WHERE {self._of.is_live}", [json.dumps(sorted(owners))]
             )
             return {owner for (owner,) in found}
 
@@ -260,7 +250,7 @@ class VectorIndex:
     def _forget(self) -> None:
         self._width = 0
         self._last = 0
-        """Number of the newest row of `embeddings` that is known."""
+        """Number of the newest row of vectors that is known."""
         self._codes: Codes | None = None
         self._tail: _Tail | None = None
         self._stored_to = 0
@@ -274,10 +264,9 @@ class VectorIndex:
             self._load()
         with self._file.read() as db:
             cursor = db.execute(
-                f"SELECT e.number, e.owner, s.number, e.vector FROM embeddings e {_OWNERS[self._owner_kind]}"
-                " JOIN sessions s ON s.id = t.session_id"
-                " WHERE e.owner_kind = ? AND e.model = ? AND e.number > ? ORDER BY e.number",
-                [self._owner_kind, self._model, self._last],
+                f"SELECT e.number, e.owner, {self._of.group}, e.vector FROM {self._of.vectors} e {self._of.join}"
+                f" WHERE {self._of.of_kind} AND e.model = ? AND e.number > ? ORDER BY e.number",
+                [self._model, self._last],
             )
             while (rows := cursor.fetchmany(self._coded_at_once)) and not (cancel is not None and cancel.is_set()):
                 self._extend(rows)
@@ -300,7 +289,7 @@ class VectorIndex:
                     break
                 self._last = self._stored_to = last
 
-    def _extend(self, rows: list[tuple[int, int, int, bytes]]) -> None:
+    def _extend(self, rows: list[tuple[int, int, int | str, bytes]]) -> None:
         self._last = rows[-1][0]
         self._width = self._width or len(rows[0][3]) // _STORED.itemsize
         rows = [row for row in rows if len(row[3]) == self._width * _STORED.itemsize]
@@ -309,7 +298,7 @@ class VectorIndex:
         added = _Tail(
             np.array([row[0] for row in rows], np.int64),
             np.array([row[1] for row in rows], np.int64),
-            np.array([row[2] for row in rows], np.int64),
+            np.array([group_number(row[2]) for row in rows], np.int64),
             _matrix([row[3] for row in rows], self._width),
         )
         # A new value each time: a search that is under way goes on with the one it has.
@@ -332,7 +321,7 @@ class VectorIndex:
             return False
         with self._file.read() as db:
             live = db.execute(
-                "SELECT count(*) FROM embeddings WHERE owner_kind = ? AND model = ?", [self._owner_kind, self._model]
+                f"SELECT count(*) FROM {self._of.vectors} e WHERE {self._of.of_kind} AND e.model = ?", [self._model]
             ).fetchone()[0]
         known = self._codes.count + (self._tail.count if self._tail else 0)
         return bool(live < (1 - _MAX_DEAD_SHARE) * known)

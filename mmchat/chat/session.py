@@ -25,6 +25,7 @@ from mmchat.chat.quiet import Quiet
 from mmchat.chat.ratings import Ratings
 from mmchat.chat.remembering import Remembering, ids_of
 from mmchat.chat.reply import stream_reply
+from mmchat.chat.roles import example_messages
 from mmchat.chat.senses import Senses, examine
 from mmchat.chat.shown_pictures import asked_about, seen_turns
 from mmchat.chat.terms import terms_of
@@ -85,6 +86,10 @@ class SessionSettings:
     """False: they are told, but nothing is learnt, e.g. because what is sent was piped in and is no talk of theirs."""
     window_tokens: int = 0
     """The most tokens a prompt may take; 0: what the model's context leaves."""
+    intent_model: str = ""
+    """A head that tells what messages want where nobody is played."""
+    reads_mood: bool = False
+    """Whether the mood of messages is read whoever is played."""
     is_temporary: bool = False
     """Whether the store goes with the program, so that nothing of it can be used later."""
 
@@ -96,8 +101,7 @@ class SessionSettings:
     @property
     def examples(self) -> tuple[Message, ...]:
         """Exchanges that show how whoever is played answers."""
-        shown = self.persona.text.examples if self.persona is not None else ()
-        return tuple(each for one in shown for each in (Message("user", one.user), Message("assistant", one.reply)))
+        return example_messages(self.persona.text) if self.persona is not None else ()
 
     @property
     def chosen_options(self) -> dict[str, int | float]:
@@ -162,7 +166,9 @@ class ChatSession:
         self.export = SessionExport(store, lambda: self._session)
         self.ratings = Ratings(store, self.turns, is_kept=not settings.is_temporary)
         """What the user thinks of its replies."""
-        self._understanding = Understanding(store, engines, settings.persona)
+        self._understanding = Understanding(
+            store, engines, settings.persona, intent_model=settings.intent_model, reads_mood=settings.reads_mood
+        )
         self._consulting = Consulting(store, engines, settings.persona)
 
     @property

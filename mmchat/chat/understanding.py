@@ -2,40 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mmchat.chat.mood import exchanges_of, person_suggested
 from mmchat.chat.prepared import Prepared
-from mmchat.domain import ReplyEvent, Turn
+from mmchat.chat.remembering import searchable_text
+from mmchat.chat.role_actions import hand_over_offer, own_reply, refusal, spoken_words
+from mmchat.domain import (
+    Likely,
+    MessageUnderstood,
+    Notice,
+    PersonSuggested,
+    ReplyEvent,
+    Turn,
+    Understood,
+    WorkStarted,
+)
+from mmchat.errors import DeviceError, EngineUnavailable, MediaError, MmchatError, ModelNotFound, WeightsError
+from mmchat.memory.understood import save_understood
 from mmchat.role_values import Persona
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mmchat.chat.ports import Engines
     from mmchat.memory.store import MemoryStore
+
+TOPIC = "forbidden:"
+"""Before the label of a forbidden topic, so that it is no intent of the same name."""
+SURE_TOPIC = 0.5
+"""A topic is refused from this probability on."""
+KEPT_INTENTS = 3
+"""The likeliest few are stored: the one that is acted on, and its runners-up."""
+
+_CANNOT_READ = (ModelNotFound, EngineUnavailable, WeightsError, DeviceError, MediaError)
 
 
 class Understanding:
     """Reads the messages of one conversation."""
 
-    def __init__(self, store: MemoryStore, engines: Engines, persona: Persona | None) -> None:
-        """`persona`: whose intents and topics; None: nothing is read."""
+    def __init__(
+        self,
+        store: MemoryStore,
+        engines: Engines,
+        persona: Persona | None,
+        *,
+        intent_model: str = "",
+        reads_mood: bool = False,
+    ) -> None:
+        """Nothing is read without a role that asks for it, or one of the last two.
+
+        Args:
+            store: keeps what is read.
+            engines: what reads.
+            persona: whose intents and topics.
+            intent_model: a head that tells intents where nobody is played.
+            reads_mood: read the mood whoever is played.
+        """
         self._store = store
         self._engines = engines
         self._persona = persona
+        role = persona.role if persona is not None else None
+        self._intents: Mapping[str, tuple[str, ...]] = role.intents if role is not None else {}
+        self._topics = {TOPIC + topic: messages for topic, messages in role.forbid.items()} if role is not None else {}
+        self._head = role.intent_model if role is not None else intent_model
+        self._reads_mood = reads_mood or (role is not None and role.reads_mood)
+        self._told: set[str] = set()
+        """Problems that the user was told of; once is enough."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether anything is read of messages."""
+        return bool(self._head or self._intents or self._topics or self._reads_mood)
 
     def read(self, question: Turn) -> Generator[ReplyEvent, None, Turn]:
         """Read a message, with what was heard and seen in its files, and store what it is taken for.
 
+        A reader that cannot be had is told of once, and the turn goes on without it.
+
         Returns:
             The message with `understood`.
         """
-        yield from ()
-        return question
+        if not self.reads:
+            return question
+        yield WorkStarted("reading what is wanted")
+        intents: tuple[Likely, ...] = ()
+        topic, reader, mood = "", "", None
+        try:
+            intents, topic, reader = self._read_intents(question)
+        except _CANNOT_READ as error:
+            yield from self._tell("What is wanted is not read", error)
+        try:
+            mood = self._read_mood(question)
+        except _CANNOT_READ as error:
+            yield from self._tell("Moods are not read", error)
+        if not reader and mood is None:
+            return question
+        understood = Understood(intents, topic, mood, reader)
+        save_understood(self._store, question.id, understood)
+        yield MessageUnderstood(question.id, understood)
+        return replace(question, understood=understood)
+
+    def _read_intents(self, question: Turn) -> tuple[tuple[Likely, ...], str, str]:
+        """The likeliest intents, the forbidden topic if it is one, and what read them; nothing where nobody asks."""
+        text = searchable_text(question)
+        if not (self._head or self._intents or self._topics) or not text:
+            return (), "", ""
+        image = _first_picture(question)
+        if not self._head:
+            reader = self._engines.intent_reader({**self._intents, **self._topics})
+            likely = reader.read(text, image)
+            return self._intents_of(likely), _topic_of(likely), reader.name
+        head = self._engines.intent_reader({}, self._head)
+        topics: tuple[Likely, ...] = ()
+        if self._topics:  # what a head knows was settled when it was trained
+            topics = self._engines.intent_reader(self._topics).read(text, image)
+        return self._intents_of(head.read(text, image)), _topic_of(topics), head.name
+
+    def _intents_of(self, likely: Sequence[Likely]) -> tuple[Likely, ...]:
+        if not (self._head or self._intents):
+            return ()
+        return tuple(each for each in likely if not each.label.startswith(TOPIC))[:KEPT_INTENTS]
+
+    def _read_mood(self, question: Turn) -> float | None:
+        words = spoken_words(question)
+        return self._engines.mood_reader().read(words) if self._reads_mood and words else None
+
+    def _tell(self, what: str, error: MmchatError) -> Iterator[ReplyEvent]:
+        text = f"{what}: {error.message} {error.hint}".rstrip()
+        if text not in self._told:
+            self._told.add(text)
+            yield Notice(text)
 
     def prepared(self, question: Turn, history: Sequence[Turn]) -> Prepared | None:
         """What is said instead of the model: an intent's own reply, or that a topic is forbidden. None: nothing."""
+        if text := refusal(question, history, self._persona):
+            return Prepared("forbidden", text)
+        if text := own_reply(question, history, self._persona):
+            return Prepared("intent", text)
         return None
 
     def afterwards(self, question: Turn, history: Sequence[Turn], reply: Turn) -> Iterator[ReplyEvent]:
         """Whether a person is suggested now."""
-        yield from ()
+        if self._persona is None:
+            return
+        turns = (*history, question, reply)
+        if reason := person_suggested(exchanges_of(turns, self._persona)):
+            yield PersonSuggested(hand_over_offer(self._persona, turns), reason)
+
+
+def _topic_of(likely: Sequence[Likely]) -> str:
+    """The forbidden topic that a message is about, if that is what it is likeliest about; empty for none."""
+    best = likely[0] if likely else None
+    if best is None or not best.label.startswith(TOPIC) or best.probability < SURE_TOPIC:
+        return ""
+    return best.label.removeprefix(TOPIC)
+
+
+def _first_picture(turn: Turn) -> Image | None:
+    """Raises MediaError."""
+    from mmchat.engines.image_io import open_image
+
+    picture = next((each for each in turn.attachments if each.kind == "image"), None)
+    return open_image(picture.path) if picture is not None else None

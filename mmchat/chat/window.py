@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.entries import Entry, Head, Layer, Pin, Standing, merge_same_role
 from mmchat.chat.prompt import HEAD_SHARE, Prompt, assemble
+from mmchat.chat.role_actions import instructions_for
 from mmchat.chat.why import Why, explain
 from mmchat.chat.wording import style_for, turn_messages
 from mmchat.domain import (
@@ -276,17 +277,20 @@ class SessionWindow:
 
     def _told(self, model: LanguageModel, turn: Turn, notes: Sequence[Recalled] = ()) -> tuple[Message, ...]:
         style = self._engines.habits().note_style
-        told = turn_messages(turn, notes, style=style, has_pixels=model.accepts_images)
+        wanted = instructions_for(turn, self._settings.persona)
+        told = turn_messages(turn, notes, style=style, has_pixels=model.accepts_images, instructions=wanted)
         pictures = sum(a.kind == "image" for a in turn.attachments)
         if not (pictures and model.accepts_images):
             return told
         # They may be more than there is room for; the last of them are told in words then.
         room = int(self.budget(model, reply_options(self._engines, self._settings)) * PICTURE_SHARE)
-        blind = turn_messages(turn, notes, style=style, has_pixels=True, most_pictures=0)
+        blind = turn_messages(turn, notes, style=style, has_pixels=True, most_pictures=0, instructions=wanted)
         room += model.count_tokens([replace(message, image_paths=()) for message in blind])
         while pictures and model.count_tokens(told) > room:
             pictures -= 1
-            told = turn_messages(turn, notes, style=style, has_pixels=True, most_pictures=pictures)
+            told = turn_messages(
+                turn, notes, style=style, has_pixels=True, most_pictures=pictures, instructions=wanted
+            )
         return told
 
     def _pins(self, model: LanguageModel, turns: Sequence[Turn]) -> tuple[Pin, ...]:

@@ -50,6 +50,7 @@ def turn_messages(
     style: str = DEFAULT_STYLE,
     has_pixels: bool = False,
     most_pictures: int | None = None,
+    instructions: str = "",
 ) -> tuple[Message, ...]:
     """A stored turn as the model reads it, byte for byte the same every time it is in view.
 
@@ -59,6 +60,7 @@ def turn_messages(
         style: a key of `STYLES`.
         has_pixels: the model takes images itself, so pictures are passed and not described.
         most_pictures: so many of the turn's pictures are passed, and the others described; absent: all.
+        instructions: what a role has the model do with such a message; told after its words.
     """
     if turn.role != "user":
         told = (Message(turn.role, turn.text),) if turn.text else ()
@@ -87,7 +89,14 @@ def turn_messages(
         parts.extend(_tell_sound(attachment, words) for attachment in spoken)
     if turn.text:
         parts.append(turn.text)
-    return (*before, Message("user", _join(parts), image_paths=images))
+    return (*before, Message("user", with_instructions(_join(parts), instructions), image_paths=images))
+
+
+def with_instructions(text: str, instructions: str) -> str:
+    """A message with what a role has the model do with it."""
+    if not instructions:
+        return text
+    return f"{text}\n\n（{instructions}）" if is_mostly_chinese(instructions) else f"{text}\n\n({instructions})"
 
 
 def _tell_memory(

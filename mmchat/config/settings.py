@@ -60,6 +60,10 @@ class Settings(BaseModel):
     """Bring back older turns that bear on the present one."""
     read_text: bool = True
     """Read the text that stands in pictures."""
+    intent_model: str = ""
+    """A trained head that tells what messages want in conversations without a role; empty: none."""
+    mood: bool = False
+    """Read how messages sound, in every conversation."""
     facts: bool = True
     """Remember facts about the user from what they say, and tell the model those that bear on the message."""
 

@@ -7,17 +7,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mmchat.errors import MmchatError
+from mmchat.domain import Message
+from mmchat.errors import MmchatError, UsageError
+from mmchat.patterns import later
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
     from mmchat.domain import Session
-    from mmchat.role_values import Persona, Role
+    from mmchat.role_values import Persona, Role, RoleText
 
 log = logging.getLogger(__name__)
 
 NOBODY = ("off", "none")
 """What `/persona` and `--persona` take for no role."""
+
+_ROLE_KEY = later(r"[A-Za-z0-9][A-Za-z0-9._-]*(?::[a-z]{2,3})?")
 
 
 def find_persona(key: str) -> Persona:
@@ -37,6 +41,42 @@ def usable_roles() -> tuple[Role, ...]:
     from mmchat.config.role_shelf import all_roles
 
     return tuple(all_roles()[0])
+
+
+def find_named(key: str) -> Persona:
+    """A role as a stored name means it: without a language its own, whatever the terminal's is.
+
+    Raises:
+        UsageError, ConfigError: as `find_persona`.
+    """
+    return _in_its_words(find_persona(key), key)
+
+
+def _in_its_words(persona: Persona, key: str) -> Persona:
+    return persona if ":" in key else replace(persona, language=persona.role.languages[0])
+
+
+def system_text(persona: str) -> str:
+    """What a `persona` of a row says: a role's system text where it is a role's name, else the text itself.
+
+    Raises:
+        UsageError: one word that is no role's name; no model could play that.
+        ConfigError: the role's file cannot be used.
+    """
+    if not _ROLE_KEY().fullmatch(persona.strip()):
+        return persona
+    try:
+        return find_named(persona.strip()).text.system
+    except UsageError as error:
+        hint = "Name a role of `mmchat roles list`, or write out in a sentence who it is."
+        raise UsageError(f"persona: {error.message}", hint=hint) from error
+
+
+def example_messages(text: RoleText) -> tuple[Message, ...]:
+    """Exchanges that show how a role answers."""
+    return tuple(
+        each for one in text.examples for each in (Message("user", one.user), Message("assistant", one.reply))
+    )
 
 
 class Casting:
@@ -79,9 +119,7 @@ class Casting:
         persona = None
         try:
             if session.role:
-                persona = self._find(session.role)
-                if ":" not in session.role:  # its own language, whatever the terminal's is by now
-                    persona = replace(persona, language=persona.role.languages[0])
+                persona = _in_its_words(self._find(session.role), session.role)
             self._use_model_of(persona)
         except MmchatError:
             log.warning("the role %s of a conversation cannot be used", session.role, exc_info=True)

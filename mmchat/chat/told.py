@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mmchat.chat.prompt import Entry, assemble
+from mmchat.chat.prompt import Entry, Standing, assemble
+from mmchat.chat.roles import system_text
 from mmchat.chat.wording import turn_messages
 from mmchat.domain import Attachment, AttachmentKind, Heard, Message, Seen, Turn
 from mmchat.rows.values import RowMessage, RowPart
@@ -49,7 +50,14 @@ class Listener:
 
 
 def told_history(
-    history: Sequence[RowMessage], persona: str, listener: Listener, senses: FileSenses, *, room: int
+    history: Sequence[RowMessage],
+    persona: str,
+    listener: Listener,
+    senses: FileSenses,
+    *,
+    room: int,
+    examples: Sequence[Message] = (),
+    window_tokens: int = 0,
 ) -> tuple[Message, ...]:
     """The prompt for the reply that follows a history.
 
@@ -58,15 +66,20 @@ def told_history(
 
     Args:
         history: everything before the reply, with at least one message that is not the system's.
-        persona: the row's; may be empty.
+        persona: the row's: a system text, or the name of a role, which stands for its own; may be empty.
         listener: the model.
         senses: reads the files, if there are any.
         room: tokens of the context to keep free.
+        examples: exchanges that show how a role answers, told as the chat tells them.
+        window_tokens: the most tokens the prompt may take; 0: what the context leaves.
+
+    Raises:
+        UsageError: there is no role of that name.
+        ConfigError: its file cannot be used.
     """
     model = listener.model
-    system = "\n\n".join(
-        text for text in (persona, *(message.text for message in history if message.role == "system")) if text.strip()
-    )
+    given = (system_text(persona), *(message.text for message in history if message.role == "system"))
+    system = "\n\n".join(text for text in given if text.strip())
     entries = [
         Entry(
             str(index),
@@ -80,7 +93,10 @@ def told_history(
         for index, message in enumerate(each for each in history if each.role != "system")
     ]
     budget = max(1, model.context_tokens - room)
-    return assemble(system, entries, count_tokens=model.count_tokens, budget=budget).messages
+    if window_tokens:
+        budget = min(budget, window_tokens)
+    standing = Standing(examples=tuple(examples))
+    return assemble(system, entries, count_tokens=model.count_tokens, budget=budget, standing=standing).messages
 
 
 def _turn(index: int, message: RowMessage, senses: FileSenses, *, has_pixels: bool) -> Turn:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from mmchat.domain import Message
 from mmchat.engines.lm_prompts import PromptFormat
-from mmchat.errors import DataError
+from mmchat.errors import DataError, UsageError
 from mmchat.rows.values import DialogueRow, RowMessage
 from mmchat.train.base import Span
 
@@ -107,7 +107,10 @@ class DialogueEncoder:
         last = next((at for at in range(len(row.messages) - 1, -1, -1) if row.messages[at].role == "assistant"), None)
         if last is None:
             return Examples(dropped=[f"{row.place}: the assistant never replies"])
-        messages = self._told(row.messages[:last], row.persona)
+        try:
+            messages = self._told(row.messages[:last], row.persona)
+        except UsageError as error:  # its persona names a role that is not there
+            raise DataError(f"{row.place}: {error.message}", hint=error.hint) from error
         reply = Message("assistant", row.messages[last].text)
         return _Conversation(self, str(row.place), [*messages, reply]).examples()
 

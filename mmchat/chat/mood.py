@@ -19,8 +19,8 @@ Reason = Literal["mood", "intent", "unknown"]
 
 SHARE = 0.4
 """What the newest message counts, of 1."""
-LOW = -0.4
-"""From here down, a person is suggested."""
+LOW = -0.45
+"""From here down, a person is suggested: lower than one message alone can bring it."""
 BETTER = -0.2
 """From here up, a mood that was low has become better."""
 UNKNOWN_IN_A_ROW = 2

@@ -40,6 +40,9 @@ class Parsed:
     """What could not be read, in words."""
 
 
+TOO_DEEP = "What is nested too deeply in it was not read."
+
+
 class Unreadable(Exception):
     """A file that cannot be read as what it should be; its text is the problem, as `ReadDocument.problem`."""
 

@@ -14,7 +14,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_GUESSED = ["cp1252", "cp1251", "koi8_r", "shift_jis", "euc_jp", "euc_kr", "cp1250", "cp1253", "iso8859_15"]
+_GUESSED = ["cp1252", "cp1251", "koi8_r", "shift_jis", "euc_jp", "euc_kr", "cp1253"]
 _SAMPLE_BYTES = 20_000
 _COMMON_SHARE = 0.8
 """Of the Chinese characters in a Chinese text, at least so many are among the few thousand common ones; of bytes that

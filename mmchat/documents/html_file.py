@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mmchat.documents.blocks import Block, Parsed, Unreadable, first_heading, lead_in
+from mmchat.documents.blocks import TOO_DEEP, Block, Parsed, Unreadable, first_heading, lead_in
 from mmchat.documents.csv_file import row_block
 from mmchat.documents.decoding import decoded
 from mmchat.patterns import later
@@ -30,7 +30,8 @@ _CHARSET = re.compile(
     rb"""<(?:meta|\?xml)[^>]{0,300}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_\-:]+)""", re.IGNORECASE
 )
 _HEAD_BYTES = 4_096
-_XML_DECLARATION = later(r"\A\s*<\?xml[^>]*\?>")
+_DECLARATIONS = later(r"\A\s*(?:<\?xml[^>]*\?>\s*)?(?:<!doctype[^>\[]*(?:\[[^\]]*\]\s*)?>)?", re.IGNORECASE)
+"""What stands before a page; entities that it declares are not among what a page can say."""
 _SPACES = later(r"\s+")
 
 
@@ -60,7 +61,7 @@ def parse_html(text: str) -> Parsed:
     from lxml import etree
 
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
-    text = _XML_DECLARATION().sub("", text, count=1)
+    text = _DECLARATIONS().sub("", text, count=1)
     try:
         root = etree.fromstring(text.encode("utf-8", "replace"), parser)
     except etree.XMLSyntaxError as error:
@@ -71,7 +72,9 @@ def parse_html(text: str) -> Parsed:
     body = _main_part(root)
     walk = _Walk()
     blocks = tuple(walk.blocks(body))
-    return Parsed(blocks, title or first_heading(blocks))
+    # libxml2 ends a page where it is nested more than 256 deep, and says so.
+    is_cut = any("depth" in entry.message for entry in parser.error_log)
+    return Parsed(blocks, title or first_heading(blocks), TOO_DEEP if is_cut else "")
 
 
 def _main_part(root: _Element) -> _Element:

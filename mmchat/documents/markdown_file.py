@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mmchat.documents.blocks import Block, Parsed, first_heading, lead_in
+from mmchat.documents.blocks import TOO_DEEP, Block, Parsed, first_heading, lead_in
 from mmchat.documents.csv_file import row_block
-from mmchat.documents.text_file import joined
+from mmchat.documents.text_file import joined, parse_text
 from mmchat.patterns import later
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 MAX_NESTING = 60
+MAX_BRACKETS = 5_000
+MAX_PARAGRAPH = 500_000
+"""With more in one paragraph it is no Markdown that anybody wrote, and takes the square of that to read as such."""
 _FRONT = later(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = later(r"^title\s*:\s*(.+)$", re.MULTILINE | re.IGNORECASE)
 _MAX_FRONT = 20_000
@@ -31,9 +34,13 @@ def parse_markdown(text: str) -> Parsed:
         title = named[1].strip().strip("\"'") if named else ""
         skipped = front[0].count("\n")
         text = text[front.end() :]
+    if any(part.count("[") > MAX_BRACKETS or len(part) > MAX_PARAGRAPH for part in text.split("\n\n")):
+        return parse_text(text)
     parser = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING}).enable(["table", "strikethrough"])
-    blocks = tuple(_Walk(skipped).blocks(parser.parse(text)))
-    return Parsed(blocks, title or first_heading(blocks))
+    tokens = parser.parse(text)
+    blocks = tuple(_Walk(skipped).blocks(tokens))
+    is_cut = any(token.level >= MAX_NESTING - 1 for token in tokens)
+    return Parsed(blocks, title or first_heading(blocks), TOO_DEEP if is_cut else "")
 
 
 class _Walk:

@@ -24,6 +24,7 @@ from mmchat.speech_values import LiveText as LiveText
 from mmchat.speech_values import Segment as Segment
 from mmchat.speech_values import Word as Word
 from mmchat.understanding_values import OUT_OF_SCOPE as OUT_OF_SCOPE
+from mmchat.understanding_values import HandOver as HandOver
 from mmchat.understanding_values import Likely as Likely
 from mmchat.understanding_values import PreparedKind as PreparedKind
 from mmchat.understanding_values import Understood as Understood

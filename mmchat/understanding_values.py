@@ -43,3 +43,15 @@ class Understood:
     def confidence(self) -> float:
         """Of the likeliest."""
         return self.intents[0].probability if self.intents else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What a person is told of a conversation that is handed over to them."""
+
+    id: str
+    session_id: str
+    reason: str
+    """"mood", "intent" or "unknown" where it had been suggested; "asked" where nobody had suggested it."""
+    text: str
+    created_at: str

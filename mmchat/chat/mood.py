@@ -7,7 +7,7 @@ Source: simple exponential smoothing, Brown 1956, "Exponential Smoothing for Pre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,18 +69,17 @@ def exchanges_of(turns: Sequence[Turn], persona: Persona | None) -> list[Exchang
     return found
 
 
-def person_suggested(exchanges: Sequence[Exchange]) -> Reason | None:
-    """Whether a person is to be suggested after the last of these exchanges, and why.
+def suggestions(exchanges: Iterable[Exchange]) -> Iterator[Reason | None]:
+    """Whether a person is to be suggested after each of these exchanges, and why.
 
     Once for a mood that stays low or questions that stay open; again when it had become better, and whenever the user
     asks for it.
     """
     level, unknown, may_suggest = 0.0, 0, True
-    reason: Reason | None = None
     for exchange in exchanges:
         level = smoothed_further(level, exchange.mood)
         unknown = unknown + 1 if exchange.is_unknown else 0
-        reason = None
+        reason: Reason | None = None
         if exchange.wants_person:
             reason = "intent"
         elif may_suggest and unknown >= UNKNOWN_IN_A_ROW:
@@ -91,4 +90,12 @@ def person_suggested(exchanges: Sequence[Exchange]) -> Reason | None:
             may_suggest = False
         elif level >= BETTER and not unknown:
             may_suggest = True
+        yield reason
+
+
+def person_suggested(exchanges: Iterable[Exchange]) -> Reason | None:
+    """Whether a person is to be suggested after the last of these exchanges."""
+    reason = None
+    for reason in suggestions(exchanges):  # noqa: B007 - the last is what is wanted
+        pass
     return reason

@@ -10,6 +10,8 @@ from mmchat.script import language_of
 
 SURE = 0.5
 """An intent is acted on from this probability on: more likely right than wrong."""
+SMALL_TALK = "small_talk"
+"""What a role calls the intent of messages that want nothing: greetings, thanks."""
 FORBIDDEN_REPLY = {
     "en": "I am sorry, that is something I cannot talk about here. Is there anything else I can help you with?",
     "zh": "抱歉，这个话题我在这里不能谈。还有别的事情可以帮您吗？",

@@ -17,6 +17,7 @@ from mmchat.chat.branches import Branches, to_answer_anew
 from mmchat.chat.compact import Compaction
 from mmchat.chat.consulting import Consulting
 from mmchat.chat.export import SessionExport
+from mmchat.chat.hand_over import HandingOver
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.listening import Listening
 from mmchat.chat.notices import prompt_notices
@@ -166,6 +167,8 @@ class ChatSession:
         self.export = SessionExport(store, lambda: self._session)
         self.ratings = Ratings(store, self.turns, is_kept=not settings.is_temporary)
         """What the user thinks of its replies."""
+        self.hand_over = HandingOver(store, settings.persona, lambda: self._session)
+        """What a person is told who takes it over."""
         self._understanding = Understanding(
             store, engines, settings.persona, intent_model=settings.intent_model, reads_mood=settings.reads_mood
         )
@@ -294,7 +297,7 @@ class ChatSession:
         prompt = self.window.prompt(model, options, history, question, recalled)
         if prompt.has_moved and model.accepts_images:  # a picture that is asked about may have left the view just now
             again = asked_about(question, history, seen_turns(history, prompt.window), has_pixels=True)
-            if again := self.window.fitting_notes(model, options, question, again):
+            if again := self.window.fitting_notes(model, options, question, (*passages, *again) if again else ()):
                 recalled = again
                 prompt = self.window.prompt(model, options, history, question, recalled)
         yield PromptReady(prompt.window, recalled, prompt.messages)

@@ -1,0 +1,34 @@
+"""What people were told of conversations that were handed over to them, kept with the conversation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmchat.domain import HandOver
+from mmchat.memory.ids import new_id, now_text
+from mmchat.memory.text_search import storable
+
+if TYPE_CHECKING:
+    from mmchat.memory.database import Row
+    from mmchat.memory.store import MemoryStore
+
+
+def add_hand_over(store: MemoryStore, session_id: str, *, reason: str, text: str) -> HandOver:
+    """Keep a summary. It goes with its conversation."""
+    made = HandOver(new_id(), session_id, reason, storable(text), now_text())
+    with store.file.write() as db:
+        db.execute(
+            "INSERT INTO hand_overs (id, session_id, reason, text, created_at) VALUES (?, ?, ?, ?, ?)",
+            [made.id, made.session_id, made.reason, made.text, made.created_at],
+        )
+    return made
+
+
+def hand_overs(store: MemoryStore, session_id: str) -> tuple[HandOver, ...]:
+    """The summaries of a conversation, oldest first."""
+    rows = store.file.rows("SELECT * FROM hand_overs WHERE session_id = ? ORDER BY number", (session_id,))
+    return tuple(map(_from_row, rows))
+
+
+def _from_row(row: Row) -> HandOver:
+    return HandOver(row["id"], row["session_id"], row["reason"], row["text"], row["created_at"])

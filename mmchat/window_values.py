@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-PartKind = Literal["system", "summary", "pinned", "facts", "recalled", "kept", "senses", "newest"]
+PartKind = Literal["system", "summary", "pinned", "facts", "recalled", "documents", "kept", "senses", "newest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class WindowPart:
     - system: the system text, and what the chat template itself takes.
     - summary: what stands for older turns.
     - pinned: pinned turns that stand before the kept ones.
-    - facts, recalled: notes told beside messages, the newest and those kept.
+    - facts, recalled, documents: notes told beside messages, the newest and those kept: what the user said of
+      themselves, older turns, passages of documents.
     - kept: the run of turns before the newest message, in their own words.
     - senses: pictures and sounds, told in words or given as pixels.
     - newest: the message to be answered.

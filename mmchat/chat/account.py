@@ -14,7 +14,17 @@ from collections.abc import Sequence
 from mmchat.chat.entries import ADDED, CountTokens, Entry, Head, Layer, merge_same_role
 from mmchat.domain import Message, PartKind, WindowPart
 
-ORDER: tuple[PartKind, ...] = ("system", "summary", "pinned", "kept", "recalled", "facts", "senses", "newest")
+ORDER: tuple[PartKind, ...] = (
+    "system",
+    "summary",
+    "pinned",
+    "kept",
+    "documents",
+    "recalled",
+    "facts",
+    "senses",
+    "newest",
+)
 """As the parts are shown; about the order in which the model reads them."""
 _EMPTY = (Message("user", ""),)
 

@@ -1,33 +1,199 @@
-"""What the documents at hand say to a message."""
+"""What the documents at hand say to a message, and what is said where they say nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmchat.chat.prepared import Prepared
-from mmchat.domain import Recalled, ReplyEvent, Turn
+from mmchat.chat.remembering import searchable_text
+from mmchat.domain import Notice, Recalled, ReplyEvent, Turn, WorkStarted
+from mmchat.errors import DeviceError, EngineUnavailable, WeightsError
+from mmchat.knowledge_values import OWN_SHELF
 from mmchat.role_values import Persona
+from mmchat.script import is_mostly_chinese
 
 if TYPE_CHECKING:
+    from mmchat.chat.own_words import Embed
     from mmchat.chat.ports import Engines
+    from mmchat.memory.knowledge import Knowledge
     from mmchat.memory.store import MemoryStore
+
+MAX_PASSAGES = 3
+"""Few: what is found fourth seldom answers, and a small model drowns in notes."""
+DEPTH = 8
+"""How many are looked at, for those in the message's language and for what could be asked instead."""
+LEAST_OWN = 0.34
+"""A question that goes on from the one before it is answered by a passage that holds this share of its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedUp:
+    """What was found for one message."""
+
+    question_id: str = ""
+    query: str = ""
+    """The message, with what it goes on from."""
+    sure: tuple[Recalled, ...] = ()
+    near: tuple[Recalled, ...] = ()
+    """What comes nearest, sure or not."""
 
 
 class Consulting:
     """Looks up the passages that bear on a message."""
 
-    def __init__(self, store: MemoryStore, engines: Engines, persona: Persona | None) -> None:
-        """`persona`: whose documents, beside the user's own where it shares their memory; None: the user's alone."""
+    def __init__(
+        self,
+        store: MemoryStore,
+        engines: Engines,
+        persona: Persona | None,
+        knowledge: Callable[[], Knowledge] | None = None,
+    ) -> None:
+        """Nothing is loaded before there is something to look up.
+
+        Args:
+            store: where the documents are.
+            engines: brings the embedder.
+            persona: whose documents, beside the user's own where it shares their memory; None: the user's alone.
+            knowledge: makes what searches; `memory.knowledge.Knowledge` on the store unless given.
+        """
         self._store = store
         self._engines = engines
         self._persona = persona
+        self._make = knowledge
+        self._knowledge: Knowledge | None = None
+        self._looked = _LookedUp()
+
+    @property
+    def shelves(self) -> tuple[str, ...]:
+        """Whose documents are looked in."""
+        if self._persona is None:
+            return (OWN_SHELF,)
+        role = self._persona.role
+        return (role.name,) if role.memory == "own" else (role.name, OWN_SHELF)
 
     def passages(self, question: Turn, history: Sequence[Turn]) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
-        """At most a few passages, best first; each is told to the model and cited."""
-        yield from ()
-        return ()
+        """At most `MAX_PASSAGES`, best first; each is told to the model, unless it sees it already, and cited."""
+        from mmchat.chat.asking import is_chat
+        from mmchat.memory.contents import has_passages
+
+        self._looked = _LookedUp()
+        query = searchable_text(question)
+        if not query or is_chat(query) or not has_passages(self._store, self.shelves):
+            return ()
+        yield WorkStarted("looking it up")
+        try:
+            self._looked = self._look_up(question, query, history)
+        except (EngineUnavailable, WeightsError, DeviceError) as error:
+            yield Notice(f"Looking it up by words only: {error}")
+            self._looked = self._look_up(question, query, history, use_vectors=False)
+        return self._looked.sure
 
     def prepared(self, question: Turn, passages: Sequence[Recalled]) -> Prepared | None:
         """What is said instead of the model: that it is not known, or the documents' own words. None: nothing."""
-        return None
+        from mmchat.chat.asking import wants_answer
+        from mmchat.chat.role_actions import spoken_words
+        from mmchat.chat.unknown import unknown_reply
+
+        role = self._persona.role if self._persona is not None else None
+        if role is None:
+            return None
+        if passages and role.answers == "quote":
+            return self._quoted(question, passages)
+        if passages or not role.is_bound_to_documents or not wants_answer(spoken_words(question)):
+            return None
+        near = self._looked.near if self._looked.question_id == question.id else ()
+        return Prepared("unknown", unknown_reply(self._store, self._persona, question, self.shelves, near))
+
+    # --- within -------------------------------------------------------------------------------------
+
+    def _find(self, query: str, *, use_vectors: bool) -> tuple[Recalled, ...]:
+        if self._knowledge is None:
+            from mmchat.memory.knowledge import Knowledge
+
+            self._knowledge = self._make() if self._make else Knowledge(self._store, self._engines.embedder)
+        return self._knowledge.find(query, shelves=self.shelves, k=DEPTH, use_vectors=use_vectors)
+
+    def _look_up(self, question: Turn, query: str, history: Sequence[Turn], *, use_vectors: bool = True) -> _LookedUp:
+        from mmchat.chat.asking import goes_on, points_back
+
+        near = self._find(query, use_vectors=use_vectors)
+        sure = tuple(note for note in near if note.is_sure)
+        asked = query
+        before = _asked_before(history)
+        if before and (points_back(query) or (goes_on(query) and not sure)):
+            more = self._going_on(query, before, history, use_vectors=use_vectors)
+            if more:
+                sure, asked = _each_once((*more, *sure)), f"{before} {query}"
+        return _LookedUp(question.id, asked, _in_language(query, sure)[:MAX_PASSAGES], near)
+
+    def _going_on(self, query: str, before: str, history: Sequence[Turn], *, use_vectors: bool) -> tuple[Recalled, ...]:
+        """What bears on a message together with the question before it; of that, what holds some of its own words."""
+        from mmchat.chat.asking import points_back
+        from mmchat.chat.excerpts import share, wanted_words
+
+        found = [note for note in self._find(f"{before} {query}", use_vectors=use_vectors) if note.is_sure]
+        found += [note for note in _cited_last(history) if note.passage is not None and note.passage.text]
+        weights = dict.fromkeys(wanted_words(query), 1.0)
+        is_pointing = points_back(query)
+
+        def bears(note: Recalled) -> bool:
+            own = share(note.text, weights, note.passage.heading if note.passage is not None else "")
+            return not weights or own >= (0.0 if is_pointing else LEAST_OWN)
+
+        return _each_once(tuple(note for note in found if bears(note)))
+
+    def _quoted(self, question: Turn, passages: Sequence[Recalled]) -> Prepared | None:
+        from mmchat.chat.own_words import own_words
+
+        query = self._looked.query if self._looked.question_id == question.id else searchable_text(question)
+        said = own_words(query, passages, self._embed(query))
+        return Prepared("quote", said.text, said.cited) if said is not None and said.text else None
+
+    def _embed(self, query: str) -> Embed | None:
+        """What compares sentences by meaning, in the languages that the embedder knows; None without one."""
+        from mmchat.memory.question import CJK_LIMIT
+        from mmchat.memory.text_search import cjk_share
+
+        try:
+            embedder = self._engines.embedder()
+        except (EngineUnavailable, WeightsError, DeviceError):
+            return None  # said when the passages were looked up
+        if embedder is None or cjk_share(query) > CJK_LIMIT:
+            return None
+        return embedder.embed
+
+
+def _asked_before(history: Sequence[Turn]) -> str:
+    """The last question of the user's, for one that goes on from it."""
+    from mmchat.chat.asking import is_chat
+
+    for turn in reversed(history):
+        if turn.role == "user" and (text := searchable_text(turn)) and not is_chat(text):
+            return text
+    return ""
+
+
+def _cited_last(history: Sequence[Turn]) -> list[Recalled]:
+    """Passages that the last reply with any was told."""
+    for turn in reversed(history):
+        told = [note for note in turn.recalled if note.passage is not None]
+        if told:
+            return told
+    return []
+
+
+def _each_once(notes: Sequence[Recalled]) -> tuple[Recalled, ...]:
+    kept: dict[str, Recalled] = {}
+    for note in notes:
+        if note.passage is not None:
+            kept.setdefault(note.passage.id, note)
+    return tuple(kept.values())
+
+
+def _in_language(query: str, found: Sequence[Recalled]) -> tuple[Recalled, ...]:
+    """Those in the language of the question, where there are any: documents often stand there in both."""
+    is_chinese = is_mostly_chinese(query)
+    own = tuple(note for note in found if is_mostly_chinese(note.text) == is_chinese)
+    return own or tuple(found)

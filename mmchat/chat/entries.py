@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mmchat.domain import Message, PartKind
+from mmchat.domain import Message, PartKind, Recalled, Turn
 
 CountTokens = Callable[[Sequence[Message]], int]
 Layer = tuple[PartKind, tuple[Message, ...]]
-ADDED: tuple[PartKind, ...] = ("newest", "senses", "facts", "recalled")
+ADDED: tuple[PartKind, ...] = ("newest", "senses", "facts", "recalled", "documents")
 """What a turn is told with: its own words first, then what is told beside them."""
 
 
@@ -84,6 +84,24 @@ class Head:
         if has_pins:
             told += _pinned_messages(self.pins)
         return tuple(told)
+
+
+def notes_to_tell(
+    turns: Sequence[Turn], notes: Mapping[str | None, Sequence[Recalled]]
+) -> dict[str, tuple[Recalled, ...]]:
+    """What is told beside each turn in view: a passage once, with the first of them that it bears on.
+
+    Args:
+        turns: those in view, oldest first.
+        notes: what was found for each, by id.
+    """
+    seen: set[str] = set()
+    told: dict[str, tuple[Recalled, ...]] = {}
+    for turn in turns:
+        own = notes.get(turn.id, ())
+        told[turn.id] = tuple(each for each in own if each.passage is None or each.passage.id not in seen)
+        seen |= {each.passage.id for each in own if each.passage is not None and each.passage.id}
+    return told
 
 
 def merge_same_role(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -54,6 +54,10 @@ class NoteStyle:
     memory_answer: str = ""
     """When set, the memory is told as the assistant's own words, in an exchange before the question."""
     memory_ask: str = ""
+    passage: str = ""
+    """What a document says: `{}` its words, quoted, and `{place}` the heading or file that they stand under."""
+    passage_chars: int = 1200
+    """So much of a passage is told, the part that bears most on the question: a page is too much for a small model."""
     should_tell_asked_only: bool = False
     """Of several photos, only those that the message asks about: a small model mixes them up."""
 
@@ -75,6 +79,7 @@ _SPOKEN_ENGLISH = NoteStyle(
     photos="I am showing you {} photos.",
     photo_nothing="something unclear",
     photo_alone="What do you see?",
+    passage='Our documents say under "{place}": "{}".',
     memory_nth="In the {nth} photo I showed you there is {}.",
     memory_same="In the photo I showed you there is {}.",
     memory_nth_shown="This is the {nth} photo that I showed you before.",
@@ -100,6 +105,7 @@ _SPOKEN_CHINESE = NoteStyle(
     photos="我给你看{}张照片。",
     photo_nothing="看不清楚的东西",
     photo_alone="你看到了什么？",
+    passage="文件里“{place}”这一节写着：“{}”。",
     memory_nth="我给你看的第{nth}张照片里有{}。",
     memory_same="我给你看的照片里有{}。",
     memory_nth_shown="这是我以前给你看过的第{nth}张照片。",
@@ -173,6 +179,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             photos="[{} photos]",
             photo_nothing="something unclear",
             photo_alone="What do you see?",
+            passage='[Document, "{place}": "{}"]',
             memory_nth="photo {nth} of this conversation: {}",
             memory_same="the photo of this conversation: {}",
             memory_nth_shown="[Photo {nth} of this conversation, again]",
@@ -198,6 +205,7 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             photos="[{}张照片]",
             photo_nothing="看不清楚的东西",
             photo_alone="你看到了什么？",
+            passage="[文件“{place}”：“{}”]",
             memory_nth="这次对话的照片{nth}：{}",
             memory_same="这次对话的照片：{}",
             memory_nth_shown="[再看一次照片{nth}]",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mmchat.chat.entries import Entry, Head, Layer, Pin, Standing, merge_same_role
+from mmchat.chat.entries import Entry, Head, Layer, Pin, Standing, merge_same_role, notes_to_tell
 from mmchat.chat.prompt import HEAD_SHARE, Prompt, assemble
 from mmchat.chat.role_actions import instructions_for
 from mmchat.chat.why import Why, explain
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 REPLY_SHARE = 0.5
 """At most this share of a context is kept free for the reply."""
+PASSAGE_SHARE = 0.25
+"""At most this share of the budget goes to passages of documents for one message."""
 NOTE_SHARE = 0.25
 """At most this share of the budget goes to what is recalled for one message: a short context has room for little."""
 AGAIN_SHARE = 0.5
@@ -187,8 +189,10 @@ class SessionWindow:
         """As many of the notes, best first, as a short context has room for beside a message.
 
         The last one goes without the other half of its exchange before it goes altogether.
-        What the summary says word for word is not told again.
+        What the summary says word for word is not told again. Passages have a share of their own.
         """
+        passages = tuple(note for note in notes if note.passage is not None)
+        notes = [note for note in notes if note.passage is None]
         is_shown = model.accepts_images and any(note.place is not None for note in notes)
         limit = int(self.budget(model, options) * (AGAIN_SHARE if is_shown else NOTE_SHARE))
         bare = model.count_tokens(self._told(model, question))
@@ -198,7 +202,10 @@ class SessionWindow:
         while kept and model.count_tokens(self._told(model, question, kept)) - bare > limit:
             alone = (replace(kept[-1], partner=None),) if kept[-1].partner is not None else ()
             kept = (*kept[:-1], *alone)
-        return kept
+        limit = int(self.budget(model, options) * PASSAGE_SHARE)
+        while passages and model.count_tokens(self._told(model, question, passages)) - bare > limit:
+            passages = passages[:-1]
+        return (*passages, *kept)
 
     def prompt(
         self,
@@ -224,19 +231,29 @@ class SessionWindow:
         # A note stays where it was told for as long as its turn is in view: the prompt then only grows at its end.
         notes = {turn.parent_id: turn.recalled for turn in history if turn.role == "assistant"}
         notes[question.id] = tuple(recalled)
-        entries = [
-            self._entry(model, turn, notes.get(turn.id, ()), is_pinned=turn.id in pinned)
-            for turn in (*history[start:], question)
-        ]
-        older = [turn for turn in history[:start] if turn.id in pinned]
-        prompt = assemble(
-            self._settings.head_text,
-            entries,
-            count_tokens=model.count_tokens,
-            budget=budget,
-            out_of_view=start,
-            standing=Standing(told_summary(summary), self._pins(model, older), self._settings.examples),
-        )
+
+        def begin(start: int) -> Prompt:
+            told = notes_to_tell((*history[start:], question), notes)
+            entries = [
+                self._entry(model, turn, told[turn.id], is_pinned=turn.id in pinned)
+                for turn in (*history[start:], question)
+            ]
+            older = [turn for turn in history[:start] if turn.id in pinned]
+            return assemble(
+                self._settings.head_text,
+                entries,
+                count_tokens=model.count_tokens,
+                budget=budget,
+                out_of_view=start,
+                standing=Standing(told_summary(summary), self._pins(model, older), self._settings.examples),
+            )
+
+        prompt = begin(start)
+        if prompt.has_moved and any(note.passage is not None for each in notes.values() for note in each):
+            # What was told with a turn that left the view is told where it is needed next.
+            ids = [turn.id for turn in history]
+            first = prompt.window.first_turn_id
+            prompt = replace(begin(ids.index(first) if first in ids else len(ids)), has_moved=True)
         in_force = summary.id if summary is not None and start_after(history, summary) else ""
         shown = len(self._told(model, question, recalled)[-1].image_paths)
         wanted = sum(a.kind == "image" for a in question.attachments) + sum(n.place is not None for n in recalled)
@@ -255,6 +272,8 @@ class SessionWindow:
         layers: list[Layer] = []
         counts: list[tuple[PartKind, int]] = []
         facts = [note for note in notes if note.fact]
+        passages = [note for note in notes if note.passage is not None]
+        others = [note for note in notes if note.passage is None]
         if turn.role == "user" and (notes or turn.attachments):
             layers.append(("newest", self._told(model, replace(turn, attachments=()))))
             if turn.attachments:
@@ -263,9 +282,12 @@ class SessionWindow:
             if facts:
                 layers.append(("facts", self._told(model, turn, facts)))
                 counts.append(("facts", len(facts)))
-            if len(notes) > len(facts):
-                layers.append(("recalled", self._told(model, turn, notes)))
-                counts.append(("recalled", len(notes) - len(facts)))
+            if len(others) > len(facts):
+                layers.append(("recalled", self._told(model, turn, others)))
+                counts.append(("recalled", len(others) - len(facts)))
+            if passages:
+                layers.append(("documents", self._told(model, turn, notes)))
+                counts.append(("documents", len(passages)))
         return Entry(
             turn.id,
             turn.role == "user",
@@ -288,9 +310,7 @@ class SessionWindow:
         room += model.count_tokens([replace(message, image_paths=()) for message in blind])
         while pictures and model.count_tokens(told) > room:
             pictures -= 1
-            told = turn_messages(
-                turn, notes, style=style, has_pixels=True, most_pictures=pictures, instructions=wanted
-            )
+            told = turn_messages(turn, notes, style=style, has_pixels=True, most_pictures=pictures, instructions=wanted)
         return told
 
     def _pins(self, model: LanguageModel, turns: Sequence[Turn]) -> tuple[Pin, ...]:

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmchat.chat.excerpts import excerpt
 from mmchat.chat.note_styles import STYLES, NoteStyle
 from mmchat.chat.picture_refs import named_in_message
 from mmchat.domain import Attachment, Message, Recalled, Seen, Turn
 from mmchat.memory.rows import sensed_text
+from mmchat.patterns import later
 from mmchat.picture_sentences import likely_words
 from mmchat.script import is_mostly_chinese
 
@@ -28,6 +30,8 @@ MAX_NOTE_CHARS = 240
 """A recalled turn is quoted up to here: enough for a fact, short enough for a small model."""
 MAX_QUESTION_CHARS = 160
 """The question of an exchange is quoted up to here; it is its end that asks."""
+MAX_PLACE_CHARS = 80
+"""The heading of a passage, or the name of its file, is told up to here."""
 MAX_WRITTEN_CHARS = 1500
 """Text in a picture is quoted up to here: a page of a letter."""
 
@@ -56,7 +60,7 @@ def turn_messages(
 
     Args:
         turn: a turn of the user's or the model's.
-        recalled: what was recalled when a user turn was answered; told just before its words.
+        recalled: what was recalled and looked up when a user turn was answered; told just before its words.
         style: a key of `STYLES`.
         has_pixels: the model takes images itself, so pictures are passed and not described.
         most_pictures: so many of the turn's pictures are passed, and the others described; absent: all.
@@ -68,10 +72,12 @@ def turn_messages(
             # A greeting: templates insist that the user speaks first, and no example's reply may run into it.
             return (Message("user", OPENERS[is_mostly_chinese(turn.text)]), *told)
         return told
-    words = style_for(style, turn.text or " ".join(a.heard.text for a in turn.attachments if a.heard))
+    said = turn.text or " ".join(a.heard.text for a in turn.attachments if a.heard)
+    words = style_for(style, said)
     before: list[Message] = []
     parts: list[str] = []
-    _tell_memory(recalled, words, before, parts, has_pixels=has_pixels)
+    memories = [note for note in recalled if note.passage is None]
+    _tell_memory(memories, words, before, parts, has_pixels=has_pixels)
     images: tuple[Path, ...] = ()
     if has_pixels:
         again = [note.attachment.path for note in recalled if note.place is not None and note.attachment is not None]
@@ -84,11 +90,11 @@ def turn_messages(
     spoken = [a for a in turn.attachments if a.kind == "audio" and a.heard is not None]
     if not turn.text and spoken and not parts and all(a.heard and a.heard.text for a in spoken):
         # A turn that is nothing but speech is the user speaking, not a recording to discuss.
-        parts.extend(a.heard.text for a in spoken if a.heard)
+        own_words = [a.heard.text for a in spoken if a.heard]
     else:
         parts.extend(_tell_sound(attachment, words) for attachment in spoken)
-    if turn.text:
-        parts.append(turn.text)
+        own_words = [turn.text] if turn.text else []
+    parts += [*_told_passages(recalled, said, words), *own_words]
     return (*before, Message("user", with_instructions(_join(parts), instructions), image_paths=images))
 
 
@@ -113,6 +119,28 @@ def _tell_memory(
         before += [Message("user", words.memory_ask), Message("assistant", words.memory_answer.format(quotes))]
     elif told:
         parts.append(words.memory.format(quotes))
+
+
+def _told_passages(recalled: Sequence[Recalled], question: str, words: NoteStyle) -> list[str]:
+    """What documents say, in quotation marks and with its place: content to speak of, whatever it says."""
+    told = []
+    for note in recalled:
+        if note.passage is None or not note.passage.text.strip():
+            continue  # no passage, or one whose document is gone
+        place = note.passage.heading.rpartition(" › ")[2] or note.passage.name
+        content = excerpt(note.passage.text, question, words.passage_chars)
+        told.append(words.passage.format(_unmarked(content), place=_unmarked(_quotable(place, MAX_PLACE_CHARS))))
+    return told
+
+
+def _unmarked(text: str) -> str:
+    """Text of others on one line, without what would end its quotation or pass for a mark of a chat template."""
+    plain = _TEMPLATE_MARK().sub(lambda match: f"({match[0].strip('<>[]|/')})", _on_one_line(text))
+    return plain.translate(_SINGLE_QUOTES)
+
+
+_TEMPLATE_MARK = later(r"<\|[^<>|]{0,40}\|?>?|</?(?:s|bos|eos|start_of_turn|end_of_turn)>|\[/?(?:INST|SYS)\]|<</?SYS>>")
+_SINGLE_QUOTES = str.maketrans("“”「」", "‘’‘’")
 
 
 def _note(note: Recalled, words: NoteStyle) -> str:

@@ -24,6 +24,7 @@ _PART_NAMES = {
     "summary": "summary of older turns",
     "pinned": "pinned turns",
     "kept": "turns in view",
+    "documents": "passages of documents",
     "recalled": "recalled notes",
     "facts": "facts about you",
     "senses": "pictures and sounds",

@@ -24,6 +24,7 @@ NAMES = {
     "summary": "summary",
     "pinned": "pinned",
     "kept": "in view",
+    "documents": "document",
     "recalled": "recalled",
     "facts": "fact",
     "senses": "file",

@@ -15,6 +15,7 @@ PATTERNS: dict[PartKind, tuple[str, str]] = {
     "summary": ("▓", "$accent"),
     "pinned": ("▚", "$warning"),
     "kept": ("▒", "$primary"),
+    "documents": ("▥", "$accent"),
     "recalled": ("░", "$success"),
     "facts": ("▞", "$success"),
     "senses": ("▌", "$accent"),
@@ -76,6 +77,8 @@ def what_it_is(part: WindowPart, writer: str = "") -> str:
             )
         case "kept":
             return f"{plural(part.count, 'turn')} as they were said" if part.count > 1 else "1 turn as it was said"
+        case "documents":
+            return plural(part.count, "passage") + " of documents"
         case "recalled":
             return plural(part.count, "note") + " from earlier turns"
         case "facts":

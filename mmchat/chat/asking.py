@@ -1,0 +1,64 @@
+"""What kind of thing a message is, for those who look things up: does it ask, does it go on from what was said?"""
+
+from __future__ import annotations
+
+from mmchat.chat.worth import is_asking, is_small_talk
+from mmchat.patterns import later
+
+_ASKS = later(
+    r"^\W*(?:(?:and|but|so|or|well|hi|hello|hey|ok|okay|please|then|also)\b[\s,]*)*"
+    r"(?:who|whom|whose|what|what's|when|where|where's|which|why|how|how's|is|are|was|were|do|does|did|can|could|"
+    r"will|would|should|shall|may|must|has|have|am|isn't|aren't|don't|doesn't|can't)\b"
+    r"|\b(?:i (?:want|need|would like|'d like|wonder)|i'd like|looking for|tell me|i am looking|let me know)\b"
+    r"|吗|呢|什么|怎么|怎样|如何|多少|多久|几[天个年次点]|哪|谁|为什么|为何|能不能|可不可以|是不是|有没有|会不会|要不要|是否|想知道|想问|请问|我想|我要|需要",
+)
+_ABOUT_ASSISTANT = later(
+    r"\b(?:who|what) are you\b|\bwhat(?:'s| is) your name\b|\bwhat can you do\b|\bhow (?:can|could) you help\b"
+    r"|\b(?:can|could) you help(?: me)?\W*$|\bhow are you\b|\bhow do you do\b"
+    r"|\bare you (?:a |an )?(?:real |human|robot|bot|person|machine|ai|chatbot|there)\b|\bdo you speak\b"
+    r"|你是谁|您是谁|你叫什么|您叫什么|你是(?:不是)?(?:机器|真人|人工|AI)|你能做什么|你会做什么|你好吗|您好吗|你能帮我吗|在吗",
+)
+_THANKS = later(
+    r"^\W*(?:(?:ok|okay|great|perfect|alright|all right|good|super|wonderful|oh|no|yes|lovely|very|well|got it|"
+    r"i see)\b[\s,.!]*)*"
+    r"(?:thanks|thank you|thx|cheers|many thanks|that(?:'s| is| was)? (?:all|helpful|great|clear|helps|it)|"
+    r"bye|goodbye|have a (?:nice|good))\b"
+    r"|^\W*(?:好的?|行|明白了?|知道了|太好了|没有?了|不用了)?[，,。！!\s]*(?:谢谢|多谢|感谢|辛苦|再见|拜拜|没别的|没有别的|没问题)",
+)
+_QUESTION_MARKS = ("?", "？")
+_GOES_ON = later(
+    r"^\W*(?:and|but|or|also|then|so|what about|how about|what if|even|only|not)\b"
+    r"|^\W*(?:那|那么|还有|如果|要是|可是|但|而|也|或者)|呢\W*$",
+)
+_POINTS_BACK = later(
+    r"\b(?:it|that|they|them|those|these|this|ones?|its|their|there|the same|either|neither|else|another)\b"
+    r"|它|这个|那个|这些|那些|这样|那样|同样|其他|别的|这款|那款",
+)
+
+
+def is_chat(text: str) -> bool:
+    """Whether a message is a greeting, thanks, or about the assistant itself: no document tells of that."""
+    said = _folded(text)
+    if is_small_talk(said) or _ABOUT_ASSISTANT().search(said):
+        return True
+    return bool(_THANKS().match(said)) and not said.rstrip().endswith(_QUESTION_MARKS)
+
+
+def wants_answer(text: str) -> bool:
+    """Whether a message asks for something, with or without a question mark."""
+    said = _folded(text)
+    return not is_chat(said) and (is_asking(said) or bool(_ASKS().search(said)))
+
+
+def goes_on(text: str) -> bool:
+    """Whether a message begins as one that only adds to the question before it: "And for unused ones?"."""
+    return bool(_GOES_ON().search(_folded(text)))
+
+
+def points_back(text: str) -> bool:
+    """Whether it speaks of something that was named before: "How long does that take?"."""
+    return bool(_POINTS_BACK().search(_folded(text)))
+
+
+def _folded(text: str) -> str:
+    return text.strip().casefold().replace("’", "'")

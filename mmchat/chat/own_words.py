@@ -1,0 +1,146 @@
+"""An answer in the documents' own words: the sentence or two of the passages found that bear most on a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmchat.chat.excerpts import Piece, holds, joined, pieces, share, wanted_words, word_weights
+from mmchat.documents.sentences import words_in
+from mmchat.domain import Recalled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+"""Texts as (B, D) float32, unit rows."""
+
+MAX_PIECES = 60
+"""Of longer passages, the first so many sentences are compared with the question by meaning."""
+VECTOR_WEIGHT = 1.0
+RANK_BONUS = 0.15
+"""What the first passage's sentences have before those of one that was found with no score at all."""
+NEXT_TO = 0.8
+"""A neighbour of the best sentence is told too where it has this share of its score."""
+UNTOLD, UNTOLD_ELSEWHERE = 0.3, 0.5
+"""So is another sentence that holds this share of what was asked and is not told yet; more of another passage."""
+SHORT_WORDS = 5.0
+"""A sentence of fewer words ("Oak parts are oiled.") is told with the one after it."""
+MAX_LED = 6
+"""Items of a list that are told after the line that introduces them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """What is said, and of which passages."""
+
+    text: str
+    cited: tuple[Recalled, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    note: Recalled
+    order: int
+    """Of the passage among those found, and `at` of the piece in it."""
+    at: int
+    piece: Piece
+    score: float
+
+
+def own_words(question: str, found: Sequence[Recalled], embed: Embed | None = None) -> OwnWords | None:
+    """The answer; None where the passages hold no words.
+
+    Args:
+        question: what was asked, with what it goes on from.
+        found: passages that surely bear on it, best first.
+        embed: tells how near a sentence is to the question; None compares words alone.
+    """
+    passages = [(note, pieces(note.passage.text)) for note in found if note.passage is not None]
+    weights = word_weights(wanted_words(question), [piece.text for _, each in passages for piece in each])
+    scored = _scored(question, passages, weights, embed)
+    if not scored:
+        return None
+    best = max(scored, key=lambda each: (each.score, -each.order, -each.at))
+    parts = dict(passages)[best.note]
+    run = _run(best, parts, [each for each in scored if each.note is best.note])
+    told = [joined(parts[run[0] : run[1]])]
+    cited = [best.note]
+    untold = {word: weight for word, weight in weights.items() if not holds(told[0], word)}
+    heading = best.note.passage.heading if best.note.passage is not None else ""
+    untold = {word: weight for word, weight in untold.items() if not holds(heading, word)}
+    total = sum(weights.values())
+    others = [each for each in scored if each.note is not best.note or not run[0] <= each.at < run[1]]
+    if others and total:
+        second = max(others, key=lambda each: (_held(each.piece.text, untold), each.score))
+        is_elsewhere = second.note is not best.note
+        least = (UNTOLD_ELSEWHERE if is_elsewhere else UNTOLD) * total
+        if _held(second.piece.text, untold) >= least and second.score >= best.score * NEXT_TO / 2:
+            told.append(second.piece.text)
+            cited += [second.note] * is_elsewhere
+    return OwnWords("\n\n".join(told), tuple(cited))
+
+
+def _scored(
+    question: str,
+    passages: Sequence[tuple[Recalled, Sequence[Piece]]],
+    weights: dict[str, float],
+    embed: Embed | None,
+) -> list[_Scored]:
+    near = _nearness(question, passages, embed)
+    top = max((note.score for note, _ in passages), default=0.0)
+    scored = []
+    for order, (note, parts) in enumerate(passages):
+        heading = note.passage.heading if note.passage is not None else ""
+        bonus = RANK_BONUS * (note.score / top if top > 0 else 1.0)
+        for at, piece in enumerate(parts):
+            score = share(piece.text, weights, heading) + VECTOR_WEIGHT * near.get((order, at), 0.0) + bonus
+            scored.append(_Scored(note, order, at, piece, score))
+    return scored
+
+
+def _nearness(
+    question: str, passages: Sequence[tuple[Recalled, Sequence[Piece]]], embed: Embed | None
+) -> dict[tuple[int, int], float]:
+    """How near each piece is to the question, by the places of passage and piece; in the light of its heading."""
+    if embed is None:
+        return {}
+    places, texts = [], []
+    for order, (note, parts) in enumerate(passages):
+        above = note.passage.heading.rpartition(" › ")[2] if note.passage is not None else ""
+        for at, piece in enumerate(parts[:MAX_PIECES]):
+            places.append((order, at))
+            texts.append(f"{above}: {piece.text}" if above else piece.text)
+    if not texts:
+        return {}
+    vectors = embed([question, *texts])
+    return dict(zip(places, (vectors[1:] @ vectors[0]).tolist(), strict=True))
+
+
+def _run(best: _Scored, parts: Sequence[Piece], scored: Sequence[_Scored]) -> tuple[int, int]:
+    """The best piece with those beside it that belong to it: first, and the one behind the last."""
+    at = best.at
+    if parts[at].leads:
+        end = at + 1
+        while end < len(parts) and parts[end].is_line and end - at <= MAX_LED:
+            end += 1
+        return (at, end) if end > at + 1 else (at, min(at + 2, len(parts)))
+    if parts[at].is_line:
+        return at, at + 1
+    scores = {each.at: each.score for each in scored}
+    sides = [side for side in (at + 1, at - 1) if side in scores and not parts[side].is_line and not parts[side].leads]
+    beside = max(sides, key=lambda side: scores[side], default=at)
+    if at + 1 in sides and words_in(parts[at].text) < SHORT_WORDS:
+        beside = at + 1
+    elif beside != at and scores[beside] < NEXT_TO * best.score:
+        return at, at + 1
+    if beside != at:
+        return min(at, beside), max(at, beside) + 1
+    return at, at + 1
+
+
+def _held(text: str, weights: dict[str, float]) -> float:
+    return sum(weight for word, weight in weights.items() if holds(text, word))

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mmchat.chat.bookshelf import Bookshelf
+    from mmchat.chat.reading_up import ReadingUp
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
     from mmchat.role_values import Role
@@ -89,6 +91,10 @@ class Desk:
         self.drafts = UnsentDrafts(store)
         """What stands in the input box, so that it outlives the program."""
         self._private = PrivateRoom(make_private) if make_private is not None else None
+        self._bookshelf: Bookshelf | None = None
+        self._reading_up: ReadingUp | None = None
+        """Of the conversation begun last."""
+        self._may_read_up = Event()
         self.speaker = Speaker(find_voice, settings.language)
         """Speaks replies aloud once it is turned on."""
 
@@ -96,7 +102,39 @@ class Desk:
 
     def new_session(self) -> ChatSession:
         """A conversation that is stored with its first turn, so that looking around leaves nothing behind."""
-        return ChatSession(self._store, self._recall, self.engines, self._settings, None, self._quiet)
+        return self._session(self._settings)
+
+    def _session(
+        self, settings: SessionSettings, session: Session | None = None, private: MemoryStore | None = None
+    ) -> ChatSession:
+        """With its documents, which are looked through in the background; `private`: in a store of its own."""
+        from mmchat.chat.reading_up import ReadingUp
+
+        store = private or self._store
+
+        def bookshelf() -> Bookshelf:
+            return self.documents if store is self._store else self._bookshelf_of(store)
+
+        self._reading_up = ReadingUp(store, bookshelf, settings.persona, self._closing)
+        if self._may_read_up.is_set():
+            self._reading_up.begin()
+        recall = self._recall
+        if private is not None:
+            from mmchat.memory.recall import Recall
+
+            recall = Recall(private, lambda: None)
+        return ChatSession(store, recall, self.engines, settings, session, self._quiet, self._reading_up)
+
+    @property
+    def documents(self) -> Bookshelf:
+        """What was read of the user's documents, and of roles'."""
+        self._bookshelf = self._bookshelf or self._bookshelf_of(self._store)
+        return self._bookshelf
+
+    def _bookshelf_of(self, store: MemoryStore) -> Bookshelf:
+        from mmchat.chat.bookshelf import Bookshelf  # parsers: not before there is something to read
+
+        return Bookshelf(store, self.engines.embedder, self.engines.text_reader)
 
     def roles(self) -> tuple[Role, ...]:
         """Whom the assistant can play."""
@@ -122,7 +160,7 @@ class Desk:
             raise UsageError(
                 f"Conversation {session.id} is in the trash.", hint=f"mmchat sessions restore {session.id}"
             )
-        return ChatSession(self._store, self._recall, self.engines, self._settings_of(session), session, self._quiet)
+        return self._session(self._settings_of(session), session)
 
     def _settings_of(self, session: Session) -> SessionSettings:
         """As the conversation began, whatever role new ones get."""
@@ -141,11 +179,8 @@ class Desk:
         """
         if self._private is None:
             raise UsageError("There are no private conversations here.")
-        from mmchat.memory.recall import Recall
-
-        store = self._private.enter()
         settings = replace(self._settings, is_temporary=True, should_recall=False, should_know_facts=False)
-        return ChatSession(store, Recall(store, lambda: None), self.engines, settings, None, self._quiet)
+        return self._session(settings, private=self._private.enter())
 
     def leave_private(self) -> None:
         """Remove what was said in private; harmless where nothing was."""
@@ -178,6 +213,9 @@ class Desk:
         # The first seconds belong to the screen and to the language model.
         if self._closing.wait(BACKGROUND_AFTER_S):
             return
+        self._may_read_up.set()
+        if self._reading_up is not None:
+            self._reading_up.begin()
         last: int | None = None
         while True:
             try:
@@ -273,6 +311,8 @@ class Desk:
         self.speaker.close()
         self._quiet.finish(LAST_WORK_S)
         self._closing.set()
+        if self._reading_up is not None:
+            self._reading_up.finish(LAST_WORK_S)
         self.engines.close()
         if self._private is not None:
             self._private.close()

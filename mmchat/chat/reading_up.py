@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -32,12 +32,14 @@ _LOOK_EVERY_S = 0.1
 class ReadingUp:
     """The documents of one conversation. Safe from any thread; harmless where there are none."""
 
-    def __init__(self, store: MemoryStore, bookshelf: Bookshelf, persona: Persona | None, closing: Event) -> None:
+    def __init__(
+        self, store: MemoryStore, bookshelf: Callable[[], Bookshelf], persona: Persona | None, closing: Event
+    ) -> None:
         """Nothing is looked at yet.
 
         Args:
             store: where the documents are.
-            bookshelf: reads them.
+            bookshelf: what reads them; called when there is something to look at.
             persona: whose documents, beside the user's own where it shares their memory.
             closing: set when the program ends.
         """
@@ -100,6 +102,10 @@ class ReadingUp:
 
     def _run(self) -> None:
         try:
+            if not self._has_any():
+                return
+            if self._role is not None:
+                drop_moved(self._store, self._role)
             shelved = [self._refresh(shelf, roots) for shelf, roots in self._shelves()]
             self._problems = sum(len(each.problems) for each in shelved)
         except MmchatError as error:
@@ -107,11 +113,15 @@ class ReadingUp:
                 log.warning("documents not looked through", exc_info=True)
                 self._error = error
 
+    def _has_any(self) -> bool:
+        if self._role is not None and self._role.knowledge:
+            return True
+        return any(known_files(self._store, shelf) for shelf, _ in self._shelves())
+
     def _shelves(self) -> list[tuple[str, tuple[Path, ...]]]:
         """Whose documents, and what belongs to them beside what was added."""
         if self._role is None:
             return [(OWN_SHELF, ())]
-        drop_moved(self._store, self._role)
         own = [(OWN_SHELF, ())] if self._role.memory == "shared" else []
         return [(self._role.name, self._role.knowledge), *own]
 
@@ -119,7 +129,7 @@ class ReadingUp:
         def on_progress(reading: Reading) -> None:
             self._reading = reading
 
-        return self._bookshelf.refresh(shelf, roots, on_progress=on_progress, cancel=self._closing)
+        return self._bookshelf().refresh(shelf, roots, on_progress=on_progress, cancel=self._closing)
 
 
 def drop_moved(store: MemoryStore, role: Role) -> int:

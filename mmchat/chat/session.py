@@ -55,6 +55,7 @@ from mmchat.role_values import Persona
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
+    from mmchat.chat.reading_up import ReadingUp
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
 
@@ -137,6 +138,7 @@ class ChatSession:
         settings: SessionSettings,
         session: Session | None,
         quiet: Quiet | None = None,
+        documents: ReadingUp | None = None,
     ) -> None:
         self._store = store
         self._recall = recall
@@ -147,6 +149,7 @@ class ChatSession:
         """The language of its speech, and the names in it."""
         self._senses = Senses(store, recall, engines, self.listening)
         self._quiet = quiet or Quiet()
+        self._documents = documents
         self._regenerations = 0
         self.facts = KnownFacts(store, engines.embedder)
         """What is known of the user."""
@@ -280,6 +283,8 @@ class ChatSession:
         said = self._understanding.prepared(question, history)
         passages: tuple[Recalled, ...] = ()
         if said is None:
+            if self._documents is not None:
+                yield from self._documents.awaited(cancel)
             passages = yield from self._consulting.passages(question, history)
             said = self._consulting.prepared(question, passages)
         if said is not None:

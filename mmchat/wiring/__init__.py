@@ -11,6 +11,7 @@ from mmchat import paths
 from mmchat.domain import LoadState, ModelKind
 
 if TYPE_CHECKING:
+    from mmchat.chat.bookshelf import Bookshelf
     from mmchat.chat.desk import Desk
     from mmchat.chat.gallery import Gallery, Look
     from mmchat.chat.known import KnownFacts
@@ -207,6 +208,14 @@ def open_gallery(hub: EngineHub, look: Look, *, should_remember: bool = True) ->
         return Gallery(hub, look)
     stamp = f"{hub.stamp('vision')}\n{look.top_k}\n{look.labels}\n{hub.text_reader_name()}\n{REVISION}"
     return Gallery(hub, look, SeenCache(paths.seen_cache_path(), stamp))
+
+
+def open_bookshelf(store: MemoryStore, hub: EngineHub | None = None) -> Bookshelf:
+    """The user's documents; models come from `hub`, or are the default ones. Nothing is loaded yet."""
+    from mmchat.chat.bookshelf import Bookshelf
+
+    hub = hub or open_hub(kinds=("embed",))
+    return Bookshelf(store, hub.embedder, hub.text_reader)
 
 
 def open_facts(store: MemoryStore) -> KnownFacts:

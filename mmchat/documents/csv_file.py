@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mmchat.documents.blocks import Block, Parsed, Unreadable
+from mmchat.documents.sentences import words_in
 
 MAX_ROWS = 20_000
 MAX_COLUMNS = 200
 MAX_CELL = 100_000
+MAX_NAME = 60
+"""Characters of a cell that names its row."""
+TELLING_WORDS = 10
 _SNIFFED = 20_000
 _DELIMITERS = ",;\t|"
 
@@ -24,27 +28,39 @@ def parse_csv(text: str) -> Parsed:
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), _dialect(text[:_SNIFFED]))
     header: list[str] | None = None
-    blocks: list[Block] = []
+    rows: list[tuple[int, list[str]]] = []
     problem = ""
     try:
         for row in reader:
             cells = [" ".join(cell.split()) for cell in row[:MAX_COLUMNS]]
             if not any(cells):
                 continue
-            if header is None and _names_columns(cells):
+            if header is None and not rows and _names_columns(cells):
                 header = cells
                 continue
-            if len(blocks) == MAX_ROWS:
+            if len(rows) == MAX_ROWS:
                 problem = f"Only the first {MAX_ROWS:,} rows were read."
                 break
-            blocks.append(row_block(header or (), cells, line=reader.line_num))
+            rows.append((reader.line_num, cells))
     except csv.Error as error:
-        if not blocks:
+        if not rows:
             raise Unreadable(f"Its rows make no sense from line {reader.line_num} on: {error}.") from error
         problem = f"Its rows make no sense from line {reader.line_num} on, and were not read: {error}."
-    if header is not None and not blocks:
-        blocks.append(Block(" ".join(cell for cell in header if cell), line=1))
-    return Parsed(tuple(blocks), problem=problem)
+    if header is not None and not rows:
+        return Parsed((Block(" ".join(cell for cell in header if cell), line=1),), problem=problem)
+    return Parsed(tuple(_blocks(header or [], rows)), problem=problem)
+
+
+def _blocks(header: Sequence[str], rows: Sequence[tuple[int, list[str]]]) -> Iterator[Block]:
+    """A passage for each row where it tells much and its first cell names it; else several rows in a passage."""
+    names = [cells[0] for _, cells in rows]
+    is_named = len(set(names)) == len(names) and all(0 < len(name) <= MAX_NAME for name in names)
+    is_named = is_named and not any(_is_number(name) for name in names)
+    is_telling = sum(words_in(" ".join(cells)) for _, cells in rows) >= TELLING_WORDS * len(rows)
+    for line, cells in rows:
+        if is_named and is_telling:
+            yield Block(cells[0], 1, line=line)
+        yield row_block(header, cells, line=line)
 
 
 def row_block(

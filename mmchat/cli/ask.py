@@ -111,7 +111,7 @@ def ask(
 def answer(desk: Desk, conversation: Any, text: str, files: tuple[Path, ...], *, as_json: bool) -> TurnOutcome:
     """Run the turn and print its reply."""
     from mmchat.chat.session import UserInput
-    from mmchat.cli.replies import read_turn
+    from mmchat.cli.replies import read_turn, sources_line
 
     pieces: list[str] = []
     late: list[str] = []
@@ -138,8 +138,12 @@ def answer(desk: Desk, conversation: Any, text: str, files: tuple[Path, ...], *,
             print_json(reply_row(outcome.reply, outcome))
     elif outcome.text:
         print_text("")
+    if not as_json and (sources := sources_line(outcome.reply)):
+        warn(sources)
     for fact in outcome.learnt:
         narrate(f"remembered: {fact.text} · mmchat memory forget {fact.id[-8:]} takes it back")
+    if outcome.person is not None and outcome.reply is not None:
+        narrate(f"{outcome.person.text} · mmchat sessions handover {outcome.reply.session_id}")
     if sys.stderr.isatty():
         for line in late:
             narrate(line)
@@ -158,7 +162,7 @@ def read_prompt(typed: str, *, is_stdin_taken: bool) -> str:
 def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
     """The object that `--json` prints."""
     from mmchat.cli.memory_rows import fact_object, told_object
-    from mmchat.cli.session_rows import partner_object
+    from mmchat.cli.session_rows import cited_objects, partner_object, understood_object
 
     usage, window = reply.usage, reply.window or outcome.window
     return {
@@ -201,10 +205,14 @@ def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
             {"session": each.session, "turn": each.turn, "text": each.text, "score": round(each.score, 4)}
             | partner_object(each)
             for each in outcome.recalled
-            if not each.fact
+            if not each.fact and each.passage is None
         ],
+        "cited": cited_objects(reply),
         "facts": [told_object(each) for each in outcome.recalled if each.fact],
         "learnt": [fact_object(fact) for fact in outcome.learnt],
+        "prepared": reply.prepared,
+        "understood": understood_object(outcome.understood) if outcome.understood is not None else None,
+        "person": {"reason": outcome.person.reason, "text": outcome.person.text} if outcome.person else None,
         "window": {
             "turns_in": window.turns_in,
             "turns_out": window.turns_out,

@@ -18,7 +18,7 @@ from mmchat.cli.output import print_error, print_error_text, print_text
 from mmchat.cli.plain_commands import ALIASES, COMMANDS
 from mmchat.cli.plain_sessions import title_of
 from mmchat.cli.progress_lines import ProgressLines
-from mmchat.cli.replies import read_turn
+from mmchat.cli.replies import read_turn, sources_line
 from mmchat.errors import MmchatError, UsageError
 from mmchat.sanitize import plain_line, plain_text
 
@@ -238,8 +238,12 @@ class PlainChat:
             return
         if has_begun:
             print_text("")
+        if sources := sources_line(outcome.reply):
+            self.say(sources)
         self._end_speech(outcome.was_interrupted)
         plain_memory.tell_learnt(self, outcome.learnt)
+        if outcome.person is not None:
+            self.say(f"{outcome.person.text} (/handover)")
         if outcome.was_interrupted:
             if not self.is_interactive:
                 raise KeyboardInterrupt

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
+from mmchat.chat.understood_words import plain_words
 from mmchat.cli.output import StatusLine, narrate
 from mmchat.domain import (
     Attachment,
@@ -22,7 +23,9 @@ from mmchat.domain import (
     Fact,
     FactsLearned,
     LoadState,
+    MessageUnderstood,
     Notice,
+    PersonSuggested,
     PromptReady,
     Recalled,
     ReplyDelta,
@@ -30,6 +33,7 @@ from mmchat.domain import (
     ReplyEvent,
     ReplyStarted,
     Turn,
+    Understood,
     UserTurnStored,
     Window,
     WorkStarted,
@@ -74,6 +78,9 @@ class TurnOutcome:
     recalled: tuple[Recalled, ...] = ()
     learnt: tuple[Fact, ...] = ()
     window: Window | None = None
+    understood: Understood | None = None
+    person: PersonSuggested | None = None
+    """Somebody who could take over."""
     notices: tuple[str, ...] = ()
     text: str = ""
     """The reply as it was streamed."""
@@ -199,7 +206,15 @@ def _take(event: ReplyEvent, outcome: TurnOutcome, on_text: Callable[[str], None
         case PromptReady(window, recalled):
             outcome.window, outcome.recalled = window, recalled
             for note in recalled:
+                if note.passage is not None:
+                    continue  # said after the reply, as its sources
                 say(f"{'Known of you' if note.fact else 'Recalled'}: {shorten(note.exchange)}")
+        case MessageUnderstood(_, understood):
+            outcome.understood = understood
+            if words := plain_words(understood):
+                say(f"Understood: {words}")
+        case PersonSuggested() as person:
+            outcome.person = person
         case FactsLearned(facts):
             outcome.learnt = facts
         case ReplyDelta(text):
@@ -271,6 +286,11 @@ def describe_attachment(attachment: Attachment, message: str = "") -> str:
         words = f'"{heard.text}"' if heard.text else "no speech"
         return f"Heard in {attachment.name} ({heard.language}, {heard.duration_s:.1f} s): {words}"
     return f"Attached {attachment.name}"
+
+
+def sources_line(reply: Turn | None) -> str:
+    """Where a reply's passages stand; empty for one that was told none."""
+    return f"From: {'; '.join(reply.sources)}" if reply is not None and reply.sources else ""
 
 
 def shorten(text: str, limit: int = 100) -> str:

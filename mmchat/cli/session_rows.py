@@ -15,7 +15,7 @@ from mmchat.moments import local_minute
 from mmchat.sanitize import plain_line, plain_text
 
 if TYPE_CHECKING:
-    from mmchat.domain import Attachment, Recalled, Session, Turn
+    from mmchat.domain import Attachment, Recalled, Session, Turn, Understood
     from mmchat.memory.store import MemoryStore
     from mmchat.memory.turn_search import SearchHit
 
@@ -45,9 +45,22 @@ def turn_object(turn: Turn) -> dict[str, Any]:
     """A turn for JSON; what was recalled in the form of `recall --json`."""
     fields = asdict(turn)
     fields["attachments"] = [_attachment_object(each) for each in turn.attachments]
-    fields["recalled"] = [recalled_object(each) | partner_object(each) for each in turn.recalled if not each.fact]
+    said = [each for each in turn.recalled if not each.fact and each.passage is None]
+    fields["recalled"] = [recalled_object(each) | partner_object(each) for each in said]
     fields["facts"] = [told_object(each) for each in turn.recalled if each.fact]
+    fields["cited"] = cited_objects(turn)
+    fields["understood"] = understood_object(turn.understood) if turn.understood is not None else None
     return fields
+
+
+def understood_object(understood: Understood) -> dict[str, Any]:
+    """What a message is taken to want, as `ask --json` and `sessions show --json` tell it."""
+    return {
+        "intents": [{"label": each.label, "probability": round(each.probability, 4)} for each in understood.intents],
+        "topic": understood.topic,
+        "mood": round(understood.mood, 4) if understood.mood is not None else None,
+        "reader": understood.reader,
+    }
 
 
 def recalled_object(recalled: Recalled) -> dict[str, Any]:
@@ -65,6 +78,23 @@ def recalled_object(recalled: Recalled) -> dict[str, Any]:
         "attachment_name": file.name if file is not None else None,
         "attachment_kind": file.kind if file is not None else None,
     }
+
+
+def cited_objects(turn: Turn) -> list[dict[str, Any]]:
+    """The passages of documents that a reply was told; without words where they are not there any more."""
+    return [
+        {
+            "document": passage.document,
+            "file": str(passage.path),
+            "heading": passage.heading,
+            "page": passage.page,
+            "line": passage.line,
+            "text": passage.text,
+            "score": round(each.score, 4),
+        }
+        for each in turn.cited
+        if (passage := each.passage) is not None
+    ]
 
 
 def partner_object(recalled: Recalled) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from mmchat.cli.output import narrate, print_json, print_table, print_text
 from mmchat.cli.session_backup import add_backup
 from mmchat.cli.session_care import add_care
 from mmchat.cli.session_export import add_export
+from mmchat.cli.session_hand_over import add_hand_over
 from mmchat.cli.session_import import add_import
+from mmchat.cli.session_report import add_report
 from mmchat.cli.session_shelves import add_shelves
 from mmchat.errors import UsageError
 
@@ -28,6 +30,7 @@ app = typer.Typer(
     "  mmchat sessions delete 01m803     to the trash\n"
     "  mmchat sessions export --all -o talks.jsonl --with-files talks-files\n"
     "  mmchat sessions export --rated --to rows.jsonl\n"
+    "  mmchat sessions report --role support\n"
     "\n\nSESSION is an id or a unique beginning of one; 'last' is the latest conversation.",
 )
 
@@ -141,6 +144,8 @@ def fork(
 
 add_shelves(app)
 add_export(app)
+add_hand_over(app)
 add_import(app)
+add_report(app)
 add_backup(app)
 add_care(app)

@@ -14,6 +14,7 @@ from mmchat.tui.export_actions import ExportActions
 from mmchat.tui.memory_actions import MemoryActions
 from mmchat.tui.picture_actions import PictureActions
 from mmchat.tui.session_actions import SessionActions
+from mmchat.tui.support_actions import SupportActions
 from mmchat.tui.text import clean, one_line
 from mmchat.tui.voice_actions import VoiceActions
 from mmchat.tui.widgets.turns import ErrorView
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from mmchat.domain import Turn
 
 
-class Actions(SessionActions, WindowActions, MemoryActions, PictureActions, ExportActions, VoiceActions):
+class Actions(
+    SessionActions, WindowActions, MemoryActions, PictureActions, ExportActions, SupportActions, VoiceActions
+):
     """One method per command, `do_<name>`; each takes the argument."""
 
     async def run(self, name: str, argument: str, draft: Draft | None) -> None:

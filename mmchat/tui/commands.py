@@ -67,6 +67,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("persona", "Show the roles, or begin anew with one; off for nobody", "[ROLE|off]", aliases=("role",)),
     Command("copy", "Copy the last reply, or all", "[all]"),
     Command("export", "Write this conversation to .md, .html, .jsonl or .zip", "[FILE]"),
+    Command("handover", "Sum this conversation up for a person", "[FILE]"),
     Command("context", "Show exactly what the model sees now, in tokens", aliases=("tokens", "window")),
     Command("why", "Show what fed the last reply, and go to it"),
     Command("pin", "Keep a turn in the model's view for good", "[N|pick]"),

@@ -17,7 +17,9 @@ from mmchat.chat.session import ChatSession
 from mmchat.domain import (
     AttachmentRead,
     FactsLearned,
+    MessageUnderstood,
     Notice,
+    PersonSuggested,
     PromptReady,
     ReplyDelta,
     ReplyEnded,
@@ -189,6 +191,10 @@ class ReplyFlow:
                 screen.desk.forgetting.learnt(facts)
                 if run.user_view is not None:
                     run.user_view.set_learnt(facts)
+            case MessageUnderstood(_, understood):
+                screen.status.set(understood=understood)
+            case PersonSuggested(text):
+                await screen.transcript.add(NoticeLine(f"{text} (/handover)"))
             case PromptReady() as prompt:
                 run.prompt = self.last_prompt = prompt
                 screen.status.set(window=prompt.window)

@@ -256,7 +256,8 @@ class ChatScreen(ChatBox):
         self.flow.last_reply = last
         is_middle = view is None and bool(at_turn)  # of turns about one, the last does not say what the model sees
         window = view.window if view else last.window if last and not is_middle else None
-        self.status.set(window=window, tokens_per_s=0.0)
+        asked = next((turn for turn in reversed(turns) if turn.role == "user"), None)
+        self.status.set(window=window, tokens_per_s=0.0, understood=asked.understood if asked is not None else None)
         self.show_title()
         if view is not None:
             self.transcript.set_pins(view.pins)

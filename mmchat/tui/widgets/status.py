@@ -11,7 +11,8 @@ from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
-from mmchat.domain import LoadState, Window
+from mmchat.chat.understood_words import short_words
+from mmchat.domain import LoadState, Understood, Window
 from mmchat.tui.text import MUTED, clean, elide, elide_middle, one_line, plural, short_count
 from mmchat.tui.widgets.window_bar import bar
 
@@ -24,6 +25,7 @@ WIDE_CELLS = 100
 """From this width on the lines say more."""
 BAR, WIDE_BAR = 12, 30
 """Cells of the window's bar."""
+UNDERSTOOD_CELLS = 32
 
 
 class HeaderLine(Static):
@@ -82,10 +84,12 @@ class Standing:
     device: str = ""
     window: Window | None = None
     tokens_per_s: float = 0.0
+    understood: Understood | None = None
+    """What the last message is taken to want, where that is read."""
 
 
 class StatusLine(Static):
-    """Model, engine, window use, speed."""
+    """Model, engine, what is wanted, window use, speed."""
 
     app: MmchatApp
 
@@ -120,7 +124,8 @@ class StatusLine(Static):
 
     def _right(self, is_wide: bool) -> Content:
         standing = self.standing
-        parts: list[Content] = []
+        words = short_words(standing.understood)
+        parts = [Content.styled(elide(one_line(words), UNDERSTOOD_CELLS), "$accent")] if words else []
         window = standing.window
         if window is not None and window.budget:
             numbers = f" {short_count(window.tokens)}/{short_count(window.budget)}"

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 COLOURS = ("#3b7dd8", "#e08a1e", "#2f9e6e", "#a763c9", "#c9555f", "#5f8f9e")
 """For the models in their order: of middle lightness, told apart on white and on black, and by the colour-blind."""
-_INK = "#010203"
+INK = "#010203"
 """Stands for the page's own text colour; no plot draws with it otherwise."""
 _COLUMNS = 3
 _BINS = 20
@@ -26,12 +26,12 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a name may hold dollar signs
     "font.family": "sans-serif",
     "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
     "axes.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10,
@@ -64,7 +64,7 @@ def forest(panels: Sequence[tuple[str, Sequence[Bar]]], models: Sequence[str], *
     """
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    with _styled(f"forest {key}"):
+    with styled(f"forest {key}"):
         figure = Figure(figsize=(3.2 * columns, rows * (0.75 + 0.26 * len(models))), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for index, axis in enumerate(axes.flat):
@@ -72,7 +72,7 @@ def forest(panels: Sequence[tuple[str, Sequence[Bar]]], models: Sequence[str], *
                 axis.set_axis_off()
                 continue
             _panel(axis, *panels[index], models, is_first=index % columns == 0)
-        return _svg(figure, "Scores with 95% intervals")
+        return svg_text(figure, "Scores with 95% intervals")
 
 
 def _panel(axis: Axes, title: str, bars: Sequence[Bar], models: Sequence[str], *, is_first: bool) -> None:
@@ -87,7 +87,7 @@ def _panel(axis: Axes, title: str, bars: Sequence[Bar], models: Sequence[str], *
     axis.set_yticks(range(len(models)), models if is_first else [""] * len(models))
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
-    axis.grid(axis="x", color=_INK, alpha=0.12, linewidth=0.6)
+    axis.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
     axis.margins(x=0.12)
     axis.locator_params(axis="x", nbins=5)
 
@@ -106,7 +106,7 @@ def histogram(title: str, values: Sequence[tuple[str, Sequence[float]]], *, key:
     """
     everything = [value for _, scores in values for value in scores]
     low, high = min(everything), max(everything)
-    with _styled(f"histogram {key}"):
+    with styled(f"histogram {key}"):
         figure = Figure(figsize=(6.4, 2.1), layout="constrained")
         axis = figure.subplots()
         for place, (model, scores) in enumerate(values):
@@ -128,7 +128,7 @@ def histogram(title: str, values: Sequence[tuple[str, Sequence[float]]], *, key:
         axis.locator_params(axis="y", nbins=4, integer=True)
         if len(values) > 1:
             figure.legend(loc="outside upper right", ncols=len(values))
-        return _svg(figure, f"Samples by {title}")
+        return svg_text(figure, f"Samples by {title}")
 
 
 def _edges(low: float, high: float, *, is_counted: bool) -> list[float]:
@@ -142,7 +142,7 @@ def _edges(low: float, high: float, *, is_counted: bool) -> list[float]:
 
 
 @contextmanager
-def _styled(salt: str) -> Iterator[None]:
+def styled(salt: str) -> Iterator[None]:
     """Matplotlib set up for one drawing; what it says of fonts it lacks concerns nobody, as the browser has them."""
     log = logging.getLogger("matplotlib")
     level = log.level
@@ -156,12 +156,18 @@ def _styled(salt: str) -> Iterator[None]:
         log.setLevel(level)
 
 
-def _svg(figure: Figure, label: str) -> str:
+def svg_text(figure: Figure, label: str) -> str:
+    """A drawing as an `<svg>` element; to be called while it is `styled`.
+
+    Args:
+        figure: the drawing.
+        label: what it shows, for those who cannot see it.
+    """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
-    text = text.replace(_INK, "currentColor")
+    text = text.replace(INK, "currentColor")
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

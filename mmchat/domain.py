@@ -291,6 +291,16 @@ class Turn:
     variants: int = 1
     """How many turns there are for this place of the conversation: replies drawn anew, messages edited."""
 
+    @property
+    def cited(self) -> tuple[Recalled, ...]:
+        """The passages of documents that a reply was told, best first."""
+        return tuple(note for note in self.recalled if note.passage is not None)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where these stand, each place once."""
+        return tuple(dict.fromkeys(note.passage.source for note in self.recalled if note.passage is not None))
+
 
 @dataclass(frozen=True, slots=True)
 class Session:

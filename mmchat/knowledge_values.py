@@ -8,6 +8,9 @@ from pathlib import Path
 OWN_SHELF = ""
 """The shelf of the user's own documents; those of a role stand on a shelf of its name."""
 
+GONE = "changed or removed since"
+"""Said of a citation whose passage is not there any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -57,6 +60,23 @@ class Passage:
         """File and heading, as a citation shows it."""
         place = self.heading or (f"p. {self.page}" if self.page is not None else "")
         return f"{self.name} › {place}" if place else self.name
+
+    @property
+    def is_gone(self) -> bool:
+        """Its document was changed or removed after it was cited, so that its words are not kept."""
+        return not self.id
+
+    @property
+    def source(self) -> str:
+        """The label, and that it is gone if it is."""
+        return f"{self.label} ({GONE})" if self.is_gone else self.label
+
+    @property
+    def position(self) -> str:
+        """Page or line, in words; empty where neither is known."""
+        if self.page is not None:
+            return f"page {self.page}"
+        return f"line {self.line}" if self.line is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmchat.domain import Attachment, PartKind, Recalled, Summary, Turn
+from mmchat.domain import Attachment, PartKind, Passage, Recalled, Summary, Turn
 from mmchat.errors import UsageError
 from mmchat.memory.summaries import find_summary
 
@@ -33,6 +33,8 @@ class Source:
     created_at: str = ""
     score: float | None = None
     attachment: Attachment | None = None
+    passage: Passage | None = None
+    """Of a document."""
     count: int = 1
     """How many turns it is the first of."""
 
@@ -81,7 +83,9 @@ def explain(store: MemoryStore, turns: Sequence[Turn], turn_id: str = "") -> Why
     if question is not None:
         for attachment in question.attachments:
             sources.append(
-                Source("senses", attachment.name, "user", here, question.id, "", question.created_at, None, attachment)
+                Source(
+                    "senses", attachment.name, "user", here, question.id, "", question.created_at, attachment=attachment
+                )
             )
         sources.append(_of_turn("newest", question))
     return Why(reply, tuple(sources), summary)
@@ -92,6 +96,8 @@ def _of_turn(kind: PartKind, turn: Turn, count: int = 1) -> Source:
 
 
 def _of_note(store: MemoryStore, note: Recalled, here: str) -> Source:
+    if note.passage is not None:
+        return Source("documents", note.text, title=note.passage.source, score=note.score, passage=note.passage)
     title = ""
     if note.session and note.session != here:
         try:

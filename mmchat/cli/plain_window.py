@@ -91,6 +91,10 @@ def _source_line(source: Source, summary: Summary | None) -> str:
             score = f", score {source.score:.3f}" if source.score is not None else ""
             place = f" (/open {source.session_id})" if source.title and source.session_id else ""
             return f"{what}: {text} [{when}{where}{score}]{place}"
+        case "documents" if source.passage is not None:
+            score = f", score {source.score:.3f}" if source.score is not None else ""
+            where = ", ".join(each for each in (str(source.passage.path), source.passage.position) if each)
+            return f"Looked up in {source.passage.source}: {text} [{where}{score}]"
         case "senses" if source.attachment is not None:
             return describe_attachment(source.attachment)
     return ""

@@ -92,7 +92,7 @@ def words(text: str) -> Markup:
 
 
 def _turn_view(turn: Turn) -> _TurnView:
-    notes = []
+    notes = [f"from: {'; '.join(turn.sources)}"] if turn.sources else []
     if turn.status != "complete":
         notes.append(turn.notice or turn.status)
     if turn.rating is not None and turn.rating.mark:

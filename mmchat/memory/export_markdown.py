@@ -119,6 +119,8 @@ def told(file: Attachment) -> list[str]:
 
 def _notes(turn: Turn) -> list[str]:
     lines: list[str] = []
+    if turn.sources:
+        lines += ["", f"*(from: {_escaped('; '.join(turn.sources))})*"]
     if turn.status != "complete":
         lines += ["", f"*({turn.notice or turn.status})*"]
     if turn.rating is not None and turn.rating.mark:

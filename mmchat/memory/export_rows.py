@@ -12,6 +12,7 @@ from typing import Any
 
 from mmchat.domain import Attachment, Turn
 from mmchat.errors import MemoryStoreError
+from mmchat.memory.citations import passage_reference
 from mmchat.memory.export_turns import ExportedConversation, ExportedTurn
 from mmchat.memory.incoming import NO_PARENT
 from mmchat.rows.kept import KEPT_VERSION
@@ -74,6 +75,10 @@ def _kept_message(each: ExportedTurn, standing: str, path_of: PathOf) -> dict[st
         "notice": turn.notice,
         "rating": without_nothing({"mark": rating.mark, "better": rating.better}) if rating is not None else None,
         "usage": asdict(turn.usage) if turn.usage is not None else None,
+        "prepared": turn.prepared,
+        "cited": [
+            {"score": note.score, **passage_reference(note.passage)} for note in turn.cited if note.passage is not None
+        ],
         "pinned": each.is_pinned,
     }
     return {

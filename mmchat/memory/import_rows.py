@@ -96,6 +96,8 @@ def _kept_turn(turn: NewTurn, kept: KeptTurn) -> NewTurn:
         notice=kept.notice,
         rating=kept.rating,
         usage=kept.usage,
+        prepared=kept.prepared,
+        cited=kept.cited,
         is_pinned=kept.is_pinned,
         is_retired=kept.is_retired,
         retired_order=kept.retired_order,

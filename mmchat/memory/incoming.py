@@ -11,7 +11,18 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from mmchat.domain import AttachmentKind, Heard, Rating, Role, Seen, Session, TurnStatus, Usage
+from mmchat.domain import (
+    AttachmentKind,
+    Heard,
+    PreparedKind,
+    Rating,
+    Recalled,
+    Role,
+    Seen,
+    Session,
+    TurnStatus,
+    Usage,
+)
 from mmchat.errors import UsageError
 from mmchat.memory import rows as convert
 from mmchat.memory.blobs import Blob, NewAttachment
@@ -59,6 +70,9 @@ class NewTurn:
     notice: str = ""
     rating: Rating | None = None
     usage: Usage | None = None
+    prepared: PreparedKind = ""
+    cited: tuple[Recalled, ...] = ()
+    """Passages of documents, without their words: those are the documents', if they are here too."""
     is_pinned: bool = False
     is_retired: bool = False
     retired_order: int = 0
@@ -199,6 +213,8 @@ def _insert_turn(
         "engine": storable(turn.engine),
         "notice": storable(turn.notice),
         "usage": convert.to_json(turn.usage),
+        "recalled": convert.recalled_to_json(turn.cited),
+        "prepared": turn.prepared,
         "created_at": created_at,
         "updated_at": created_at,
     }

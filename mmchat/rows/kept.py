@@ -9,9 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast, get_args
 
-from mmchat.domain import Heard, Mark, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage, Word
+from mmchat.domain import (
+    Heard,
+    Mark,
+    Passage,
+    PreparedKind,
+    Rating,
+    Recalled,
+    Role,
+    Seen,
+    Segment,
+    Tag,
+    TurnStatus,
+    Usage,
+    Word,
+)
 from mmchat.rows.fields import Fields, RowFields, described, quoted
 from mmchat.rows.messages import is_file_part, read_files
 from mmchat.rows.values import RowMessage, RowPart
@@ -21,6 +36,7 @@ KEPT_VERSION = 1
 
 _STATUSES = get_args(TurnStatus)
 _MARKS = get_args(Mark)
+_PREPARED = get_args(PreparedKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,9 @@ class KeptTurn:
     notice: str = ""
     rating: Rating | None = None
     usage: Usage | None = None
+    prepared: PreparedKind = ""
+    cited: tuple[Recalled, ...] = ()
+    """Passages of documents, without their words."""
     is_pinned: bool = False
     is_retired: bool = False
     retired_order: int = 0
@@ -165,6 +184,8 @@ def _turn(fields: RowFields, message: Fields, where: str) -> KeptTurn:
         notice=text("notice"),
         rating=_rating(fields, message.get("rating"), f"{where}.rating"),
         usage=_usage(fields, message.get("usage"), f"{where}.usage"),
+        prepared=cast(PreparedKind, _choice(fields, message, "prepared", _PREPARED, where)),
+        cited=_cited(fields, message.get("cited"), f"{where}.cited"),
         is_pinned=_flag(fields, message, "pinned", where),
         is_retired=_flag(fields, message, "retired", where),
         retired_order=_count(fields, message, "retired_order", where),
@@ -205,6 +226,33 @@ def _usage(fields: RowFields, value: object, where: str) -> Usage | None:
         reply_tokens=_count(fields, value, "reply_tokens", where),
         first_token_s=_number(fields, value, "first_token_s", where),
         tokens_per_s=_number(fields, value, "tokens_per_s", where),
+    )
+
+
+def _cited(fields: RowFields, value: object, where: str) -> tuple[Recalled, ...]:
+    def passage(each: Fields) -> Passage:
+        def text(key: str) -> str:
+            return fields.optional_text(key, of=each, where=f"{where}.{key}")
+
+        def count(key: str) -> int | None:
+            return None if each.get(key) is None else _count(fields, each, key, where)
+
+        path = Path(text("path"))
+        return Passage(
+            id=text("passage"),
+            document=text("document"),
+            shelf=text("shelf"),
+            path=path,
+            name=path.name,
+            heading=text("heading"),
+            text="",
+            page=count("page"),
+            line=count("line"),
+        )
+
+    return tuple(
+        Recalled("", "", "user", "", "", _number(fields, each, "score", where), passage=passage(each))
+        for each in _objects(fields, value, where)
     )
 
 

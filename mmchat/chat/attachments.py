@@ -98,6 +98,14 @@ def find_missing(text: str, *, cwd: Path, drives_dir: Path = Path("/mnt")) -> li
     return _Finder(text, cwd, drives_dir).unusable()
 
 
+def find_paths(text: str, *, cwd: Path, drives_dir: Path = Path("/mnt")) -> list[Path]:
+    """The files and folders, of any kind, that a text names and nothing beside; empty where it says anything else.
+
+    As typed or dropped: bare, in quotes, behind backslashes, as `file://` addresses, several one after the other.
+    """
+    return _Finder(text, cwd, drives_dir).paths()
+
+
 class _Finder:
     """One text, looked through once."""
 
@@ -123,6 +131,24 @@ class _Finder:
                 found.append(file)
                 position = file.end
         return found
+
+    def paths(self) -> list[Path]:
+        whole = self._text.strip()
+        if (path := self._path_of(whole)) is not None:
+            return [path]
+        found: list[Path] = []
+        position = len(self._text) - len(self._text.lstrip())
+        while position < len(self._text.rstrip()):
+            word, end = _shell_word(self._text, position)
+            if end == position or (path := self._path_of(word)) is None:
+                return []
+            found.append(path)
+            position = end + len(self._text[end:]) - len(self._text[end:].lstrip())
+        return found
+
+    def _path_of(self, name: str) -> Path | None:
+        """What a written name points to, if anything is there."""
+        return next((path for path in self._paths_for(name) if self._state(path) != "missing"), None)
 
     def starts_with_file(self) -> bool:
         return bool(self._name_ends) and self._file_at(0) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from mmchat.chat.document_files import (
     is_gone,
     outermost_first,
 )
-from mmchat.documents.kinds import MEDIA_TYPES, kind_of
+from mmchat.documents.kinds import MEDIA_TYPES, READABLE, kind_of
 from mmchat.documents.reading import MAX_FILE_BYTES, READER, read_document
 from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
 from mmchat.knowledge_values import OWN_SHELF, Document, ReadDocument
@@ -109,25 +110,20 @@ class Bookshelf:
         return tuple(document for document in found if document.problem != LEFT_OUT)
 
     def meant(self, name: str, shelf: str | None = None) -> tuple[Document, ...]:
-        """What a name means: an id, the path of a file or of a folder that was added, or the name of either.
+        """What a name means: an id, the path or name of a file, or of a folder that was added, with all in it.
 
-        Several where it fits several; those of a folder are all of it.
+        Args:
+            name: as typed.
+            shelf: where to look; None looks among the user's own first, then among those of all roles.
+
+        Raises:
+            UsageError: nothing is called so, or several files are.
         """
-        documents = self.all(shelf)
-        path = Path(name).expanduser().absolute()
-        wanted = name.strip().casefold()
-        tests: tuple[Callable[[Document], bool], ...] = (
-            lambda each: each.id == name,
-            lambda each: each.path == path or each.path == path.resolve(),
-            lambda each: each.path.is_relative_to(path) or each.path.is_relative_to(path.resolve()),
-            lambda each: each.name.casefold() == wanted,
-            lambda each: each.root.name.casefold() == wanted,
-            lambda each: each.path.stem.casefold() == wanted or each.title.casefold() == wanted,
-        )
-        for fits in tests:
-            if wanted and (found := tuple(document for document in documents if fits(document))):
-                return found
-        return ()
+        shelves = (OWN_SHELF, None) if shelf is None else (shelf,)
+        found = next((found for each in shelves if (found := _fitting(self.all(each), name))), ())
+        if not found:
+            raise UsageError(f"No document is called '{name}'.", hint="mmchat docs list names them all.")
+        return found
 
     def search(
         self, query: str, *, shelves: Sequence[str] = (OWN_SHELF,), k: int = 5, use_vectors: bool = True
@@ -163,10 +159,7 @@ class Bookshelf:
         for root in roots:
             files = list(_files(root, known))
             if not files:
-                raise UsageError(
-                    f"There are no documents in '{root}'.",
-                    hint="mmchat reads Markdown, text, HTML, PDF, DOCX, CSV, and pictures with text.",
-                )
+                raise UsageError(f"There are no documents in '{root}'.", hint=f"mmchat reads {READABLE}.")
             for file in files:
                 found.setdefault(file.path, file)
         with self._lock:
@@ -318,6 +311,34 @@ class Bookshelf:
                     elif document.root not in kept_roots:  # the folder goes as a whole, with what was left out of it
                         ids |= {each.document for each in known.values() if each.root == document.root}
             rows.remove_documents(self._store, sorted(ids))
+
+
+def _fitting(documents: Sequence[Document], name: str) -> tuple[Document, ...]:
+    """What a name means, the surest first. Raises UsageError where it is the name of several."""
+    wanted = name.strip().casefold()
+    if not wanted or "\0" in name:
+        return ()
+    path = Path(name).expanduser().absolute()
+    paths = (path, Path(os.path.realpath(path)))
+    groups: tuple[Callable[[Document], bool], ...] = (
+        lambda each: any(each.path.is_relative_to(path) for path in paths),
+        lambda each: each.root != each.path and each.root.name.casefold() == wanted,
+    )
+    singles: tuple[Callable[[Document], bool], ...] = (
+        lambda each: each.id == name,
+        lambda each: each.name.casefold() == wanted,
+        lambda each: wanted in (each.path.stem.casefold(), each.title.casefold()),
+    )
+    for fits in groups:
+        if found := tuple(document for document in documents if fits(document)):
+            return found
+    for fits in singles:
+        if found := tuple(document for document in documents if fits(document)):
+            if len(found) > 1:
+                paths_said = "\n".join(f"  {document.path}" for document in found[:10])
+                raise UsageError(f"{len(found)} documents are called '{name}':\n{paths_said}", hint="Give the path.")
+            return found
+    return ()
 
 
 def _is_unchanged(file: FileAt, known: KnownFile | None, named: frozenset[Path]) -> bool:

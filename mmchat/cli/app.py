@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "sessions": "mmchat.cli.sessions:app",
     "memory": "mmchat.cli.memory:app",
     "roles": "mmchat.cli.roles:app",
+    "docs": "mmchat.cli.docs:app",
     "finetune": "mmchat.cli.finetune:finetune",
     "eval": "mmchat.cli.eval:app",
     "models": "mmchat.cli.models:app",

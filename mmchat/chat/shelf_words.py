@@ -1,0 +1,70 @@
+"""What is told of documents, in the app, the plain mode and on the command line alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mmchat.knowledge_values import OWN_SHELF
+from mmchat.memory.import_values import counted
+
+if TYPE_CHECKING:
+    from mmchat.chat.bookshelf import Reading, Shelved
+    from mmchat.domain import Recalled
+    from mmchat.knowledge_values import Document
+
+NONE_YET = "There are no documents yet. mmchat docs add PATH, or /docs add PATH in a talk, takes some in."
+SHOWN_PROBLEMS = 10
+EXCERPT = 300
+"""Characters of a passage that a list quotes."""
+
+
+def reading_words(reading: Reading) -> str:
+    """How far it is, on one line."""
+    if not reading.name:
+        return f"Taking in {reading.done:,} of {reading.total:,} passages …"
+    return f"Reading {reading.done + 1:,} of {reading.total:,}: {reading.name} …"
+
+
+def shelved_words(shelved: Shelved) -> str:
+    """What became of files, in a sentence or two."""
+    passages = sum(document.passages for document in shelved.read)
+    told = []
+    if shelved.read or not shelved.unchanged:
+        told.append(f"Read {counted(len(shelved.read), 'document')}: {counted(passages, 'passage')}.")
+    if shelved.unchanged:
+        told.append(f"{counted(shelved.unchanged, 'document')} had been read before and did not change.")
+    if shelved.was_stopped:
+        told.insert(0, "Stopped; what was read is kept, and adding it again goes on.")
+    return " ".join(told)
+
+
+def problem_lines(shelved: Shelved) -> list[str]:
+    """What could not be read, a file a line; of many the first."""
+    lines = [f"{each.path.name}: {each.problem}" for each in shelved.problems[:SHOWN_PROBLEMS]]
+    left = len(shelved.problems) - len(lines)
+    return [*lines, f"… and {left:,} more: mmchat docs list --json"] if left else lines
+
+
+def document_words(document: Document) -> str:
+    """A document on one line."""
+    whose = f"{document.shelf}: " if document.shelf != OWN_SHELF else ""
+    title = f" “{document.title}”" if document.title != document.name else ""
+    amount = counted(document.passages, "passage") if document.passages or not document.problem else ""
+    about = ", ".join(part for part in (amount, document.problem.rstrip(".")) if part)
+    return f"{whose}{document.name}{title} ({about})"
+
+
+def found_words(found: Recalled) -> tuple[str, str]:
+    """Where a passage stands, and how it begins."""
+    passage = found.passage
+    label = passage.label if passage is not None else ""
+    text = " ".join(found.text.split())
+    return label, text if len(text) <= EXCERPT else text[: EXCERPT - 1].rstrip() + "…"
+
+
+def sureness(found: Sequence[Recalled]) -> str:
+    """What is said before what was found; empty where it surely bears on the question."""
+    if not found:
+        return "Nothing in the documents bears on it."
+    return "" if found[0].is_sure else "Nothing in the documents surely bears on it. What comes nearest:"

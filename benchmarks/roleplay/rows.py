@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROWS = {"en": 96, "zh": 48}
+ROWS = {"en": 80, "zh": 32}
 SEED = 7
 
 
@@ -51,7 +51,11 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact(
             ("How large is your crew?", "How many sailors work for you?", "How many people sail with you?"),
             ("My crew is seven people.", "Seven people sail with me.", "I have a crew of seven."),
-            ("You have a crew of twenty, right?", "There are only three of you on board.", "You sail alone, don't you?"),
+            (
+                "You have a crew of twenty, right?",
+                "There are only three of you on board.",
+                "You sail alone, don't you?",
+            ),
             ("No, my crew is seven people.", "No, seven people sail with me."),
         ),
         Fact(
@@ -182,7 +186,7 @@ def rows() -> list[dict[str, object]]:
 
 
 def _row(rng: random.Random, language: str) -> dict[str, object]:
-    exchanges = [_exchange(rng, language) for _ in range(rng.randint(3, 6))]
+    exchanges = [_exchange(rng, language) for _ in range(rng.randint(2, 5) if language == "en" else 2)]
     messages: list[dict[str, str]] = []
     if rng.random() < 0.5:
         messages.append({"role": "assistant", "content": GREETING[language]})

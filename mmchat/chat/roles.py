@@ -74,9 +74,7 @@ def system_text(persona: str) -> str:
 
 def example_messages(text: RoleText) -> tuple[Message, ...]:
     """Exchanges that show how a role answers."""
-    return tuple(
-        each for one in text.examples for each in (Message("user", one.user), Message("assistant", one.reply))
-    )
+    return tuple(each for one in text.examples for each in (Message("user", one.user), Message("assistant", one.reply)))
 
 
 class Casting:

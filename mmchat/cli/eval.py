@@ -11,12 +11,13 @@ import typer
 from mmchat.cli.output import confirm, narrate, print_error, print_json, print_table
 
 app = typer.Typer(
-    help="Score models on dialogue, speech, pictures, labels, memory.\n\n"
+    help="Score models on dialogue, roles, speech, pictures, labels, memory.\n\n"
     "Without --data, dialogues that mmchat brings are used; without --metric, all metrics that fit the rows.",
     epilog="\b\nExamples:\n"
     "  mmchat eval --metric bleu\n"
     "  mmchat eval --data talks.jsonl -m smollm2-135m -m mine --report talks.html\n"
     "  mmchat eval --data speech/ --metric wer,cer --limit 100\n"
+    "  mmchat eval --metric consistency -m smollm2-135m\n"
     "  mmchat eval --resume last\n"
     "  mmchat eval compare 261122-0133 last\n"
     "\n\nRUN is a run's id, a unique beginning of one, or 'last'. Scores go to stdout, progress to stderr.",
@@ -58,6 +59,9 @@ def evaluate(  # its parameters are the command line; they are read from the con
     ] = None,
     recall_k: Annotated[
         int | None, typer.Option("--recall-k", metavar="N", min=1, help="Memories to find; 10 by default.")
+    ] = None,
+    window_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=64, help="Of a role's conversations; 1024 by default.")
     ] = None,
     resamples: Annotated[int | None, typer.Option(metavar="N", min=100, help="For intervals; 1000 by default.")] = None,
     should_skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and say so.")] = False,

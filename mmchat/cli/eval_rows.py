@@ -31,6 +31,7 @@ HEADLINES: dict[TaskName, tuple[str, ...]] = {
     "caption": ("cider", "bleu-4"),
     "label": ("accuracy",),
     "memory": ("recall@5", "recall@10"),
+    "persona": ("consistency", "consistency-unpinned"),
 }
 """Which score of a run stands for it in a list; its first score where none of these was asked for."""
 

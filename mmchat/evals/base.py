@@ -13,7 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mmchat.domain import FinishReason, GenerateOptions, Message, ModelKind
-from mmchat.rows.values import RowFile, RowKind, RowMessage
+from mmchat.rows.values import ProbeKind, RowFile, RowKind, RowMessage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmchat.engines.base import BatchLanguageModel, Classifier, ImageReader, SpeechRecognizer, TextEmbedder
     from mmchat.evals.results import ModelFacts
 
-TaskName = Literal["dialogue", "likelihood", "speech", "retrieval", "caption", "label", "memory"]
+TaskName = Literal["dialogue", "likelihood", "speech", "retrieval", "caption", "label", "memory", "persona"]
 Direction = Literal["higher", "lower", "neither"]
 """Which scores are better; neither for what is merely worth knowing, such as the length of replies."""
 
@@ -121,7 +121,36 @@ class RecallOutcome:
     """How many turns were asked for; 0 in runs that were saved before this was noted."""
 
 
-Outcome = ReplyOutcome | LikelihoodOutcome | RankOutcome | LabelOutcome | RecallOutcome
+@dataclass(frozen=True, slots=True)
+class ConsistencyOutcome:
+    """What a role replied to a probe, and what shows that it stayed who it is."""
+
+    id: str
+    group: str
+    """The probe: asked at several turns, with and without pinning, it is one."""
+    language: str
+    """Of the role."""
+    question: str
+    reply: str
+    role: str
+    kind: ProbeKind
+    turn: int
+    """Which of the user's messages it was, from 1."""
+    is_pinned: bool
+    """Whether the role's text stood before everything, as in a conversation, or was only said once at its beginning."""
+    keys: tuple[tuple[str, ...], ...]
+    never: tuple[str, ...]
+    reply_in: str
+    """The language that the reply must be in; empty: any."""
+    hidden: str = ""
+    """The instructions that it must not repeat; empty: it may."""
+    finish_reason: FinishReason = "stop"
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+    elapsed_s: float = 0.0
+
+
+Outcome = ReplyOutcome | LikelihoodOutcome | RankOutcome | LabelOutcome | RecallOutcome | ConsistencyOutcome
 
 
 # --- metrics --------------------------------------------------------------------------------------
@@ -229,11 +258,20 @@ class Models(Protocol):
         """The named sentence encoder, or the default one."""
         ...
 
-    def messages(self, name: str, history: Sequence[RowMessage], persona: str, *, room: int) -> tuple[Message, ...]:
+    def messages(
+        self,
+        name: str,
+        history: Sequence[RowMessage],
+        persona: str,
+        *,
+        room: int,
+        examples: Sequence[Message] = (),
+        window_tokens: int = 0,
+    ) -> tuple[Message, ...]:
         """A history as the chat would show it to that language model.
 
         Pictures and sounds are told in words, or passed as pixels to a model that takes them; what does
-        not fit beside `room` tokens is dropped from the old end, as in a conversation.
+        not fit beside `room` tokens, or into `window_tokens` if any, is dropped from the old end, as in a conversation.
         """
         ...
 
@@ -263,6 +301,8 @@ class TaskOptions:
     train: RowFile | None = None
     """Label rows to fit a linear head on first; None: zero-shot."""
     recall_k: int = 10
+    window_tokens: int = 0
+    """The most tokens of a prompt in conversations with a role; 0: as the task has it."""
 
 
 class Task(Protocol):

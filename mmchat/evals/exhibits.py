@@ -1,11 +1,12 @@
-"""Tables beside the scores: which classes are taken for which, which are found worst, how far to trust confidence."""
+"""Tables beside the scores: classes taken for others and found worst, how far to trust confidence, when roles slip."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from mmchat.evals.base import LabelOutcome, Outcome, TaskName
+from mmchat.evals.base import ConsistencyOutcome, LabelOutcome, Outcome, TaskName
+from mmchat.evals.metrics.consistency import is_held
 from mmchat.evals.metrics.labels import ECE_BINS, calibration_sums
 from mmchat.evals.results import Exhibit
 
@@ -18,7 +19,7 @@ SHOWN_CLASSES = 10
 def exhibits_of(
     dataset: str, task: TaskName, language: str, model: str, outcomes: Sequence[Outcome]
 ) -> tuple[Exhibit, ...]:
-    """The tables of one model's outcomes; only classes have any.
+    """The tables of one model's outcomes; only classes and roles have any.
 
     Args:
         dataset: the file's name.
@@ -30,13 +31,19 @@ def exhibits_of(
     Raises:
         EvalError: a confidence that is no probability.
     """
-    choices = [outcome for outcome in outcomes if isinstance(outcome, LabelOutcome)]
-    if not choices:
-        return ()
 
     def exhibit(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]]) -> Exhibit:
         return Exhibit(dataset, task, language, model, title, tuple(columns), tuple(map(tuple, rows)))
 
+    probes = [outcome for outcome in outcomes if isinstance(outcome, ConsistencyOutcome)]
+    if probes:
+        columns = ("", *(f"{word} {turn}" for word in ("pinned, turn", "unpinned, turn") for turn in _turns(probes)))
+        by_kind = exhibit("held, by what is tried", columns, _held_rows(probes, [probe.kind for probe in probes]))
+        by_role = exhibit("held, by role", columns, _held_rows(probes, [probe.role for probe in probes]))
+        return by_kind, by_role
+    choices = [outcome for outcome in outcomes if isinstance(outcome, LabelOutcome)]
+    if not choices:
+        return ()
     confused = Counter((choice.label, choice.predicted) for choice in choices)
     classes = sorted({name for pair in confused for name in pair})
     if len(classes) <= WHOLE_TABLE_CLASSES:
@@ -51,6 +58,23 @@ def exhibits_of(
         "confidence against accuracy", ("confidence", "rows", "mean confidence", "accuracy"), _bin_rows(choices)
     )
     return tuple(each for each in (confusion, by_class, reliability) if each.rows)
+
+
+def _turns(probes: Sequence[ConsistencyOutcome]) -> list[int]:
+    return sorted({probe.turn for probe in probes})
+
+
+def _held_rows(probes: Sequence[ConsistencyOutcome], names: Sequence[str]) -> Iterable[Sequence[str]]:
+    """A row for each name: how many of its probes are held at each turn, pinned, then unpinned."""
+    held: Counter[tuple[str, bool, int]] = Counter()
+    asked: Counter[tuple[str, bool, int]] = Counter()
+    for name, probe in zip(names, probes, strict=True):
+        key = name, probe.is_pinned, probe.turn
+        asked[key] += 1
+        held[key] += is_held(probe)
+    for name in sorted(set(names)):
+        keys = [(name, is_pinned, turn) for is_pinned in (True, False) for turn in _turns(probes)]
+        yield name, *(f"{held[key]} of {asked[key]}" if asked[key] else "–" for key in keys)
 
 
 def _confused_pairs(confused: Counter[tuple[str, str]]) -> Iterable[Sequence[str]]:

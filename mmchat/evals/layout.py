@@ -32,6 +32,7 @@ _NOUNS: dict[TaskName, tuple[str, str, str]] = {
     "caption": ("picture", "pictures", "picture"),
     "label": ("row", "rows", "group"),
     "memory": ("question", "questions", "conversation"),
+    "persona": ("reply", "replies", "probe"),
 }
 """A sample, samples, and what is resampled as one."""
 _SHORT_HASH = 8

@@ -13,7 +13,7 @@ from mmchat.errors import DataError, UsageError
 from mmchat.evals.base import MetricInfo, Models, Sample, Task, TaskName, TaskOptions
 from mmchat.evals.registry import ALL, expand_metrics, metric_info, metrics_for, needs_embedder
 from mmchat.evals.results import DataFacts, RunSettings
-from mmchat.evals.shipped import shipped_paths
+from mmchat.evals.shipped import PROBE_NAMES, SHIPPED_NAMES, shipped_paths
 from mmchat.evals.tasks import ROW_TASKS, load_task
 from mmchat.evals.tasks.common import BadRows
 from mmchat.rows.reader import find_row_files, read_rows
@@ -98,7 +98,7 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
         UsageError: a metric or a model that fits none of the files.
         ModelNotFound, ConfigError: a model's name.
     """
-    paths = find_row_files([Path(path) for path in settings.data]) if settings.data else shipped_paths()
+    paths = find_row_files([Path(path) for path in settings.data]) if settings.data else _shipped(settings.metrics)
     files = _of_each(paths, lambda path: read_rows(path, should_skip_bad=settings.should_skip_bad))
     names = _names_apart(paths)
     wanted = settings.metrics
@@ -112,6 +112,7 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
         language=settings.language,
         train=_training_rows(settings, files),
         recall_k=settings.recall_k,
+        window_tokens=settings.window_tokens,
     )
     if settings.should_skip_bad:
         files = _of_each(files, lambda file: _scorable(file, metrics, options))
@@ -140,6 +141,15 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
     ]
     embedder = chosen["embed"][0] if has_meanings else ""
     return Plan(data, tuple(works), metrics, options, embedder, tuple(warnings))
+
+
+def _shipped(wanted: Sequence[str]) -> tuple[Path, ...]:
+    """mmchat's own rows: probes of its roles where a metric for those is named, dialogues otherwise."""
+    if not is_explicit(wanted):
+        return shipped_paths()
+    is_of_role = {metric_info(name).tasks == ("persona",) for name in expand_metrics(wanted)}
+    names = (*(SHIPPED_NAMES if False in is_of_role else ()), *(PROBE_NAMES if True in is_of_role else ()))
+    return shipped_paths(names)
 
 
 def fitting_metrics(wanted: Sequence[str], files: dict[str, RowFile]) -> tuple[MetricInfo, ...]:

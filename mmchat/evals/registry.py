@@ -29,6 +29,7 @@ MODULES = (
     "mmchat.evals.metrics.captions",
     "mmchat.evals.metrics.labels",
     "mmchat.evals.metrics.memory",
+    "mmchat.evals.metrics.consistency",
 )
 """In the order of `mmchat eval --list`."""
 
@@ -56,6 +57,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "recall": ("recall@1", "recall@5", "recall@10", "recall@10-any", "recall@10-all"),
     "tokens": ("tokens-injected",),
     "ms": ("milliseconds",),
+    "pinning": ("consistency", "consistency-unpinned", "pinning-gain"),
 }
 """Other names of a metric, and names of several at once; beside them "all" and the tasks' own names."""
 

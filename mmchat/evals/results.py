@@ -124,6 +124,8 @@ class RunSettings:
     language: str = ""
     train: str = ""
     recall_k: int = 10
+    window_tokens: int = 0
+    """Of conversations with a role; 0: as their task has it."""
     should_skip_bad: bool = False
     dtype: str = "auto"
 

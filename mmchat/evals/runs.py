@@ -14,6 +14,7 @@ from typing import Any
 
 from mmchat.errors import EvalError
 from mmchat.evals.base import (
+    ConsistencyOutcome,
     LabelOutcome,
     LikelihoodOutcome,
     Outcome,
@@ -40,6 +41,7 @@ OUTCOME_TYPES: dict[TaskName, type[Outcome]] = {
     "caption": ReplyOutcome,
     "label": LabelOutcome,
     "memory": RecallOutcome,
+    "persona": ConsistencyOutcome,
 }
 
 

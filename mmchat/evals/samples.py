@@ -10,6 +10,7 @@ import numpy as np
 
 from mmchat.errors import EvalError
 from mmchat.evals.base import (
+    ConsistencyOutcome,
     LabelOutcome,
     LikelihoodOutcome,
     MetricContext,
@@ -18,6 +19,7 @@ from mmchat.evals.base import (
     RecallOutcome,
     ReplyOutcome,
 )
+from mmchat.evals.metrics.consistency import is_held
 from mmchat.evals.registry import load_metric
 from mmchat.script import UNSPACED_LANGUAGES
 
@@ -80,6 +82,8 @@ def yardstick(outcome: Outcome) -> Yardstick:
         return Yardstick("rank of the right one", is_higher_better=False, decimals=0, is_rank=True)
     if isinstance(outcome, LabelOutcome):
         return Yardstick("confidence in the right label, %", is_higher_better=True)
+    if isinstance(outcome, ConsistencyOutcome):
+        return Yardstick("held, %", is_higher_better=True, decimals=0)
     return Yardstick("evidence found, %", is_higher_better=True, decimals=0)
 
 
@@ -117,6 +121,8 @@ def _own_score(outcome: Outcome) -> float:
         if outcome.predicted == outcome.label:
             return 100 * outcome.confidence
         return 100 * dict(outcome.runners_up).get(outcome.label, 0.0)
+    if isinstance(outcome, ConsistencyOutcome):
+        return 100.0 * is_held(outcome)
     assert isinstance(outcome, RecallOutcome)
     return 100 * len({*outcome.evidence} & {*outcome.found}) / len({*outcome.evidence}) if outcome.evidence else 100.0
 
@@ -151,11 +157,14 @@ def _expected(outcome: Outcome) -> str:
         return outcome.label
     if isinstance(outcome, RecallOutcome):
         return ", ".join(outcome.evidence)
+    if isinstance(outcome, ConsistencyOutcome):
+        wanted = [" / ".join(aliases) for aliases in outcome.keys]
+        return "; ".join([*wanted, *(f"not: {phrase}" for phrase in outcome.never)])
     return ""
 
 
 def _answer_text(outcome: Outcome) -> str:
-    if isinstance(outcome, ReplyOutcome):
+    if isinstance(outcome, ReplyOutcome | ConsistencyOutcome):
         return outcome.reply or "(nothing)"
     if isinstance(outcome, LikelihoodOutcome):
         return f"{outcome.nats:.1f} nats in {outcome.tokens} tokens"

@@ -8,10 +8,21 @@ from typing import NamedTuple
 
 from mmchat.engines.base import TextEmbedder
 from mmchat.errors import EvalError
-from mmchat.evals.base import LikelihoodOutcome, Metric, MetricContext, Models, Outcome, RankOutcome, Scorer, TaskName
+from mmchat.evals.base import (
+    ConsistencyOutcome,
+    LikelihoodOutcome,
+    Metric,
+    MetricContext,
+    Models,
+    Outcome,
+    RankOutcome,
+    Scorer,
+    TaskName,
+)
 from mmchat.evals.cautions import few_groups
 from mmchat.evals.environment import loaded_libraries
 from mmchat.evals.exhibits import exhibits_of
+from mmchat.evals.metrics.consistency import Consistency
 from mmchat.evals.registry import expand_metrics, load_metric, needs_embedder
 from mmchat.evals.results import Comparison, Exhibit, Run, Score
 from mmchat.evals.runs import RunStore, SavedOutcome
@@ -175,6 +186,8 @@ def _has_other_tokens(metric: Metric, common: Sequence[tuple[Outcome, Outcome]])
 def counted(metric: Metric, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Those that a metric looks at: ranks of one direction only, for example."""
     name = metric.info.name
+    if isinstance(metric, Consistency):
+        return [each for each in outcomes if isinstance(each, ConsistencyOutcome) and metric.is_for(each)]
     return [each for each in outcomes if not isinstance(each, RankOutcome) or name.startswith(each.direction)]
 
 

@@ -1,4 +1,4 @@
-"""The evaluation set that comes with mmchat: dialogues that the project wrote itself."""
+"""The evaluation sets that come with mmchat: dialogues and probes of its roles that the project wrote itself."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from pathlib import Path
 from mmchat.errors import EvalError
 
 SHIPPED_NAMES = ("talk-en", "talk-zh")
+PROBE_NAMES = ("persona-en", "persona-zh")
 
 
-def shipped_paths() -> tuple[Path, ...]:
+def shipped_paths(names: tuple[str, ...] = SHIPPED_NAMES) -> tuple[Path, ...]:
     """The files of rows, English first. Pictures lie beside them.
+
+    Args:
+        names: which sets.
 
     Raises:
         EvalError: the installation is incomplete.
     """
     folder = Path(str(files("mmchat.evals"))) / "data"
-    paths = tuple(folder / f"{name}.jsonl" for name in SHIPPED_NAMES)
+    paths = tuple(folder / f"{name}.jsonl" for name in names)
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise EvalError(

@@ -8,6 +8,7 @@ from typing import Any
 from mmchat.rows.fields import RowFields, described, quoted
 from mmchat.rows.kept import read_kept
 from mmchat.rows.messages import prompt_messages, read_messages, text_message, with_files
+from mmchat.rows.probes import read_probes
 from mmchat.rows.values import (
     CaptionRow,
     DialogueRow,
@@ -239,5 +240,6 @@ _CONVERTERS: dict[RowKind, Callable[[RowFields], Row | None]] = {
     "label": _label,
     "memory": _memory,
     "preference": _preference,
+    "persona": read_probes,
     "text": _text,
 }

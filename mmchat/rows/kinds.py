@@ -22,6 +22,7 @@ _KEYS = (
     "turns",
     "chosen",
     "rejected",
+    "probes",
 )
 _SENSES = ("audio", "image", "label", "captions", "caption", "messages", "chosen", "rejected")
 _KEYS_OF: dict[RowKind, str] = {
@@ -31,6 +32,7 @@ _KEYS_OF: dict[RowKind, str] = {
     "label": "text or image, and label",
     "memory": "turns",
     "preference": "messages, chosen and rejected",
+    "persona": "role and probes",
     "text": "text",
 }
 
@@ -46,6 +48,8 @@ def kind_of(row: Fields) -> RowKind | None:
         return "dialogue"
     if "turns" in row:
         return "memory"
+    if "probes" in row:
+        return "persona"
     if "audio" in row:
         return "speech"
     if "captions" in row or "caption" in row:

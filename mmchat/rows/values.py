@@ -11,8 +11,10 @@ from mmchat.domain import Role
 if TYPE_CHECKING:
     from mmchat.rows.kept import KeptDialogue
 
-RowKind = Literal["dialogue", "speech", "caption", "label", "memory", "preference", "text"]
+RowKind = Literal["dialogue", "speech", "caption", "label", "memory", "preference", "persona", "text"]
 PartKind = Literal["text", "image", "audio"]
+ProbeKind = Literal["fact", "contradiction", "language", "instructions"]
+"""What a role is tried with: a question about itself, a false claim, another language, a wish for its instructions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,44 @@ class PreferenceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A message and the reply to it."""
+
+    user: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing asked of a role, and how one sees that it stayed who it is."""
+
+    kind: ProbeKind
+    ask: str
+    keys: tuple[tuple[str, ...], ...] = ()
+    """What the reply must say: one of each."""
+    never: tuple[str, ...] = ()
+    """What it must not say."""
+    reply_in: str = ""
+    """The language it must reply in, ISO 639-1; empty: any, but that of `ask` where the language is tried."""
+    before: tuple[Exchange, ...] = ()
+    """Said just before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaRow:
+    """Probes of one role."""
+
+    place: Place
+    role: str
+    """Its name, with a language where one is meant (`tutor:zh`), or the path of its file."""
+    probes: tuple[Probe, ...]
+    turns: tuple[int, ...]
+    """At which of the user's messages each probe is asked, from 1."""
+    filler: tuple[Exchange, ...] = ()
+    """What is said before; empty: mmchat's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextRow:
     """Plain text, for perplexity."""
 
@@ -158,7 +198,7 @@ class TextRow:
     language: str = ""
 
 
-Row = DialogueRow | SpeechRow | CaptionRow | LabelRow | MemoryRow | PreferenceRow | TextRow
+Row = DialogueRow | SpeechRow | CaptionRow | LabelRow | MemoryRow | PreferenceRow | PersonaRow | TextRow
 
 
 @dataclass(frozen=True, slots=True)

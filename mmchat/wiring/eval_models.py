@@ -176,10 +176,21 @@ class EvalModels:
             habits, temperature=settings.temperature, max_new_tokens=settings.max_new_tokens, seed=settings.seed
         )
 
-    def messages(self, name: str, history: Sequence[RowMessage], persona: str, *, room: int) -> tuple[Message, ...]:
+    def messages(
+        self,
+        name: str,
+        history: Sequence[RowMessage],
+        persona: str,
+        *,
+        room: int,
+        examples: Sequence[Message] = (),
+        window_tokens: int = 0,
+    ) -> tuple[Message, ...]:
         held = self._hold(name, "lm")
         listener = Listener(held.engine, held.hub.habits().note_style)
-        return told_history(history, persona, listener, self.senses, room=room)
+        return told_history(
+            history, persona, listener, self.senses, room=room, examples=examples, window_tokens=window_tokens
+        )
 
     def helpers(self) -> tuple[ModelFacts, ...]:
         return tuple(replace(self.facts(self.default(kind)), role=role) for kind, role in self.senses.used().items())

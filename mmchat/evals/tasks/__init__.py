@@ -17,6 +17,7 @@ TASKS: dict[TaskName, str] = {
     "caption": "mmchat.evals.tasks.caption:CaptionTask",
     "label": "mmchat.evals.tasks.label:LabelTask",
     "memory": "mmchat.evals.tasks.memory:MemoryTask",
+    "persona": "mmchat.evals.tasks.persona:PersonaTask",
 }
 ROW_TASKS: dict[RowKind, tuple[TaskName, ...]] = {
     "dialogue": ("dialogue", "likelihood"),
@@ -25,6 +26,7 @@ ROW_TASKS: dict[RowKind, tuple[TaskName, ...]] = {
     "caption": ("retrieval", "caption"),
     "label": ("label",),
     "memory": ("memory",),
+    "persona": ("persona",),
     "preference": (),
 }
 """Which tasks can be made of which rows; nothing is imported to look here."""

@@ -99,10 +99,11 @@ def turn_messages(
 
 
 def with_instructions(text: str, instructions: str) -> str:
-    """A message with what a role has the model do with it."""
+    """A message with what a role has the model do with it; where and how is measured (`benchmarks/instructions.py`)."""
     if not instructions:
         return text
-    return f"{text}\n\n（{instructions}）" if is_mostly_chinese(instructions) else f"{text}\n\n({instructions})"
+    lead = "你回答时：" if is_mostly_chinese(instructions) else "In your reply: "
+    return f"{text}\n\n{lead}{instructions}"
 
 
 def _tell_memory(

@@ -25,6 +25,7 @@ from mmchat.domain import (
     Attachment,
     AttachmentRead,
     Fact,
+    HandOver,
     Heard,
     LiveText,
     LoadState,
@@ -81,6 +82,36 @@ class FakeWindow:
         return PromptReady(self.view(self.session.stored).window, (), said)
 
     def summary(self) -> None: ...
+
+
+HANDED = """# Hand-over: Luz
+
+Conversation s1, 2020-05-03 10:00 to 10:04. Messages: 2. Language: English.
+Why: the mood fell.
+
+## What is wanted
+
+- refund (92%): “I want my money back for the lamp!”
+
+## Still open
+
+- “Is it dimmable?” (not known)
+"""
+
+
+@dataclass
+class FakeHandOver:
+    """One summary; what makes it is in tests/unit/chat/test_hand_over.py."""
+
+    session: FakeSession
+
+    def prepare(self) -> HandOver:
+        if not self.session.stored:
+            raise UsageError("Nothing was said yet, so there is nothing to hand over.")
+        return HandOver("h1", "s1", "mood", HANDED, NOW)
+
+    def path_for(self, argument: str, cwd: Path) -> Path:
+        return self.session.desk.folder / (argument or "handover-lamp.md")
 
 
 class FakeFacts:
@@ -141,6 +172,10 @@ class FakeSession:
     @property
     def greeting(self) -> str:
         return self.persona.text.greeting if self.persona is not None and self.info is None else ""
+
+    @property
+    def hand_over(self) -> FakeHandOver:
+        return FakeHandOver(self)
 
     @property
     def window(self) -> FakeWindow:

@@ -19,6 +19,7 @@ from mmchat.tui.widgets.pictures import PictureRow
 
 from .conftest import Stage, until
 from .fakes import NOW, FakeDesk, answer, make_turn, make_turns
+from .test_support import ANGRY, OFFER, wanting
 
 MARKDOWN = """Here is a **short** answer with `code`:
 
@@ -258,6 +259,18 @@ async def memory(s: Stage) -> None:
     await s.pilot.press("down")
 
 
+async def understood(s: Stage) -> None:
+    await welcome(s)
+    s.desk.script = wanting(ANGRY, OFFER)
+    await s.say("I want my money back!")
+
+
+async def hand_over(s: Stage) -> None:
+    await understood(s)
+    await s.send("/handover")
+    await s.until(lambda: s.app.screen is not s.chat, "the summary is shown")
+
+
 SMALL, WIDE = (80, 24), (140, 40)
 PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloading 62%, 8 s left", 0.62),)
 
@@ -295,6 +308,8 @@ PULL = (LoadState("lm", "smollm2-135m-instruct", "llamacpp", "pulling", "downloa
         pytest.param(variants, SMALL, "mmchat-light", id="variants"),
         pytest.param(memory, SMALL, "mmchat-dark", id="memory"),
         pytest.param(memory, WIDE, "mmchat-light", id="memory-wide"),
+        pytest.param(understood, SMALL, "mmchat-dark", id="understood"),
+        pytest.param(hand_over, SMALL, "mmchat-dark", id="hand-over"),
     ],
 )
 def test_look(

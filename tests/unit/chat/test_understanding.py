@@ -235,19 +235,19 @@ def test_an_intents_own_reply_comes_once_and_then_its_instructions(bench: Bench)
     assert (first.text, first.prepared) == ("Please send us a photo of the lamp.", "intent")
     events = say(session, "my lamp is broken")
     assert reply_of(events).prepared == ""
-    assert prompted(events)[-1] == "my lamp is broken\n\n(Ask what is broken.)"
+    assert prompted(events)[-1] == "my lamp is broken\n\nIn your reply: Ask what is broken."
     assert reply_of(say(talk(bench), "my lamp is broken")).prepared == "intent"  # another conversation
 
 
 def test_instructions_stay_with_their_message_byte_for_byte(bench: Bench) -> None:
     session = talk(bench)
     first = prompted(say(session, "I want my money back"))
-    assert first[-1] == f"I want my money back\n\n({ASK_NUMBER})"
+    assert first[-1] == f"I want my money back\n\nIn your reply: {ASK_NUMBER}"
     assert session.info is not None
     again = bench.session(bench.store.get_session(session.info.id))
     later = prompted(say(again, "Number 12"))
     assert later[: len(first)] == first
-    assert later[-1] == "Number 12\n\n(Say what you can do.)"  # the role says what it does outside its scope
+    assert later[-1] == "Number 12\n\nIn your reply: Say what you can do."  # the role says what it does outside its scope
 
 
 def test_an_unsure_intent_is_not_acted_on(bench: Bench) -> None:
@@ -266,10 +266,10 @@ def test_an_unsure_intent_is_not_acted_on(bench: Bench) -> None:
 
 
 def test_what_a_role_does_holds_in_its_other_languages_but_for_its_words(bench: Bench) -> None:
-    assert prompted(say(talk(bench), "我 要 退款"))[-1] == "我 要 退款\n\n（请问订单号。）"
+    assert prompted(say(talk(bench), "我 要 退款"))[-1] == "我 要 退款\n\n你回答时：请问订单号。"
     events = say(talk(bench, Persona(SHOP, "zh")), "台灯 坏了")
     assert reply_of(events).prepared == ""
-    assert prompted(events)[-1] == "台灯 坏了\n\n(Ask what is broken.)"
+    assert prompted(events)[-1] == "台灯 坏了\n\nIn your reply: Ask what is broken."
 
 
 # --- a person -------------------------------------------------------------------------------------

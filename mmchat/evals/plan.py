@@ -144,7 +144,7 @@ def make_plan(settings: RunSettings, models: Models) -> Plan:
 
 
 def _shipped(wanted: Sequence[str]) -> tuple[Path, ...]:
-    """mmchat's own rows: probes of its roles where a metric for those is named, dialogues otherwise."""
+    """The rows that mmchat brings: probes of its roles where a metric for those is named, dialogues otherwise."""
     if not is_explicit(wanted):
         return shipped_paths()
     is_of_role = {metric_info(name).tasks == ("persona",) for name in expand_metrics(wanted)}

@@ -127,7 +127,7 @@ def test_probes_of_one_place_in_a_conversation_are_asked_together(guide: str, ro
         [f"rows.jsonl:1#{number}@{place}" for number in (0, 1)] for place in ("2", "2u", "5", "5u")
     ]
     hidden = {key: each.hidden for key, each in run(file, models(), options).items()}
-    assert hidden["1#0@2"] == "" and hidden["1#1@2"] == "You are Ida, guide of the museum."
+    assert (hidden["1#0@2"], hidden["1#1@2"]) == ("", "You are Ida, guide of the museum.")
 
 
 def test_a_cancelled_reply_is_no_outcome(guide: str, rows: Rows, models: MakeModels) -> None:

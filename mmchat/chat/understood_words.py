@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mmchat.domain import OUT_OF_SCOPE, Likely, Understood
+
+if TYPE_CHECKING:
+    from mmchat.chat.why import Why
 
 FELT = 0.2
 """A valence nearer to 0 than this is neutral."""
@@ -24,8 +29,18 @@ def plain_words(understood: Understood) -> str:
     return ", ".join(part for part in (_wanted(understood), mood) if part)
 
 
-def why_words(understood: Understood) -> list[str]:
-    """All that is known, a line each: intents with their runners-up, the forbidden topic, the mood."""
+def why_words(why: Why) -> list[str]:
+    """What was wanted and what was done about it, a line each; nothing where nothing was read."""
+    understood = why.question.understood if why.question is not None else None
+    lines = _read_words(understood) if understood is not None else []
+    if why.instructions:
+        lines.append(f"told to: {why.instructions}")
+    if why.reply.prepared:
+        lines.append(f"not drawn from the model: {PREPARED_WORDS[why.reply.prepared]}")
+    return lines
+
+
+def _read_words(understood: Understood) -> list[str]:
     lines = []
     if understood.intents:
         best, *others = map(_likely, understood.intents)

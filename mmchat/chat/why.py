@@ -46,6 +46,10 @@ class Why:
     reply: Turn
     sources: tuple[Source, ...]
     summary: Summary | None = None
+    question: Turn | None = None
+    """What it answers."""
+    instructions: str = ""
+    """What a role had the model do with that."""
 
 
 def explain(store: MemoryStore, turns: Sequence[Turn], turn_id: str = "") -> Why:
@@ -88,7 +92,7 @@ def explain(store: MemoryStore, turns: Sequence[Turn], turn_id: str = "") -> Why
                 )
             )
         sources.append(_of_turn("newest", question))
-    return Why(reply, tuple(sources), summary)
+    return Why(reply, tuple(sources), summary, question)
 
 
 def _of_turn(kind: PartKind, turn: Turn, count: int = 1) -> Source:

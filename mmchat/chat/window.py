@@ -173,7 +173,10 @@ class SessionWindow:
             UsageError: there is no such reply.
         """
         session = self._get_session()
-        return explain(self._store, self._store.turns(session.id) if session else (), turn_id)
+        why = explain(self._store, self._store.turns(session.id) if session else (), turn_id)
+        if why.question is None or why.reply.prepared:
+            return why
+        return replace(why, instructions=instructions_for(why.question, self._settings.persona))
 
     def budget(self, model: LanguageModel, options: GenerateOptions) -> int:
         """The most tokens a prompt may take."""

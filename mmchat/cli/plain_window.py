@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from mmchat.chat.compact import SummaryDraft, SummaryProgressed, Writer
+from mmchat.chat.understood_words import why_words
 from mmchat.chat.why import NOTHING_KNOWN
 from mmchat.cli.output import print_text
 from mmchat.cli.replies import describe_attachment, shorten, stop_on_interrupt
@@ -63,8 +64,10 @@ def explain(chat: PlainChat, _argument: str) -> None:
             f"{reply.model} was shown {window.turns_in} messages ({window.tokens} of {window.budget} tokens); "
             f"{window.turns_out} older ones were out of view."
         )
-    if reply.window is None and not reply.recalled:
+    if reply.window is None and not reply.recalled and not reply.prepared:
         chat.say(NOTHING_KNOWN)
+    for line in why_words(why):
+        print_text(f"{line[:1].upper()}{line[1:]}")
     for source in why.sources:
         if line := _source_line(source, why.summary):
             print_text(line)

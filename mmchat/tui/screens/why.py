@@ -14,7 +14,9 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from mmchat.chat.understood_words import why_words
 from mmchat.chat.why import NOTHING_KNOWN, Source, Why
+from mmchat.domain import Passage
 from mmchat.moments import local_minute
 from mmchat.tui.screens.context import written_by
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural, usage_line, window_line
@@ -40,8 +42,8 @@ class GoTo:
     turn_id: str
 
 
-class WhyScreen(ModalScreen[GoTo | None]):
-    """The sources of a reply; Enter goes to the highlighted one."""
+class WhyScreen(ModalScreen[GoTo | Passage | None]):
+    """The sources of a reply; Enter goes to the highlighted one, a turn or a passage."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss(None)", "Close"),
@@ -68,7 +70,8 @@ class WhyScreen(ModalScreen[GoTo | None]):
         """Begin with what was brought from elsewhere: that is what one asks about."""
         options = self.query_one(OptionList)
         kinds = [source.kind for source in self._why.sources]
-        options.highlighted = kinds.index("recalled") if "recalled" in kinds else 0 if kinds else None
+        brought = [at for at, kind in enumerate(kinds) if kind in ("documents", "recalled")]
+        options.highlighted = brought[0] if brought else 0 if kinds else None
         options.focus()
 
     def _figures(self) -> list[Content]:
@@ -77,7 +80,8 @@ class WhyScreen(ModalScreen[GoTo | None]):
         lines.append(Content(elide(f"“{one_line(reply.text)}”", self._width)))
         if window is not None and window.budget:
             lines += [bar(window, self._width), Content(window_line(window))]
-        if window is None and not reply.recalled:
+        lines += [Content(elide(one_line(line), self._width)) for line in why_words(self._why)]
+        if window is None and not reply.recalled and not reply.prepared:
             lines.append(Content.styled(NOTHING_KNOWN, MUTED))
         if reply.usage is not None:
             lines.append(Content.styled(usage_line(reply.usage), MUTED))
@@ -110,7 +114,9 @@ class WhyScreen(ModalScreen[GoTo | None]):
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         source = self._why.sources[event.option_index]
-        if source.turn_id:
+        if source.passage is not None:
+            self.dismiss(source.passage)
+        elif source.turn_id:
             self.dismiss(GoTo(source.session_id, source.turn_id))
 
 
@@ -130,6 +136,9 @@ def _heads(source: Source, writer: str) -> list[str]:
             return [f"the summary in the place of older turns, {writer}"]
         case "kept":
             return [f"the first of {plural(source.count, 'turn')} in view; {who}, {when}"]
+        case "documents" if source.passage is not None:
+            passage = source.passage
+            return [passage.source, ", ".join(part for part in (str(passage.path), passage.position) if part)]
         case "facts" if not source.turn_id:
             return [f"a fact that you told outright, {when}"]
     where = f" in “{one_line(source.title)}”" if source.title else ""

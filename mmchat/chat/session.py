@@ -20,6 +20,7 @@ from mmchat.chat.export import SessionExport
 from mmchat.chat.hand_over import HandingOver
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.listening import Listening
+from mmchat.chat.masked import Masking, kinds_of, masked_notices
 from mmchat.chat.notices import prompt_notices
 from mmchat.chat.prepared import Prepared, say_prepared
 from mmchat.chat.quiet import Quiet
@@ -51,7 +52,7 @@ from mmchat.domain import (
 )
 from mmchat.errors import DeviceError, EngineUnavailable, ModelNotFound, UsageError, WeightsError
 from mmchat.memory.role_sessions import begin_with_role
-from mmchat.role_values import Persona
+from mmchat.role_values import MaskKind, Persona
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
@@ -92,6 +93,8 @@ class SessionSettings:
     """A head that tells what messages want where nobody is played."""
     reads_mood: bool = False
     """Whether the mood of messages is read whoever is played."""
+    mask: tuple[MaskKind, ...] = ()
+    """Personal data that is masked whoever is played."""
     is_temporary: bool = False
     """Whether the store goes with the program, so that nothing of it can be used later."""
 
@@ -147,7 +150,9 @@ class ChatSession:
         self._session = session
         self.listening = Listening(settings.language, self._terms)
         """The language of its speech, and the names in it."""
-        self._senses = Senses(store, recall, engines, self.listening)
+        self.masking = Masking(kinds_of(settings.mask, settings.persona))
+        """Takes personal data out of what is about to be stored."""
+        self._senses = Senses(store, recall, engines, self.listening, self.masking)
         self._quiet = quiet or Quiet()
         self._documents = documents
         self._regenerations = 0
@@ -168,7 +173,7 @@ class ChatSession:
         """Pins, the summary, and what the model sees."""
         self.compaction = Compaction(store, engines, settings, self.window, lambda: self._session)
         self.export = SessionExport(store, lambda: self._session)
-        self.ratings = Ratings(store, self.turns, is_kept=not settings.is_temporary)
+        self.ratings = Ratings(store, self.turns, is_kept=not settings.is_temporary, masking=self.masking)
         """What the user thinks of its replies."""
         self.hand_over = HandingOver(store, settings.persona, lambda: self._session)
         """What a person is told who takes it over."""
@@ -193,6 +198,11 @@ class ChatSession:
         return self._settings.persona
 
     @property
+    def shelves(self) -> tuple[str, ...]:
+        """Whose documents it is told of."""
+        return self._consulting.shelves
+
+    @property
     def greeting(self) -> str:
         """What whoever is played says before anything is stored; empty where nothing or no longer."""
         persona = self._settings.persona
@@ -215,7 +225,7 @@ class ChatSession:
         """
         if self._session is None:
             raise UsageError("This conversation is empty, so there is nothing to rename.", hint="Say something first.")
-        self._session = self._store.rename_session(self._session.id, title)
+        self._session = self._store.rename_session(self._session.id, self.masking.words(title))
         return self._session
 
     def reply(self, user_input: UserInput, cancel: Event, instead_of: str = "") -> Iterator[ReplyEvent]:
@@ -233,15 +243,16 @@ class ChatSession:
         """
         if not user_input.text.strip() and not user_input.files:
             raise UsageError("There is nothing to send.", hint="Type a message or attach a file.")
-        text, was_deleted = user_input.text.strip(), self.branches.is_in_trash()
+        masked, was_deleted = self.masking.text(user_input.text.strip()), self.branches.is_in_trash()
         if instead_of:
-            turn = self.branches.add_edited(instead_of, text, user_input.files)
+            turn = self.branches.add_edited(instead_of, masked.text, user_input.files)
         else:
             new_attachments = [examine(path) for path in user_input.files]
             if self._session is None:
                 self._session = self._begin()
-            turn = self._store.add_user_turn(self._session.id, text, new_attachments)
+            turn = self._store.add_user_turn(self._session.id, masked.text, new_attachments)
         yield UserTurnStored(turn)
+        yield from masked_notices(masked)
         if was_deleted:
             yield Notice("This conversation was in the trash. It is listed again, for you went on with it.")
         yield from self._answer(turn, cancel)
@@ -349,6 +360,7 @@ class ChatSession:
                 attachments.append(attachment)
                 yield Notice(f"The model sees {attachment.name} itself, but recall will not find it: {error.message}")
             yield AttachmentRead(attachments[-1])
+            yield from masked_notices(self._senses.take_masked(attachment.id), attachment.name)
         return replace(turn, attachments=tuple(attachments))
 
     def _title_from(self, question: Turn) -> None:

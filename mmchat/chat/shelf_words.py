@@ -22,8 +22,8 @@ EXCERPT = 300
 def reading_words(reading: Reading) -> str:
     """How far it is, on one line."""
     if not reading.name:
-        return f"Taking in {reading.done:,} of {reading.total:,} passages …"
-    return f"Reading {reading.done + 1:,} of {reading.total:,}: {reading.name} …"
+        return f"Taking in passages: {reading.done:,} of {reading.total:,} …"
+    return f"Reading documents: {reading.done + 1:,} of {reading.total:,}, {reading.name} …"
 
 
 def shelved_words(shelved: Shelved) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmchat.cli import (
+    plain_docs,
     plain_export,
     plain_memory,
     plain_ratings,
@@ -71,6 +72,7 @@ COMMANDS: dict[str, PlainCommand] = {
         _as_in_app("bad", plain_ratings.mark_bad),
         PlainCommand("better", "TEXT", "Say what the last reply should have been", plain_ratings.give_better),
         _as_in_app("unrate", plain_ratings.take_back),
+        _as_in_app("sources", plain_recall.sources),
         PlainCommand("why", "", "What the last reply was drawn from, and what it cost", plain_window.explain),
         PlainCommand("context", "", "What the model sees now, in tokens", plain_window.show_context),
         PlainCommand("pin", "[N]", "Keep a message in view for good; 1 is the last", plain_window.pin),
@@ -106,6 +108,7 @@ COMMANDS: dict[str, PlainCommand] = {
         PlainCommand("memory", "[WORDS]", "What is remembered of you", plain_memory.list_facts),
         _as_in_app("remember", plain_memory.remember),
         _as_in_app("forget", plain_memory.forget),
+        _as_in_app("docs", plain_docs.docs),
         _as_in_app("private", plain_memory.go_private),
         PlainCommand("quit", "", "Leave; everything is stored", lambda chat, argument: chat.leave(argument)),
     )

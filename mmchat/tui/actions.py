@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mmchat.chat.attachments import find_files, find_missing, kind_of
 from mmchat.chat.private import STORED_ONLY
 from mmchat.errors import MmchatError, UsageError
+from mmchat.tui.docs_actions import DocsActions
 from mmchat.tui.drafts import Draft
 from mmchat.tui.export_actions import ExportActions
 from mmchat.tui.memory_actions import MemoryActions
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
 
 
 class Actions(
-    SessionActions, WindowActions, MemoryActions, PictureActions, ExportActions, SupportActions, VoiceActions
+    SessionActions,
+    WindowActions,
+    MemoryActions,
+    DocsActions,
+    PictureActions,
+    ExportActions,
+    SupportActions,
+    VoiceActions,
 ):
     """One method per command, `do_<name>`; each takes the argument."""
 
@@ -39,8 +47,8 @@ class Actions(
                 argument = "".join(draft.words.split(maxsplit=1)[1:])  # a folded paste in full
             if name in ("image", "audio", "attach"):
                 await self._attach(name, argument, draft)
-            elif name == "recall":
-                await self.do_recall(argument, draft)
+            elif name in ("recall", "docs"):
+                await getattr(self, f"do_{name}")(argument, draft)
             else:
                 await getattr(self, f"do_{name}")(argument)
         except MmchatError as error:

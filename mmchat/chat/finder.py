@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat.chat.viewer import Viewer
-from mmchat.domain import Attachment, Recalled
+from mmchat.domain import Attachment, Passage, Recalled
+from mmchat.errors import UsageError
+from mmchat.memory.contents import beside, is_document
 
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
@@ -24,6 +26,15 @@ class Found:
 
     turn: Recalled
     title: str
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """A passage of a document, and what stands before and after it there; empty for nothing."""
+
+    passage: Passage
+    before: str = ""
+    after: str = ""
 
 
 class Finder:
@@ -57,6 +68,21 @@ class Finder:
     def open_file(self, attachment: Attachment) -> None:
         """Show a kept picture or play a kept sound with the system's program: `Viewer.open`."""
         self._viewer.open(attachment)
+
+    def in_place(self, passage: Passage) -> InPlace:
+        """A passage with what stands around it."""
+        before, after = beside(self._store, passage.id) if not passage.is_gone else ("", "")
+        return InPlace(passage, before, after)
+
+    def open_document(self, passage: Passage) -> None:
+        """Show the document of a passage with the system's program: `Viewer.open_document`.
+
+        Raises:
+            UsageError: it is not among the documents any more.
+        """
+        if not is_document(self._store, passage.path):
+            raise UsageError(f"{passage.name} is not among the documents any more.", hint=f"It was {passage.path}")
+        self._viewer.open_document(passage.path)
 
     def _titled(self, found: Iterable[Recalled]) -> tuple[Found, ...]:
         titles: dict[str, str] = {}

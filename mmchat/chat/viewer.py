@@ -1,4 +1,4 @@
-"""Kept pictures and sounds in the system's own viewer. No shell is involved, and nothing but kept files is opened."""
+"""Kept pictures and sounds, and the user's documents, in the system's own viewer. No shell is involved."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mmchat.documents.kinds import kind_of
 from mmchat.domain import Attachment
 from mmchat.errors import EngineUnavailable, MediaError, UsageError
 
@@ -56,7 +57,23 @@ class Viewer:
             MediaError: its file is gone.
             EngineUnavailable: this machine has no viewer, or the viewer failed; the hint says where the file is.
         """
-        path = self._checked(attachment)
+        self._show(self._checked(attachment), attachment.name)
+
+    def open_document(self, path: Path) -> None:
+        """Show a document that the caller knows to be one of the user's.
+
+        Raises:
+            UsageError: it is no kind of document.
+            MediaError: the file is gone.
+            EngineUnavailable: this machine has no viewer, or the viewer failed; the hint says where the file is.
+        """
+        if kind_of(path) is None:
+            raise UsageError(f"'{path.name}' is not opened from here: it is no document.", hint=f"The file: {path}")
+        if not path.is_file():
+            raise MediaError(f"'{path.name}' is not there any more.", hint=f"It was {path}")
+        self._show(path, path.name)
+
+    def _show(self, path: Path, name: str) -> None:
         if self._platform == "win32":
             self._start_file(path)
             return
@@ -72,7 +89,7 @@ class Viewer:
             threading.Thread(target=process.wait, name="viewer", daemon=True).start()
             return
         if code:
-            raise _no_viewer(f"{command[0]} could not open {attachment.name}.", path)
+            raise _no_viewer(f"{command[0]} could not open {name}.", path)
 
     def _checked(self, attachment: Attachment) -> Path:
         path = attachment.path
@@ -95,7 +112,7 @@ class Viewer:
         has_screen = self._environment.get("DISPLAY") or self._environment.get("WAYLAND_DISPLAY")
         found = self._which("xdg-open")
         if not has_screen or found is None:
-            why = "xdg-open is not installed." if has_screen else "This terminal has no screen to show pictures on."
+            why = "xdg-open is not installed." if has_screen else "This terminal has no screen to show files on."
             raise _no_viewer(why, path)
         return [found]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
+from mmchat.cli.output import print_text
 from mmchat.cli.session_rows import print_recalled
 from mmchat.domain import Attachment
 from mmchat.errors import EngineUnavailable, UsageError
@@ -29,6 +30,21 @@ def recall(chat: PlainChat, words: str) -> None:
         print_recalled(each.turn)
     if not found:
         chat.say("Nothing bears on that." if words else "No picture is like that.")
+
+
+def sources(chat: PlainChat, number: str) -> None:
+    """`/sources`: the passages that the last reply with any cites, in full."""
+    cited = next((turn.cited for turn in reversed(chat.conversation.turns()) if turn.cited), ())
+    if not cited:
+        raise UsageError("No reply here cites a document.", hint="/docs lists the documents.")
+    if number and not (number.isdecimal() and 1 <= int(number) <= len(cited)):
+        raise UsageError(f"'{plain_line(number)}' is no source here.", hint=f"/sources 1 to /sources {len(cited)}.")
+    for note in cited[int(number) - 1 : int(number)] if number else cited:
+        if (passage := note.passage) is not None:
+            place = ", ".join(part for part in (str(passage.path), passage.position) if part)
+            print_text(f"{passage.source} [{place}]")
+            if passage.text:
+                print_text(passage.text)
 
 
 def view(chat: PlainChat, name: str) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mmchat.memory.text_search import storable
 
 if TYPE_CHECKING:
     from mmchat.memory.store import MemoryStore
@@ -30,3 +33,19 @@ def headings(store: MemoryStore, shelves: Sequence[str], *, most: int = 200) -> 
         (json.dumps(list(shelves)), most),
     )
     return tuple(dict.fromkeys(str(row["heading"]) for row in found))
+
+
+def beside(store: MemoryStore, passage_id: str) -> tuple[str, str]:
+    """The passages before and after one in its document; empty where it begins or ends there, or is gone."""
+    found = store.file.rows(
+        "SELECT o.position - p.position AS step, o.text FROM passages p JOIN passages o"
+        " ON o.document_id = p.document_id AND o.position IN (p.position - 1, p.position + 1) WHERE p.id = ?",
+        (passage_id,),
+    )
+    texts = {row["step"]: str(row["text"]) for row in found}
+    return texts.get(-1, ""), texts.get(1, "")
+
+
+def is_document(store: MemoryStore, path: Path) -> bool:
+    """Whether a file is one of the documents on any shelf."""
+    return bool(store.file.rows("SELECT 1 AS is_there FROM documents WHERE path = ? LIMIT 1", (storable(str(path)),)))

@@ -226,6 +226,12 @@ class MmchatApp(App[None]):
 
         self.run_worker(Actions(self, self._chat).open_chip(attachment_id), exit_on_error=False, group="command")
 
+    def action_show_source(self, turn_id: str, at: int) -> None:
+        """A click on what a reply cites: show the passage in its place."""
+        from mmchat.tui.actions import Actions
+
+        self.run_worker(Actions(self, self._chat).show_source(turn_id, at), exit_on_error=False, group="command")
+
     # --- copying --------------------------------------------------------------------------------
 
     def copy(self, text: str, what: str) -> None:

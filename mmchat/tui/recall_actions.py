@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from mmchat.tui.action_base import ActionGroup
 from mmchat.tui.text import one_line
 
 if TYPE_CHECKING:
-    from mmchat.domain import Attachment
+    from mmchat.domain import Attachment, Passage
     from mmchat.tui.drafts import Draft
 
 
@@ -58,6 +59,29 @@ class RecallActions(ActionGroup):
             await self._open(files[attachment_id])
         except MmchatError as error:  # no viewer here: an answer, no failure
             self._chat.activity.set_hint(f"{error.message} {error.hint}".rstrip())
+
+    async def do_sources(self, argument: str) -> None:
+        """Show the passages that the last reply with any cites, from the first or the N-th on."""
+        cited = [turn for turn in await self._turns() if turn.cited]
+        if not cited:
+            self._hint("No reply here cites a document. /docs lists the documents.")
+            return
+        word = argument.strip() or "1"
+        count = len(cited[-1].cited)
+        if not (word.isdecimal() and 1 <= int(word) <= count):
+            raise UsageError(f"'{one_line(argument)}' is no source here.", hint=f"/sources 1 to /sources {count}.")
+        await self.show_source(cited[-1].id, int(word) - 1)
+
+    async def show_source(self, turn_id: str, at: int) -> None:
+        """Show what a reply cites, beginning with one of its passages."""
+        turn = next((turn for turn in await self._turns() if turn.id == turn_id), None)
+        if turn is not None and at < len(turn.cited):
+            await self._show_passages([note.passage for note in turn.cited if note.passage is not None], at)
+
+    async def _show_passages(self, passages: Sequence[Passage], at: int) -> None:
+        from mmchat.tui.screens.passage import PassageScreen
+
+        await self._app.push_screen_wait(PassageScreen(self._app.desk, passages, at))
 
     async def _files(self) -> dict[str, Attachment]:
         """What came with the turns of this conversation, or was recalled in it, oldest first, by id."""

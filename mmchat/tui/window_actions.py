@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mmchat.chat.compact import Writer
+from mmchat.domain import Passage
 from mmchat.errors import UsageError
 from mmchat.tui.action_base import BUSY, ActionGroup
 from mmchat.tui.text import elide, one_line, plural
@@ -40,7 +41,11 @@ class WindowActions(ActionGroup):
         if why is None:
             return
         wanted = await self._app.push_screen_wait(WhyScreen(why))
-        if wanted is not None:
+        if isinstance(wanted, Passage):
+            from mmchat.tui.screens.passage import PassageScreen
+
+            await self._app.push_screen_wait(PassageScreen(self._app.desk, [wanted]))
+        elif wanted is not None:
             self._go_to(wanted.session_id, wanted.turn_id)
 
     def _go_to(self, session_id: str, turn_id: str) -> None:

@@ -18,7 +18,7 @@ from textual.widgets.markdown import MarkdownStream
 from mmchat.domain import Attachment, Fact, Rating, Recalled, Turn, Window
 from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
-from mmchat.tui.widgets.file_chips import click_to_open, is_on_chip, recalled_chips
+from mmchat.tui.widgets.file_chips import click_to_open, is_on_chip, recalled_chips, source_chips
 from mmchat.tui.widgets.pictures import PictureRow, shown_pictures
 
 if TYPE_CHECKING:
@@ -218,8 +218,9 @@ class ReplyView(Vertical):
         super().__init__(classes="reply-turn")
         self.turn_id = turn.id if turn else ""
         self._turn = turn
-        self._recalled = turn.recalled if turn else tuple(recalled)
+        self._recalled = tuple(note for note in (turn.recalled if turn else recalled) if note.passage is None)
         self._markdown = Reply(clean(turn.text) if turn else None)
+        self._sources = Static(classes="sources", markup=False)
         self._ending = Static(classes="ending", markup=False)
         self._stream: MarkdownStream | None = None
         self.text = turn.text if turn else ""
@@ -233,10 +234,12 @@ class ReplyView(Vertical):
         if self._recalled:
             yield RecalledLine(self._recalled)
         yield self._markdown
+        yield self._sources
         yield self._ending
         if self.rating is not None:
             self._rating_line = RatingLine(self.rating)
             yield self._rating_line
+        self._show_sources(self._turn)
         self._show_ending(self._turn)
 
     async def append(self, text: str) -> None:
@@ -256,7 +259,14 @@ class ReplyView(Vertical):
             if clean(turn.text).strip() != self._markdown.source.strip():
                 await self._markdown.update(clean(turn.text))
             self.text = turn.text
+        self._show_sources(turn)
         self._show_ending(turn, failed=failed, should_show_notice=should_show_notice)
+
+    def _show_sources(self, turn: Turn | None) -> None:
+        """Where what was looked up for it stands; nothing where nothing was."""
+        chips = source_chips(turn) if turn is not None else []
+        self._sources.display = bool(chips)
+        self._sources.update(Content("   ").join(chips))
 
     def set_rating(self, rating: Rating | None) -> None:
         """Show what the user thinks of the reply; nothing for None."""

@@ -61,7 +61,7 @@ def legend(window: Window, *, writer: str = "") -> list[Content]:
 
 def _line(pattern: tuple[str, str], name: str, tokens: int, words: str, width: int) -> Content:
     glyph, style = pattern
-    return Content.assemble((glyph * 2, style), f" {name:<9}{tokens:>{width},}  ", (words, MUTED))
+    return Content.assemble((glyph * 2, style), f" {name:<10}{tokens:>{width},}  ", (words, MUTED))
 
 
 def what_it_is(part: WindowPart, writer: str = "") -> str:

@@ -55,6 +55,10 @@ def dialogue_row(conversation: ExportedConversation, path_of: PathOf) -> dict[st
         "archived_at": session.archived_at,
         "tags": list(session.tags),
         "apart": apart,
+        "hand_overs": [
+            {"reason": each.reason, "text": each.text, "created_at": each.created_at}
+            for each in conversation.hand_overs
+        ],
     }
     return {key: value for key, value in row.items() if value or key == "messages"}
 
@@ -75,6 +79,7 @@ def _kept_message(each: ExportedTurn, standing: str, path_of: PathOf) -> dict[st
         "notice": turn.notice,
         "rating": without_nothing({"mark": rating.mark, "better": rating.better}) if rating is not None else None,
         "usage": asdict(turn.usage) if turn.usage is not None else None,
+        "understood": asdict(turn.understood) if turn.understood is not None else None,
         "prepared": turn.prepared,
         "cited": [
             {"score": note.score, **passage_reference(note.passage)} for note in turn.cited if note.passage is not None

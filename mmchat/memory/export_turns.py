@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmchat.domain import Session, Turn
+from mmchat.domain import HandOver, Session, Turn
+from mmchat.memory.hand_overs import hand_overs
 from mmchat.memory.store import MemoryStore
 
 
@@ -28,6 +29,7 @@ class ExportedConversation:
     turns: tuple[ExportedTurn, ...]
     """In the order in which they were stored."""
     source: str = ""
+    hand_overs: tuple[HandOver, ...] = ()
 
     @property
     def in_view(self) -> tuple[Turn, ...]:
@@ -60,4 +62,4 @@ def read_conversation(store: MemoryStore, session: Session) -> ExportedConversat
             )
         )
     ((source,),) = (row.values() for row in store.file.rows("SELECT source FROM sessions WHERE id = ?", (session.id,)))
-    return ExportedConversation(session, tuple(turns), source)
+    return ExportedConversation(session, tuple(turns), source, hand_overs(store, session.id))

@@ -9,6 +9,8 @@ from mmchat.memory.ids import new_id, now_text
 from mmchat.memory.text_search import storable
 
 if TYPE_CHECKING:
+    from sqlite_utils import Database
+
     from mmchat.memory.database import Row
     from mmchat.memory.store import MemoryStore
 
@@ -17,11 +19,16 @@ def add_hand_over(store: MemoryStore, session_id: str, *, reason: str, text: str
     """Keep a summary. It goes with its conversation."""
     made = HandOver(new_id(), session_id, reason, storable(text), now_text())
     with store.file.write() as db:
-        db.execute(
-            "INSERT INTO hand_overs (id, session_id, reason, text, created_at) VALUES (?, ?, ?, ?, ?)",
-            [made.id, made.session_id, made.reason, made.text, made.created_at],
-        )
+        insert_hand_over(db, made)
     return made
+
+
+def insert_hand_over(db: Database, made: HandOver) -> None:
+    """Write one within the caller's transaction."""
+    db.execute(
+        "INSERT INTO hand_overs (id, session_id, reason, text, created_at) VALUES (?, ?, ?, ?, ?)",
+        [made.id, made.session_id, made.reason, storable(made.text), made.created_at],
+    )
 
 
 def hand_overs(store: MemoryStore, session_id: str) -> tuple[HandOver, ...]:

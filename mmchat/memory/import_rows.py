@@ -80,6 +80,7 @@ def _kept_dialogue(row: DialogueRow, kept: KeptDialogue) -> NewConversation:
         updated_at=kept.updated_at,
         archived_at=kept.archived_at,
         tags=known_tags(kept.tags),
+        hand_overs=kept.hand_overs,
     )
 
 
@@ -96,6 +97,7 @@ def _kept_turn(turn: NewTurn, kept: KeptTurn) -> NewTurn:
         notice=kept.notice,
         rating=kept.rating,
         usage=kept.usage,
+        understood=kept.understood,
         prepared=kept.prepared,
         cited=kept.cited,
         is_pinned=kept.is_pinned,

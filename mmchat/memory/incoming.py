@@ -6,13 +6,14 @@ import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from mmchat.domain import (
     AttachmentKind,
+    HandOver,
     Heard,
     PreparedKind,
     Rating,
@@ -21,11 +22,13 @@ from mmchat.domain import (
     Seen,
     Session,
     TurnStatus,
+    Understood,
     Usage,
 )
 from mmchat.errors import UsageError
 from mmchat.memory import rows as convert
 from mmchat.memory.blobs import Blob, NewAttachment
+from mmchat.memory.hand_overs import insert_hand_over
 from mmchat.memory.ids import new_id, now_text
 from mmchat.memory.shelves import as_tag
 from mmchat.memory.statements import index_title, index_turn, insert_attachment, write_rating
@@ -70,6 +73,7 @@ class NewTurn:
     notice: str = ""
     rating: Rating | None = None
     usage: Usage | None = None
+    understood: Understood | None = None
     prepared: PreparedKind = ""
     cited: tuple[Recalled, ...] = ()
     """Passages of documents, without their words: those are the documents', if they are here too."""
@@ -94,6 +98,8 @@ class NewConversation:
     archived_at: str = ""
     tags: tuple[str, ...] = ()
     """As `shelves.as_tag` gives them."""
+    hand_overs: tuple[HandOver, ...] = ()
+    """Their ids are given here."""
     left_out: Counter[str] = field(default_factory=Counter)
     """What of it could not be brought in, by kind, in plain words: "thought": 3."""
 
@@ -178,6 +184,8 @@ def insert_conversation(
     index_title(db, session_id)
     for tag in conversation.tags:
         db.execute("INSERT OR IGNORE INTO session_tags (session_id, tag) VALUES (?, ?)", [session_id, tag])
+    for hand_over in conversation.hand_overs:
+        insert_hand_over(db, replace(hand_over, id=new_id(), session_id=session_id))
     standing: str | None = None
     own_ids: dict[str, str] = {}
     for position, (turn, created, files) in enumerate(zip(conversation.turns, times, kept, strict=True), start=1):
@@ -214,6 +222,7 @@ def _insert_turn(
         "notice": storable(turn.notice),
         "usage": convert.to_json(turn.usage),
         "recalled": convert.recalled_to_json(turn.cited),
+        "understood": convert.to_json(turn.understood),
         "prepared": turn.prepared,
         "created_at": created_at,
         "updated_at": created_at,

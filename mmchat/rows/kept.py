@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from mmchat.domain import (
+    HandOver,
     Heard,
+    Likely,
     Mark,
     Passage,
     PreparedKind,
@@ -24,6 +26,7 @@ from mmchat.domain import (
     Segment,
     Tag,
     TurnStatus,
+    Understood,
     Usage,
     Word,
 )
@@ -66,6 +69,7 @@ class KeptTurn:
     notice: str = ""
     rating: Rating | None = None
     usage: Usage | None = None
+    understood: Understood | None = None
     prepared: PreparedKind = ""
     cited: tuple[Recalled, ...] = ()
     """Passages of documents, without their words."""
@@ -100,6 +104,8 @@ class KeptDialogue:
     turns: tuple[KeptTurn, ...]
     """One for each message."""
     apart: tuple[ApartTurn, ...]
+    hand_overs: tuple[HandOver, ...] = ()
+    """Without ids."""
 
 
 def read_kept(fields: RowFields, messages: Sequence[RowMessage]) -> KeptDialogue | None:
@@ -138,6 +144,16 @@ def read_kept(fields: RowFields, messages: Sequence[RowMessage]) -> KeptDialogue
         tags=tuple(tags),
         turns=turns,
         apart=tuple(turn for turn in apart if turn is not None),
+        hand_overs=tuple(
+            HandOver(
+                "",
+                "",
+                fields.optional_text("reason", of=each, where="hand_overs.reason"),
+                fields.optional_text("text", of=each, where="hand_overs.text"),
+                fields.moment("created_at", each, "hand_overs.created_at"),
+            )
+            for each in _objects(fields, row.get("hand_overs"), "hand_overs")
+        ),
     )
     return None if fields.problems else kept
 
@@ -184,6 +200,7 @@ def _turn(fields: RowFields, message: Fields, where: str) -> KeptTurn:
         notice=text("notice"),
         rating=_rating(fields, message.get("rating"), f"{where}.rating"),
         usage=_usage(fields, message.get("usage"), f"{where}.usage"),
+        understood=_understood(fields, message.get("understood"), f"{where}.understood"),
         prepared=cast(PreparedKind, _choice(fields, message, "prepared", _PREPARED, where)),
         cited=_cited(fields, message.get("cited"), f"{where}.cited"),
         is_pinned=_flag(fields, message, "pinned", where),
@@ -227,6 +244,24 @@ def _usage(fields: RowFields, value: object, where: str) -> Usage | None:
         first_token_s=_number(fields, value, "first_token_s", where),
         tokens_per_s=_number(fields, value, "tokens_per_s", where),
     )
+
+
+def _understood(fields: RowFields, value: object, where: str) -> Understood | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        fields.wrong(where, f"is {described(value)}; it must be an object")
+        return None
+    intents = [
+        Likely(
+            fields.optional_text("label", of=each, where=f"{where}.intents"),
+            _number(fields, each, "probability", f"{where}.intents"),
+        )
+        for each in _objects(fields, value.get("intents"), f"{where}.intents")
+    ]
+    words = {key: fields.optional_text(key, of=value, where=f"{where}.{key}") for key in ("topic", "reader")}
+    mood = None if value.get("mood") is None else _number(fields, value, "mood", where)
+    return Understood(tuple(intents), mood=mood, **words)
 
 
 def _cited(fields: RowFields, value: object, where: str) -> tuple[Recalled, ...]:

@@ -7,12 +7,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmchat.domain import Heard, Rating, Role, Seen, Segment, Tag, TurnStatus, Usage, Word
+from mmchat.domain import (
+    HandOver,
+    Heard,
+    Likely,
+    PreparedKind,
+    Rating,
+    Role,
+    Seen,
+    Segment,
+    Tag,
+    TurnStatus,
+    Understood,
+    Usage,
+    Word,
+)
 from mmchat.memory import branches
 from mmchat.memory.export_markdown import marked_markdown
 from mmchat.memory.export_rows import FileCopier, dialogue_row, kept_path, row_line
@@ -31,6 +46,11 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.samp
 TIMES = st.datetimes(min_value=datetime(1990, 1, 1)).map(lambda t: f"{t:%Y-%m-%dT%H:%M:%S.%fZ}")
 NUMBERS = st.integers(0, 10_000)
 SECONDS = st.floats(0, 1e6, allow_nan=False)
+LIKELY = st.builds(Likely, TEXTS, st.floats(0, 1))
+UNDERSTOOD = st.builds(
+    Understood, st.lists(LIKELY, max_size=3).map(tuple), TEXTS, st.none() | st.floats(-1, 1, allow_nan=False), TEXTS
+)
+HAND_OVERS = st.tuples(st.sampled_from(["mood", "intent", "unknown", "asked"]), TEXTS, TIMES)
 
 
 @pytest.fixture
@@ -76,6 +96,8 @@ def conversations(draw: st.DrawFn) -> NewConversation:
                 notice=draw(TEXTS),
                 rating=rating if rating != Rating() else None,
                 usage=draw(st.none() | st.builds(Usage, NUMBERS, NUMBERS, NUMBERS, SECONDS, SECONDS)),
+                understood=draw(st.none() | UNDERSTOOD),
+                prepared=draw(st.sampled_from(get_args(PreparedKind))),
                 is_pinned=draw(st.booleans()),
                 is_retired=draw(st.booleans()),
                 retired_order=draw(NUMBERS),
@@ -92,6 +114,7 @@ def conversations(draw: st.DrawFn) -> NewConversation:
         draw(TIMES),
         draw(TIMES),
         tuple(tags),
+        hand_overs=tuple(HandOver("", "", *each) for each in draw(st.lists(HAND_OVERS, max_size=2))),
     )
 
 
@@ -109,7 +132,8 @@ def everything(store: MemoryStore, session_id: str) -> object:
         bare = replace(turn, id="", session_id="", parent_id=None, attachments=(), variant=1, variants=1)
         return parent, attached, replace(each, turn=bare, position=places[turn.id])
 
-    return replace(found.session, id=""), [plain(each) for each in found.turns]
+    hand_overs = [replace(each, id="", session_id="") for each in found.hand_overs]
+    return replace(found.session, id=""), [plain(each) for each in found.turns], hand_overs
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

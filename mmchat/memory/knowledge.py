@@ -1,20 +1,70 @@
-"""Search in the passages of documents: what words and vectors find, in one order."""
+"""Search in the passages of documents: what words and vectors find, in one order, and whether it answers.
+
+The score of a passage is how near it is to the question plus what its words hold of it, as with turns
+(`memory.ranking`). How near is the mean of three cosines: the passage's own, that of its headings, and that of its
+nearest sentence. Where there are no vectors to compare, words alone decide.
+
+Whether a passage surely bears on a question is decided by the same score, less something for a name that stands
+nowhere in the documents, and against a floor. The numbers were measured with `benchmarks/knowledge.py`, on the half
+of its questions whose results are not reported.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from threading import Event
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from mmchat.domain import Recalled
+import numpy as np
+
+from mmchat.domain import Passage, Recalled
 from mmchat.memory.citations import PASSAGES, as_citation, passage_from_row
 from mmchat.memory.embedding_backlog import May
-from mmchat.memory.text_search import informative
+from mmchat.memory.passage_vectors import PassageVectors
+from mmchat.memory.passage_words import PassageHits, PassageWords
+from mmchat.memory.question import CJK_LIMIT, EMBEDDED_CHARACTERS
+from mmchat.memory.text_search import cjk_share
+from mmchat.memory.turn_parts import PartVectors
+from mmchat.memory.vectors import VectorIndex
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mmchat.memory.recall import Embeds
     from mmchat.memory.store import MemoryStore
+
+DEPTH = 100
+"""How far down each ranking is read."""
+WORDS_WEIGHT = 0.2
+"""What the share of the question's information that a passage holds counts beside a cosine."""
+WORDS_AS_NEARNESS = 0.5
+"""How near a passage is taken to be that has no vector yet, for each share of the question's information."""
+UNKNOWN_NAME = 0.15
+"""Taken from what is sure where the question names something that stands nowhere: "Can I pay with Bitcoin?"."""
+OTHER_LANGUAGE = 0.15
+"""Added where question and passage are in different languages: their cosines are lower."""
+NEAR_FLOOR = 0.41
+WORDS_FLOOR = 0.33
+"""From here on a passage surely bears on the question: with vectors, and by words alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage, and what is known of it."""
+
+    passage: Passage
+    score: float
+    """Higher is better; comparable among the passages of one question."""
+    evidence: float
+    """How sure it is that it bears on the question; comparable with that of other questions."""
+    is_by_words: bool
+    """There was no vector to compare."""
+
+    @property
+    def is_sure(self) -> bool:
+        return self.evidence >= (WORDS_FLOOR if self.is_by_words else NEAR_FLOOR)
 
 
 class Knowledge:
@@ -29,6 +79,9 @@ class Knowledge:
         """
         self._store = store
         self._embedder = embedder
+        self._words = PassageWords(store.file)
+        self._indexes: dict[str, VectorIndex] = {}
+        self._lock = Lock()
 
     def find(self, query: str, *, shelves: Sequence[str], k: int = 5, use_vectors: bool = True) -> tuple[Recalled, ...]:
         """Best first; each has its `passage`. Passages without a vector yet are found by words.
@@ -43,16 +96,30 @@ class Knowledge:
             those that surely bear on the query are marked `is_sure`; where none is, the documents hardly tell of it,
             and these merely come nearest.
         """
-        expression = " OR ".join(informative(query))
-        if not expression:
+        found = self.look_up(query, shelves=shelves, use_vectors=use_vectors)
+        return tuple(as_citation(each.passage, each.score, is_sure=each.is_sure) for each in found[:k])
+
+    def look_up(self, query: str, *, shelves: Sequence[str], use_vectors: bool = True) -> tuple[Found, ...]:
+        """All that any ranking finds, best first, with the evidence for each.
+
+        Arguments are as for `find`.
+        """
+        if not shelves or not query.strip():
             return ()
-        found = self._store.file.rows(
-            "SELECT w.score, x.* FROM (SELECT rowid AS number, -bm25(passages_fts, 1.0, 2.0) AS score"
-            f" FROM passages_fts WHERE passages_fts MATCH ?) w JOIN ({PASSAGES}) x ON x.number = w.number"
-            " WHERE x.shelf IN (SELECT value FROM json_each(?)) ORDER BY w.score DESC LIMIT ?",
-            (expression, json.dumps(list(shelves)), k),
-        )
-        return tuple(as_citation(passage_from_row(row), row["score"]) for row in found)
+        hits = self._words.find(query, shelves, limit=DEPTH)
+        penalty = UNKNOWN_NAME * bool(hits.unknown_names)
+        nearness = self._nearness(query, shelves, hits) if use_vectors else {}
+        if not nearness:
+            return self._by_words(hits, shelves, penalty)
+        numbers = nearness.keys() | hits.shares.keys()
+        is_chinese = cjk_share(query) > CJK_LIMIT
+        found: list[Found] = []
+        for number, passage in self._passages(numbers, shelves).items():
+            share = hits.shares.get(number, 0.0)
+            score = nearness.get(number, WORDS_AS_NEARNESS * share) + WORDS_WEIGHT * share
+            is_foreign = (cjk_share(passage.text) > CJK_LIMIT) != is_chinese
+            found.append(Found(passage, score, score - penalty + OTHER_LANGUAGE * is_foreign, is_by_words=False))
+        return tuple(sorted(found, key=lambda each: -each.score))
 
     def backfill(
         self,
@@ -63,11 +130,73 @@ class Knowledge:
     ) -> int:
         """Embed the passages that lack a vector of the present model; returns how many.
 
-        May be stopped at any time and called again; each batch is stored by itself.
+        May be stopped at any time and called again; each batch is stored by itself. The vectors of headings and
+        sentences come after those of all passages: they refine what those find.
 
         Args:
             cancel: set it to stop within a few passages.
             may_go_on: asked between a few passages, so that it may wait while somebody else needs the processor.
-            on_progress: told how many of how many passages were embedded.
+            on_progress: told how many of how many steps are done.
         """
-        return 0
+        embedder = self._embedder()
+        if embedder is None:
+            return 0
+
+        def may() -> bool:
+            return may_go_on() and not (cancel is not None and cancel.is_set())
+
+        return PassageVectors(self._store.file, embedder, self._index(embedder.name)).fill(may, on_progress)
+
+    # --- within ---------------------------------------------------------------------------------
+
+    def _by_words(self, hits: PassageHits, shelves: Sequence[str], penalty: float) -> tuple[Found, ...]:
+        """What words alone find; how often and where a passage has them decides among those that have the same."""
+        scores = self._words.bm25(hits)
+        best = max(scores.values(), default=0.0)
+        found = [
+            Found(
+                passage,
+                (hits.shares[number] + scores.get(number, 0.0) / max(best, 1e-9)) / 2,
+                hits.shares[number] - penalty,
+                is_by_words=True,
+            )
+            for number, passage in self._passages(hits.shares.keys(), shelves).items()
+        ]
+        return tuple(sorted(found, key=lambda each: -each.score))
+
+    def _nearness(self, query: str, shelves: Sequence[str], hits: PassageHits) -> dict[int, float]:
+        """How near passages are to a question, by number: the nearest, and those that words found."""
+        embedder = self._embedder()
+        if embedder is None:
+            return {}
+        if cjk_share(query) > CJK_LIMIT and not getattr(embedder, "is_multilingual", False):
+            return {}
+        vector = np.asarray(embedder.embed([query[:EMBEDDED_CHARACTERS]])[0], np.float32)
+        index = self._index(embedder.name)
+        near = index.nearest(vector, limit=DEPTH, shelves=shelves)
+        cosines = dict(zip(near.owners.tolist(), near.cosines.tolist(), strict=True))
+        cosines |= index.cosines_of(vector, [number for number in hits.shares if number not in cosines])
+        return _with_parts(cosines, vector, PartVectors(self._store.file, embedder.name, "passage"))
+
+    def _passages(self, numbers: Iterable[int], shelves: Sequence[str]) -> dict[int, Passage]:
+        """Those of these passages that are on the shelves, by number."""
+        rows = self._store.file.rows(
+            f"{PASSAGES} WHERE p.number IN (SELECT value FROM json_each(?))"
+            " AND d.shelf IN (SELECT value FROM json_each(?))",
+            (json.dumps(sorted(numbers)), json.dumps(list(shelves))),
+        )
+        return {row["number"]: passage_from_row(row) for row in rows}
+
+    def _index(self, model: str) -> VectorIndex:
+        with self._lock:
+            if model not in self._indexes:
+                self._indexes[model] = VectorIndex(self._store.file, "passage", model)
+            return self._indexes[model]
+
+
+def _with_parts(cosines: dict[int, float], vector: NDArray[np.float32], parts: PartVectors) -> dict[int, float]:
+    """The mean of a passage's own cosine, its headings' and its nearest sentence's; its own where that is all."""
+    nearness = dict(cosines)
+    for number, each in parts.nearness(vector, list(cosines)).items():
+        nearness[number] = (cosines[number] + each.around + max(each.sentence, -1.0)) / 3
+    return nearness

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mmchat.memory.database import DatabaseFile
 from mmchat.memory.text_search import words_in
+from mmchat.memory.vector_owners import OWNERS, OwnerKind
 
 MAX_SENTENCES = 8
 """The first so many sentences of a turn have vectors of their own."""
@@ -32,10 +33,10 @@ _LARGEST = 127
 
 @dataclass(frozen=True, slots=True)
 class Nearness:
-    """How near a turn is to a question, apart from its own vector; cosines."""
+    """How near a turn or passage is to a question, apart from its own vector; cosines."""
 
     around: float
-    """The turn among those beside it."""
+    """The turn among those beside it; of a passage, the headings it stands under."""
     sentence: float
     """The nearest of its sentences."""
 
@@ -69,32 +70,29 @@ def parts_of(text: str, said: str, before: str, after: str) -> TurnParts:
 
 
 class PartVectors:
-    """The vectors of parts of one model: a row of `embeddings` for a turn, a byte for a number."""
+    """The vectors of parts of one model: a row for a turn or a passage, a byte for a number."""
 
-    def __init__(self, file: DatabaseFile, model: str) -> None:
+    def __init__(self, file: DatabaseFile, model: str, owner_kind: OwnerKind = "turn") -> None:
         self._file = file
+        self._of = OWNERS[owner_kind]
         self.stored_model = _STORED_MODEL.format(model)
 
     def save(self, vectors: Mapping[int, NDArray[np.float32]]) -> None:
-        """Store vectors by the number of the turn: (1 + sentences, D) float32, unit rows, `around` first."""
+        """Store vectors by the number of their owner: (1 + sentences, D) float32, unit rows, `around` first."""
         with self._file.write() as db:
             for number, rows in vectors.items():
-                db.execute(
-                    "INSERT OR REPLACE INTO embeddings (owner_kind, owner, model, vector)"
-                    " SELECT 'turn', number, ?, ? FROM turns WHERE number = ?",
-                    [self.stored_model, _packed(rows), number],
-                )
+                db.execute(self._of.save(), [self.stored_model, _packed(rows), number])
 
     def nearness(self, query: NDArray[np.float32], numbers: Sequence[int]) -> dict[int, Nearness]:
-        """By the number of the turn; those without vectors of parts are left out.
+        """By the number of the owner; those without vectors of parts are left out.
 
         Args:
             query: (D,) float32, unit length.
-            numbers: of turns.
+            numbers: of turns or passages.
         """
         found = self._file.rows(
-            "SELECT owner, vector FROM embeddings WHERE owner_kind = 'turn' AND model = ?"
-            " AND owner IN (SELECT value FROM json_each(?))",
+            f"SELECT e.owner, e.vector FROM {self._of.vectors} e WHERE {self._of.of_kind} AND e.model = ?"
+            " AND e.owner IN (SELECT value FROM json_each(?))",
             (self.stored_model, json.dumps(list(numbers))),
         )
         width = query.shape[0]

@@ -56,8 +56,11 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class _Term:
+class Term:
+    """A word of a query."""
+
     weight: float
+    """How much it tells."""
     numbers: NDArray[np.int64]
     """The turns that hold it, or the newest of them."""
 
@@ -77,7 +80,7 @@ def find_by_words(
     expressions = informative(query, without=names) or informative(query)
     terms = _terms(db, expressions[:MAX_TERMS], filters)
     best = sum(term.weight for term in terms)
-    numbers, shares = _shares(terms, best)
+    numbers, shares = shares_of(terms, best)
     if not numbers.size:
         return []
     where, parameters = where_of(filters)
@@ -135,37 +138,41 @@ def where_of(filters: Filters) -> tuple[str, list[object]]:
     return where, parameters
 
 
-def _terms(db: Database, expressions: Sequence[str], filters: Filters) -> list[_Term]:
+def _terms(db: Database, expressions: Sequence[str], filters: Filters) -> list[Term]:
     if not expressions:
         return []
     total = db.execute("SELECT coalesce(max(number), 0) FROM turns").fetchone()[0]
     first, last = _number_range(db, filters, total)
     most = max(LEAST_READ, READ_TURNS // len(expressions))
-    found: list[_Term] = []
+    found: list[Term] = []
     for expression in expressions:
-        numbers = _holding(db, expression, first, last, most)
+        numbers = holding(db, "turns_fts", expression, first, last, most)
         if not numbers.size and (first, last) != (1, total):
             # Nowhere in this conversation: how telling is it elsewhere?
-            count = _count(_holding(db, expression, 1, total, most), total, most)
+            count = estimated_count(holding(db, "turns_fts", expression, 1, total, most), total, most)
         else:
-            count = _count(numbers, last, most) * (total / max(1, last - first + 1))
-        weight = max(math.log((total - count + 0.5) / (count + 0.5)), 1e-6) if count < total else 1e-6
-        if not count:
-            weight *= _unknown_weight(expression.strip('"'))
-        found.append(_Term(weight, numbers))
+            count = estimated_count(numbers, last, most) * (total / max(1, last - first + 1))
+        found.append(Term(weight_of(expression, count, total), numbers))
     return found
 
 
-def _holding(db: Database, expression: str, first: int, last: int, most: int) -> NDArray[np.int64]:
+def weight_of(expression: str, count: float, total: int) -> float:
+    """How much a term tells that `count` of `total` hold (BM25's weight)."""
+    weight = max(math.log((total - count + 0.5) / (count + 0.5)), 1e-6) if count < total else 1e-6
+    return weight if count else weight * _unknown_weight(expression.strip('"'))
+
+
+def holding(db: Database, index: str, expression: str, first: int, last: int, most: int) -> NDArray[np.int64]:
+    """Numbers between `first` and `last` of what holds a term, by a full-text index; the newest `most`."""
     found = db.execute(
-        "SELECT rowid FROM turns_fts WHERE turns_fts MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
+        f"SELECT rowid FROM {index} WHERE {index} MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
         [expression, first, last, most],
     ).fetchall()
     return np.array([row[0] for row in found], np.int64)
 
 
-def _count(numbers: NDArray[np.int64], last: int, most: int) -> float:
-    """How many turns hold a term of which the newest `most` were read."""
+def estimated_count(numbers: NDArray[np.int64], last: int, most: int) -> float:
+    """How many hold a term of which the newest `most` were read."""
     if len(numbers) < most:
         return float(len(numbers))
     return most * last / max(1, last - int(numbers[-1]) + 1)
@@ -181,8 +188,8 @@ def _number_range(db: Database, filters: Filters, total: int) -> tuple[int, int]
     return first or 0, last or -1
 
 
-def _shares(terms: Sequence[_Term], best: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Every turn that holds a term, and the share of the terms' weights that it holds."""
+def shares_of(terms: Sequence[Term], best: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Everything that holds a term, and the share of the terms' weights that it holds."""
     if best <= 0:
         return np.zeros(0, np.int64), np.zeros(0)
     numbers = np.concatenate([term.numbers for term in terms])

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmchat.chat.report_values import Gap
 from mmchat.chat.unanswered import shelves_of
+from mmchat.config.models_file import load_models_file
 from mmchat.memory.knowledge import Knowledge
+from mmchat.memory.question import CJK_LIMIT
 from mmchat.memory.report import Exchange, MessageVectors, message_vectors
-from mmchat.memory.text_search import informative, terms
+from mmchat.memory.text_search import cjk_share, informative, terms
 from mmchat.script import language_of
 
 if TYPE_CHECKING:
@@ -21,13 +24,18 @@ if TYPE_CHECKING:
 
     from mmchat.memory.store import MemoryStore
 
-ALIKE = 0.6
-"""Messages are alike from here on: by the share of their words, or by how much nearer their vectors are than those of
-two messages that have nothing to do with each other (0), the same ones being 1."""
+ALIKE = 0.55
+"""Messages are alike from here on by their vectors: by how much nearer they are than those of two messages that have
+nothing to do with each other (0), the same ones being 1. These three were measured with `benchmarks/likeness.py`."""
+ALIKE_WORDS = 0.45
+"""By their words alone, as the cosine of what they hold."""
+ALIKE_CHINESE = 0.35
+"""The same in Chinese, where pairs across the borders of words are counted too."""
 MOST_GROUPED = 2000
 """So many different messages are compared, the newest; older ones make groups of their own."""
 MOST_PLACED = 50
 """For so many groups, the largest, the documents are searched."""
+_CHINESE = frozenset({"multilingual", "zh"})
 _BLANKS = re.compile(r"\W+")
 
 
@@ -42,7 +50,7 @@ def find_gaps(
         reasons: why each is unanswered, by its id.
         shelves: those with documents on them.
     """
-    grouped = group_alike(unanswered, message_vectors(store, [each.number for each in unanswered]))
+    grouped = group_alike(unanswered, _telling_vectors(store, unanswered))
     knowledge = Knowledge(store, lambda: None)
     gaps = []
     for place, group in enumerate(grouped):
@@ -67,6 +75,22 @@ def find_gaps(
     return tuple(gaps)
 
 
+def _telling_vectors(store: MemoryStore, messages: Sequence[Exchange]) -> MessageVectors | None:
+    """Vectors of those messages that the model understands: to one that knows English only all Chinese is alike."""
+    vectors = message_vectors(store, [each.number for each in messages])
+    chinese = {each.number for each in messages if cjk_share(each.text) > CJK_LIMIT}
+    if vectors is None or chinese.isdisjoint(vectors.by_number) or _knows_chinese(vectors.model):
+        return vectors
+    return replace(
+        vectors, by_number={number: row for number, row in vectors.by_number.items() if number not in chinese}
+    )
+
+
+def _knows_chinese(model: str) -> bool:
+    entry = load_models_file().entries.get(model)
+    return entry is not None and not _CHINESE.isdisjoint(entry.languages)
+
+
 def group_alike(messages: Sequence[Exchange], vectors: MessageVectors | None) -> list[list[Exchange]]:
     """Groups around their most typical message, which comes first; the largest group first.
 
@@ -78,45 +102,44 @@ def group_alike(messages: Sequence[Exchange], vectors: MessageVectors | None) ->
         same.setdefault(_plain(each.text) or each.turn, []).append(each)
     bundles = list(same.values())
     compared, rest = bundles[:MOST_GROUPED], bundles[MOST_GROUPED:]
-    alike = _likeness([bundle[0] for bundle in compared], vectors) >= ALIKE
-    sizes = np.array([len(bundle) for bundle in compared])
+    alike = _alike([bundle[0] for bundle in compared], vectors)
+    sizes = np.array([len(bundle) for bundle in compared], np.int64)
+    around = alike.astype(np.float32) @ sizes.astype(np.float32)
     left = np.ones(len(compared), bool)
     groups = []
     while left.any():
         # Among equals the newest, which stands first.
-        centre = int(np.argmax(np.where(left, (alike & left) @ sizes, -1)))
+        centre = int(np.argmax(np.where(left, around, -1)))
         members = [centre, *(int(at) for at in np.flatnonzero(alike[centre] & left) if at != centre)]
         left[members] = False
+        around -= alike[:, members] @ sizes[members]  # exact: whole numbers
         groups.append([each for at in members for each in compared[at]])
     return sorted([*groups, *rest], key=len, reverse=True)
 
 
-def _likeness(messages: Sequence[Exchange], vectors: MessageVectors | None) -> NDArray[np.float32]:
-    """(N, N) in [0, 1]: the larger of what words and vectors say; 1 on the diagonal."""
-    likeness = _shared_words([each.text for each in messages])
+def _alike(messages: Sequence[Exchange], vectors: MessageVectors | None) -> NDArray[np.bool_]:
+    """(N, N): by words or by vectors; every message is like itself."""
+    chinese = np.array([cjk_share(each.text) > CJK_LIMIT for each in messages], bool)
+    needed = np.where(chinese[:, None] & chinese[None, :], ALIKE_CHINESE, ALIKE_WORDS)
+    alike: NDArray[np.bool_] = _shared_words([each.text for each in messages]) >= needed
     if vectors is not None:
         places = [at for at, each in enumerate(messages) if each.number in vectors.by_number]
         if places:
             matrix = np.stack([vectors.by_number[messages[at].number] for at in places])
-            near = (matrix @ matrix.T - vectors.usual) / (1 - vectors.usual)
-            block = np.ix_(places, places)
-            likeness[block] = np.maximum(likeness[block], near)
-    np.fill_diagonal(likeness, 1.0)
-    return likeness
+            alike[np.ix_(places, places)] |= matrix @ matrix.T >= vectors.usual + ALIKE * (1 - vectors.usual)
+    np.fill_diagonal(alike, True)
+    return alike
 
 
 def _shared_words(texts: Sequence[str]) -> NDArray[np.float32]:
-    """(N, N): words that two texts share, of all that they hold (Jaccard 1912); words that hardly tell do not count."""
+    """(N, N): cosines of the words that texts hold; 0 for a text without words that tell anything."""
     places: dict[str, int] = {}
     held = [[places.setdefault(word, len(places)) for word in informative(text)] for text in texts]
     table = np.zeros((len(texts), len(places)), np.float32)
     for row, words in enumerate(held):
-        table[row, words] = 1
-    shared = table @ table.T
-    counts = table.sum(axis=1)
-    either = counts[:, None] + counts[None, :] - shared
-    likeness: NDArray[np.float32] = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
-    return likeness
+        table[row, words] = len(words) ** -0.5
+    shared: NDArray[np.float32] = table @ table.T
+    return shared
 
 
 def _nearest(knowledge: Knowledge, message: Exchange) -> tuple[str, str]:

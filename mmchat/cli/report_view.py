@@ -191,12 +191,15 @@ def _ratings(report: Report) -> Sequence[RenderableType] | None:
     if not (total.good or total.bad or total.better):
         return None
     table = _table(("", "left"), ("good", "right"), ("bad", "right"), ("better text", "right"), ("", "left"))
-    intents = [(f"  {intent or 'intent not read'}", count) for intent, count in report.ratings.by_intent.items()]
-    rows = [(kind_words(kind), count) for kind, count in report.ratings.by_kind.items()]
-    if len(intents) > 1 or any(report.ratings.by_intent):
-        rows += intents[:MAX_INTENTS]
-    for name, count in rows:
-        table.add_row(Text(plain_line(name)), f"{count.good:,}", f"{count.bad:,}", f"{count.better:,}", _thumbs(count))
+    intents = [(intent or "intent not read", count) for intent, count in report.ratings.by_intent.items()]
+    kinds = [(kind_words(kind), count) for kind, count in report.ratings.by_kind.items()]
+    is_read = any(report.ratings.by_intent)
+    for title, rows in (("by kind of reply", kinds), ("by intent", intents[:MAX_INTENTS] if is_read else [])):
+        if rows:
+            table.add_row(_dim(title))
+        for name, count in rows:
+            numbers = (f"{number:,}" for number in (count.good, count.bad, count.better))
+            table.add_row(Text(plain_line(name)), *numbers, _thumbs(count))
     about = f"{total.good:,} good, {total.bad:,} bad, {total.better:,} with a better text"
     return [_title("Ratings", about), table]
 

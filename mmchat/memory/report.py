@@ -205,6 +205,7 @@ def handed_over(store: MemoryStore, scope: Scope) -> list[HandedOver]:
 class MessageVectors:
     """Vectors of messages by one model."""
 
+    model: str
     by_number: Mapping[int, NDArray[np.float32]]
     """(D,) of unit length, by the message's number."""
     usual: float
@@ -221,14 +222,16 @@ def message_vectors(store: MemoryStore, numbers: Sequence[int]) -> MessageVector
     )
     if not models:
         return None
+    model = models[0]["model"]
     where = "FROM embeddings WHERE owner_kind = 'turn' AND model = ?"
     found = store.file.rows(
-        f"SELECT owner, vector {where} AND owner IN (SELECT value FROM json_each(?))", (models[0]["model"], wanted)
+        f"SELECT owner, vector {where} AND owner IN (SELECT value FROM json_each(?))", (model, wanted)
     )
-    others = store.file.rows(f"SELECT vector {where} ORDER BY number DESC LIMIT {_COMPARED}", (models[0]["model"],))
+    others = store.file.rows(f"SELECT vector {where} ORDER BY number DESC LIMIT {_COMPARED}", (model,))
     width = len(found[0]["vector"])
     by_number = {row["owner"]: _vector(row["vector"]) for row in found if len(row["vector"]) == width}
-    return MessageVectors(by_number, _usual([_vector(row["vector"]) for row in others if len(row["vector"]) == width]))
+    usual = _usual([_vector(row["vector"]) for row in others if len(row["vector"]) == width])
+    return MessageVectors(model, by_number, usual)
 
 
 _COMPARED = 300

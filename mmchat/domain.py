@@ -16,6 +16,7 @@ from mmchat.model_values import LoadState as LoadState
 from mmchat.model_values import ModelKind as ModelKind
 from mmchat.model_values import ModelSummary as ModelSummary
 from mmchat.model_values import PullProgress as PullProgress
+from mmchat.role_values import MaskKind
 from mmchat.speech_values import TEXT_ONLY as TEXT_ONLY
 from mmchat.speech_values import UNSURE_BELOW as UNSURE_BELOW
 from mmchat.speech_values import Heard as Heard
@@ -401,6 +402,8 @@ class Notice:
     """Something the user should know that is not an error (a loop was cut, the view moved)."""
 
     text: str
+    masked: tuple[MaskKind, ...] = ()
+    """Where it says that personal data was masked: of which kinds."""
 
 
 @dataclass(frozen=True, slots=True)

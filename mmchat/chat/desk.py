@@ -19,6 +19,7 @@ from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import Library
 from mmchat.chat.listening import Listening
+from mmchat.chat.masked import Masking, kinds_of
 from mmchat.chat.mic import Microphone
 from mmchat.chat.picture_backlog import PictureBacklog
 from mmchat.chat.ports import Engines, Recorder, Voice
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from mmchat.chat.reading_up import ReadingUp
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
-    from mmchat.role_values import Role
+    from mmchat.role_values import MaskKind, Role
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,12 @@ class Desk:
         self._listening = Listening(settings.language)
         self._taken_in: tuple[int, int] | None = None
         self._quiet = Backstage()
-        self._backlog = PictureBacklog(store, recall, engines, self._quiet)
+        self._backlog = PictureBacklog(store, recall, engines, self._quiet, self._masked_in)
         self.finder = Finder(store, recall, engines)
         """Looks through all that was said, shown and heard, and opens kept files."""
         self.library = Library(store)
         """The other conversations."""
-        self.facts = KnownFacts(store, engines.embedder)
+        self.facts = KnownFacts(store, engines.embedder, self._masking)
         """What is known of the user."""
         self.forgetting = Forgetting(self.facts)
         self._casting = casting or Casting(engines)
@@ -169,6 +170,12 @@ class Desk:
         persona = self._casting.of(session)
         kept = session.persona if persona is None else ""
         return replace(self._settings, persona=persona, system=kept or self._settings.system)
+
+    def _masking(self) -> Masking:
+        return Masking(kinds_of(self._settings.mask, self._settings.persona))
+
+    def _masked_in(self, session: Session) -> tuple[MaskKind, ...]:
+        return tuple({*self._settings.mask, *self._casting.masked_in(session)})
 
     def private_session(self) -> ChatSession:
         """A conversation that is neither kept nor recalled, and from which nothing is learnt.

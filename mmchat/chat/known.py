@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmchat.chat.masked import Masking
 from mmchat.domain import Fact, Recalled, Turn
 from mmchat.errors import MmchatError, UsageError
 from mmchat.memory import facts as rows
@@ -92,8 +93,20 @@ _LIKE_ONE = re.compile(r"(?:'s|ies|es|s|ing|ed)$")
 class KnownFacts:
     """Facts in the store. Safe from any thread."""
 
-    def __init__(self, store: MemoryStore, embedder: Callable[[], Embeds | None]) -> None:
-        """`embedder` is called (it may block while loading) only when vectors are needed."""
+    def __init__(
+        self,
+        store: MemoryStore,
+        embedder: Callable[[], Embeds | None],
+        masking: Callable[[], Masking] = Masking,
+    ) -> None:
+        """What they are kept and found with.
+
+        Args:
+            store: where they are.
+            embedder: called (it may block while loading) only when vectors are needed.
+            masking: takes personal data out of what is told outright.
+        """
+        self._masking = masking
         self._store = store
         self._embedder = embedder
 
@@ -149,14 +162,14 @@ class KnownFacts:
         return sum(fact is not None for fact in kept)
 
     def remember(self, text: str) -> Fact:
-        """Keep what the user tells outright.
+        """Keep what the user tells outright, without what is masked.
 
         Raises:
             UsageError: there are no words, or too many.
         """
         from mmchat.chat.facts import topic_of
 
-        text = " ".join(text.split())
+        text = self._masking().words(" ".join(text.split()))
         if not text:
             raise UsageError("There is nothing to remember.", hint="For example: /remember I'm allergic to peanuts")
         if len(text) > MAX_TOLD_CHARACTERS:
@@ -173,7 +186,7 @@ class KnownFacts:
         """Put other words in the place of a fact's. Raises UsageError."""
         from mmchat.chat.facts import topic_of
 
-        text = " ".join(text.split())
+        text = self._masking().words(" ".join(text.split()))
         if len(text) > MAX_TOLD_CHARACTERS:
             raise UsageError(f"A fact takes at most {MAX_TOLD_CHARACTERS} characters.", hint="Say it shorter.")
         return rows.edit_fact(self._store, fact_id, text, topic_of(text))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.listening import Listening
+from mmchat.chat.masked import Masking
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.senses import Senses
+from mmchat.domain import Attachment, Session
 from mmchat.errors import DeviceError, EngineUnavailable, MediaError, UsageError, WeightsError
 from mmchat.memory.waiting_pictures import count_waiting, untold_tags, waiting_pictures
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
     from mmchat.memory.recall import Recall
     from mmchat.memory.store import MemoryStore
+    from mmchat.role_values import MaskKind
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +30,20 @@ class PictureBacklog:
     Each is stored by itself: it may be stopped at any time, and goes on with the next at the next start.
     """
 
-    def __init__(self, store: MemoryStore, recall: Recall, engines: Engines, quiet: Quiet) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        recall: Recall,
+        engines: Engines,
+        quiet: Quiet,
+        kinds_of: Callable[[Session], tuple[MaskKind, ...]] = lambda _: (),
+    ) -> None:
+        """`kinds_of`: what is masked in a conversation; a picture may have been sent while its reader was missing."""
         self._store = store
+        self._kinds_of = kinds_of
         self._recall = recall
         self._engines = engines
         self._quiet = quiet
-        self._senses = Senses(store, recall, engines, Listening())
 
     def waiting(self) -> int:
         """How many pictures wait; the same bytes count once."""
@@ -57,13 +69,17 @@ class PictureBacklog:
                 if not self._quiet.wait(cancel):
                     return done
                 try:
-                    self._senses.look(picture)
+                    self._senses_of(picture).look(picture)
                     self._recall.index(picture.turn_id)
                 except (MediaError, UsageError) as error:  # damaged, missing, or its conversation is gone by now
                     log.warning("picture %s passed over: %s", picture.id, error)
                     continue
                 done += 1
         return done
+
+    def _senses_of(self, picture: Attachment) -> Senses:
+        session = self._store.get_session(self._store.get_turn(picture.turn_id).session_id)
+        return Senses(self._store, self._recall, self._engines, Listening(), Masking(self._kinds_of(session)))
 
     def _embed_tags(self, cancel: Event) -> None:
         """What was seen while the sentence embedder was missing."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mmchat.chat.masked import NOTHING, Masking
 from mmchat.domain import Mark, Rating, Turn
 from mmchat.errors import UsageError
 from mmchat.memory.ratings import rate_reply
@@ -17,14 +18,23 @@ if TYPE_CHECKING:
 class Ratings:
     """Marks and better texts of the replies of one conversation."""
 
-    def __init__(self, store: MemoryStore, turns: Callable[[], Sequence[Turn]], *, is_kept: bool) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        turns: Callable[[], Sequence[Turn]],
+        *,
+        is_kept: bool,
+        masking: Masking = NOTHING,
+    ) -> None:
         """What can be rated.
 
         Args:
             store: where it is kept.
             turns: all of the conversation, oldest first.
             is_kept: whether it outlives the program; otherwise nothing can be rated.
+            masking: takes personal data out of better texts.
         """
+        self._masking = masking
         self._store = store
         self._turns = turns
         self._is_kept = is_kept
@@ -48,7 +58,7 @@ class Ratings:
         Raises:
             UsageError: as for `rate`; or the text is empty or the reply's own.
         """
-        reply, better = self._rateable_reply(), text.strip()
+        reply, better = self._rateable_reply(), self._masking.words(text.strip())
         if not better:
             raise UsageError("There is no better text.", hint="Say what the reply should have been: /better TEXT")
         if better == reply.text.strip():

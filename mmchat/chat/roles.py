@@ -14,7 +14,7 @@ from mmchat.patterns import later
 if TYPE_CHECKING:
     from mmchat.chat.ports import Engines
     from mmchat.domain import Session
-    from mmchat.role_values import Persona, Role, RoleText
+    from mmchat.role_values import MaskKind, Persona, Role, RoleText
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,14 @@ class Casting:
             log.warning("the role %s of a conversation cannot be used", session.role, exc_info=True)
             return None
         return persona
+
+    def masked_in(self, session: Session) -> tuple[MaskKind, ...]:
+        """What whoever a stored conversation is with masks; nothing where the role's file is gone or cannot be read."""
+        try:
+            return self._find(session.role).role.mask if session.role else ()
+        except MmchatError:
+            log.warning("the role %s of a conversation cannot be used", session.role, exc_info=True)
+            return ()
 
     def _use_model_of(self, persona: Persona | None) -> None:
         if self._is_model_typed:

@@ -10,9 +10,11 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
-from mmchat.domain import Attachment, Recalled, Turn
+from mmchat.chat.masked import NOTHING, Masking
+from mmchat.domain import Attachment, Heard, Recalled, Seen, Turn
 from mmchat.engines.hear import hear
 from mmchat.errors import MediaError
+from mmchat.masking import Masked
 from mmchat.memory.store import NewAttachment
 from mmchat.memory.waiting_pictures import take_over_vector
 from mmchat.memory.word_search import Filters
@@ -61,11 +63,20 @@ def examine(path: Path) -> NewAttachment:
 class Senses:
     """Reads attachments with the models at hand and keeps what they said."""
 
-    def __init__(self, store: MemoryStore, recall: Recall, engines: Engines, listening: Listening) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        recall: Recall,
+        engines: Engines,
+        listening: Listening,
+        masking: Masking = NOTHING,
+    ) -> None:
         self._store = store
         self._recall = recall
         self._engines = engines
         self._listening = listening
+        self._masking = masking
+        self._masked: dict[str, Masked] = {}
 
     @staticmethod
     def needs_work(attachment: Attachment) -> bool:
@@ -83,6 +94,10 @@ class Senses:
             return attachment
         return self.look(attachment) if attachment.kind == "image" else self._listen(attachment, cancel)
 
+    def take_masked(self, attachment_id: str) -> Masked:
+        """What was masked in what was read of an attachment, told once."""
+        return self._masked.pop(attachment_id, Masked(""))
+
     def look(self, attachment: Attachment) -> Attachment:
         """The picture with what was seen in it; it is found by that, and by its likeness, from now on.
 
@@ -96,11 +111,11 @@ class Senses:
         reader = self._engines.image_reader()
         known = self._store.find_seen(attachment.sha256, reader.name)
         if known is not None and take_over_vector(self._store, attachment.id, reader.name):
-            read = self._store.save_seen(attachment.id, known)
+            read = self._save_seen(attachment, known)
             self._recall.pictures.index_tags_of(attachment.id)
             return read
         image = open_image(attachment.path)
-        read = self._store.save_seen(attachment.id, known or see(reader, image, texts=self._engines.text_reader()))
+        read = self._save_seen(attachment, known or see(reader, image, texts=self._engines.text_reader()))
         self._recall.index_image(attachment.id, reader.embed_images([image])[0], reader.name)
         return read
 
@@ -111,12 +126,22 @@ class Senses:
         for name in recognizer.model_names:
             known = self._store.find_heard(attachment.sha256, name)
             if known is not None:
-                return self._store.save_heard(attachment.id, known)
+                return self._save_heard(attachment, known)
         # Another conversation's language says nothing of a file, and a file's says nothing of the speaker's.
         heard = hear(recognizer, stream_audio(attachment.path), language=self._listening.chosen, cancel=cancel)
         if cancel.is_set():
             # Half a transcript must not pass for the whole of it the next time these bytes come.
-            return replace(attachment, heard=heard)
+            return replace(attachment, heard=self._masking.heard(heard)[0])
+        return self._save_heard(attachment, heard)
+
+    # Known or new, it is masked: the same bytes may have been read where nothing was.
+
+    def _save_seen(self, attachment: Attachment, seen: Seen) -> Attachment:
+        seen, self._masked[attachment.id] = self._masking.seen(seen)
+        return self._store.save_seen(attachment.id, seen)
+
+    def _save_heard(self, attachment: Attachment, heard: Heard) -> Attachment:
+        heard, self._masked[attachment.id] = self._masking.heard(heard)
         return self._store.save_heard(attachment.id, heard)
 
     def shown_before(self, turn: Turn, hidden: Sequence[str], scope: str = "") -> tuple[Recalled, ...]:

@@ -224,5 +224,6 @@ def reply_row(reply: Turn, outcome: TurnOutcome) -> dict[str, Any]:
         }
         if window
         else None,
+        "masked": list(outcome.masked),
         "notice": " ".join(outcome.notices) or reply.notice,
     }

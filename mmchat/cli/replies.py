@@ -45,6 +45,7 @@ from mmchat.script import is_mostly_chinese
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
     from mmchat.chat.session import ChatSession
+    from mmchat.role_values import MaskKind
 
 POLL_S = 0.1
 _SIGNALLED = 128
@@ -82,6 +83,8 @@ class TurnOutcome:
     person: PersonSuggested | None = None
     """Somebody who could take over."""
     notices: tuple[str, ...] = ()
+    masked: tuple[MaskKind, ...] = ()
+    """Personal data that was masked in the message and its files."""
     text: str = ""
     """The reply as it was streamed."""
     was_interrupted: bool = False
@@ -220,8 +223,9 @@ def _take(event: ReplyEvent, outcome: TurnOutcome, on_text: Callable[[str], None
         case ReplyDelta(text):
             outcome.text += text
             on_text(text)
-        case Notice(text):
+        case Notice(text, masked):
             outcome.notices += (text,)
+            outcome.masked += tuple(kind for kind in masked if kind not in outcome.masked)
             say(text)
         case ReplyEnded(turn):
             outcome.reply = turn

@@ -20,9 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmchat import paths
 from mmchat.config.problems import read_toml, validation_problems
 from mmchat.errors import ConfigError
+from mmchat.role_values import MaskKind
 
 ENVIRONMENT_PREFIX = "MMCHAT_"
 _TABLES = frozenset({"keymap", "voices"})
+_LISTS = frozenset({"mask"})
 
 
 class Settings(BaseModel):
@@ -64,6 +66,9 @@ class Settings(BaseModel):
     """A trained head that tells what messages want in conversations without a role; empty: none."""
     mood: bool = False
     """Read how messages sound, in every conversation."""
+    mask: tuple[MaskKind, ...] = ()
+    """Personal data that is masked before anything is stored: card, phone, mail, identity, account; in the environment
+    with commas between them."""
     facts: bool = True
     """Remember facts about the user from what they say, and tell the model those that bear on the message."""
 
@@ -121,7 +126,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in Settings.model_fields:
         if key not in _TABLES and (value := environment.get(ENVIRONMENT_PREFIX + key.upper(), "")):
-            found[key] = value
+            found[key] = [each.strip() for each in value.split(",")] if key in _LISTS else value
     return found
 
 

@@ -8,7 +8,8 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from mmchat.tui.drafts import Draft, drafts_from_text, drafts_to_text
+from mmchat.chat.masked import NOTHING, Masking
+from mmchat.tui.drafts import Draft, drafts_from_text, drafts_to_text, masked_drafts
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -24,7 +25,10 @@ RESTORED = "What you had not sent is back in the box."
 
 
 class DraftKeeper:
-    """Saves the drafts of the conversation on the screen. Private conversations have none that are kept."""
+    """Saves the drafts of the conversation on the screen. Private conversations have none that are kept.
+
+    What is masked in a conversation is masked in what is kept of its drafts; the box itself holds what was typed.
+    """
 
     def __init__(self, screen: ChatScreen) -> None:
         self._screen = screen
@@ -36,6 +40,8 @@ class DraftKeeper:
         """What is stored, or about to be, by conversation."""
         self._session: ChatSession | None = None
         self._key: str | None = None
+        self._masking: Masking = NOTHING
+        """That of the conversation whose changes were asked for last."""
 
     # --- saving ---------------------------------------------------------------------------------
 
@@ -48,13 +54,13 @@ class DraftKeeper:
         """Save now, in a thread: the store may be busy."""
         self._stop_timer()
         if changes := self._changes(self._unsent()):
-            write = partial(self._write, changes, self._next())
+            write = partial(self._write, changes, self._next(), self._masking)
             self._screen.run_worker(asyncio.to_thread(write), group="draft", exit_on_error=False)
 
     def save_last(self) -> None:
         """Save before the program ends; the only save on the thread that calls."""
         self._stop_timer()
-        self._write(self._changes(self._unsent()), self._next())
+        self._write(self._changes(self._unsent()), self._next(), self._masking)
 
     async def leave(self, *, has_box: bool = True) -> None:
         """Another conversation comes on the screen.
@@ -69,7 +75,7 @@ class DraftKeeper:
         if has_box:
             self._screen.composer.clear_draft()
         self._session = None
-        await asyncio.to_thread(self._write, changes, self._next())
+        await asyncio.to_thread(self._write, changes, self._next(), self._masking)
 
     def _unsent(self, *, has_box: bool = True) -> list[Draft]:
         """The message that is on its way to the store, those that wait, and the box."""
@@ -83,6 +89,7 @@ class DraftKeeper:
         session = self._session
         if session is None or session.is_private:
             return {}
+        self._masking = session.masking
         key = session.info.id if session.info is not None else None
         changes = {key: drafts_to_text(drafts)}
         if key != self._key:
@@ -96,12 +103,12 @@ class DraftKeeper:
         self._count += 1
         return self._count
 
-    def _write(self, changes: dict[str | None, str], number: int) -> None:
+    def _write(self, changes: dict[str | None, str], number: int, masking: Masking) -> None:
         with self._writing:
             for key, content in changes.items():
                 if number > self._written.get(key, 0):  # a thread that was overtaken knows less
                     self._written[key] = number
-                    self._screen.desk.drafts.keep(key, content)
+                    self._screen.desk.drafts.keep(key, masked_drafts(content, masking.words))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

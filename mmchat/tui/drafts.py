@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -167,6 +167,20 @@ def drafts_from_text(text: str) -> list[Draft]:
         )
         for each in json.loads(text)
     ]
+
+
+def masked_drafts(text: str, mask: Callable[[str], str]) -> str:
+    """What `drafts_to_text` made, its words and pastes masked; labels of chips stay as they are."""
+    if not text:
+        return ""
+    return drafts_to_text([_masked(draft, mask) for draft in drafts_from_text(text)])
+
+
+def _masked(draft: Draft, mask: Callable[[str], str]) -> Draft:
+    labels = "|".join(re.escape(chip.label) for chip in draft.chips)
+    pieces = re.split(f"({labels})", draft.text) if labels else [draft.text]
+    words = "".join(piece if index % 2 else mask(piece) for index, piece in enumerate(pieces))
+    return replace(draft, text=words, chips=tuple(replace(chip, text=mask(chip.text)) for chip in draft.chips))
 
 
 def fold_paste(text: str) -> bool:

@@ -257,6 +257,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         should_know_facts=options.should_log and options.should_recall and settings.facts,
         should_learn=options.should_learn,
         window_tokens=settings.window_tokens,
+        mask=settings.mask,
         intent_model=settings.intent_model,
         reads_mood=settings.mood,
         is_temporary=not options.should_log,

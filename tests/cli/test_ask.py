@@ -334,3 +334,15 @@ def test_the_default_model_answers(run: Run, scripted_home: Path, weights_dir: P
     assert 5 < reply["usage"]["reply_tokens"] <= 48
     assert 0 < reply["usage"]["first_token_s"] < 60
     assert reply["window"]["tokens"] == reply["usage"]["prompt_tokens"]
+
+
+def test_what_was_masked_is_told_and_never_stored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMCHAT_MASK", "card,mail")
+    done = run("ask", "Use 4111 1111 1111 1111 and write to anna@example.com", "--json")
+    told = json.loads(done.out)
+    assert told["masked"] == ["card", "mail"]
+    assert told["notice"].startswith("A card number and an e-mail address were masked")
+    ((session, turns),) = stored()
+    assert turns[0].text == "Use [card number ending 1111] and write to [e-mail address]"
+    assert "4111" not in session.title
+    assert json.loads(run("ask", "hello", "--json").out)["masked"] == []

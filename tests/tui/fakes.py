@@ -16,6 +16,7 @@ from mmchat.chat.forgetting import Forgetting
 from mmchat.chat.known import KnownFacts
 from mmchat.chat.library import SearchHit
 from mmchat.chat.listening import Listening
+from mmchat.chat.masked import NOTHING, Masking
 from mmchat.chat.mic import Device, Ending
 from mmchat.chat.ports import RecorderState, Voice
 from mmchat.chat.session import UserInput
@@ -168,6 +169,7 @@ class FakeSession:
     is_private: bool = False
     listening: Listening = field(default_factory=Listening)
     persona: Persona | None = None
+    masking: Masking = NOTHING
 
     @property
     def greeting(self) -> str:

@@ -8,12 +8,13 @@ from threading import Event
 
 import pytest
 
+from mmchat.chat.masked import Masking
 from mmchat.chat.unsent import UnsentDrafts
 from mmchat.memory.drafts import find_draft, keep_draft
 from mmchat.memory.store import MemoryStore
 from mmchat.tui import draft_keeper
 from mmchat.tui.draft_keeper import RESTORED
-from mmchat.tui.drafts import Chip, Draft, drafts_from_text, drafts_to_text
+from mmchat.tui.drafts import Chip, Draft, drafts_from_text, drafts_to_text, masked_drafts
 
 from .conftest import StageMaker
 from .fakes import FakeDesk, FakeSession, answer
@@ -152,3 +153,29 @@ def test_a_draft_goes_with_its_conversation(tmp_path: Path) -> None:
     store.close()
     UnsentDrafts(store).keep(session.id, "nowhere")  # told to the log alone
     assert UnsentDrafts(store).find(None) == ""
+
+
+def test_drafts_are_kept_without_what_is_masked() -> None:
+    mask = Masking(("card", "phone")).words
+    chips = (
+        Chip("[Image 1: 13812345678.png]", "image", Path("/p/13812345678.png")),
+        Chip("[Pasted text 1: +20 lines]", "paste", text="card 4111 1111 1111 1111"),
+    )
+    kept = masked_drafts(drafts_to_text([Draft("[Image 1: 13812345678.png] 电话13812345678", chips)]), mask)
+    (draft,) = drafts_from_text(kept)
+    assert draft.text == "[Image 1: 13812345678.png] 电话[电话号码，尾号78]"
+    assert draft.chips[0] == chips[0]
+    assert draft.chips[1].text == "card [card number ending 1111]"
+    assert masked_drafts("", mask) == ""
+
+
+async def test_a_masked_conversation_keeps_no_card_of_a_draft(
+    real: RealDesk, stage: StageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draft_keeper, "SAVE_AFTER_S", 0.05)
+    async with stage(real) as s:
+        s.chat.session.masking = Masking(("card",))
+        await s.type("use 4111 1111 1111 1111")
+        await s.until(lambda: "[card number ending 1111]" in find_draft(real.store, None), "it is saved")
+        assert s.chat.composer.text == "use 4111 1111 1111 1111"
+    assert "1111 1111" not in find_draft(real.store, None)

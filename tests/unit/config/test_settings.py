@@ -85,3 +85,12 @@ def test_a_setting_is_saved_where_there_is_no_file_yet(tmp_path: Path) -> None:
 def test_any_text_survives_being_saved(text: str) -> None:
     data = tomllib.loads(_with_setting("recall = true\n", f"system = {_toml_value(text)}", "system"))
     assert data == {"recall": True, "system": text}
+
+
+def test_what_is_masked_is_a_list_with_commas_in_the_environment(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('mask = ["mail"]')
+    assert load_settings(path, {}).mask == ("mail",)
+    assert load_settings(path, {"MMCHAT_MASK": "card, phone"}).mask == ("card", "phone")
+    with pytest.raises(ConfigError, match="MMCHAT_MASK"):
+        load_settings(path, {"MMCHAT_MASK": "card,iris"})

@@ -22,6 +22,7 @@ are none and are read as if they were, one in three by chance."""
 _COMMON = {"gb18030": ("gb2312", 0xD7), "big5": ("big5", 0xC6)}
 """Encoding → one in which common characters have a first byte up to that."""
 _MAX_CONTROL_SHARE = 0.01
+_FEW_CONTROLS = 2
 
 
 def decoded(data: bytes) -> str:
@@ -33,7 +34,7 @@ def decoded(data: bytes) -> str:
     text = _decoded(data)
     sample = text[:_SAMPLE_BYTES]
     controls = sum(1 for character in sample if character < " " and character not in "\t\n\r\f\x1b\v")
-    if controls > _MAX_CONTROL_SHARE * len(sample) or "\0" in sample:
+    if controls > max(_FEW_CONTROLS, _MAX_CONTROL_SHARE * len(sample)) or "\0" in sample:
         raise Unreadable("It is no text: it holds what only programs read.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -42,12 +43,12 @@ def _decoded(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
+    if wide := _wide(data):  # before UTF-8, as which Chinese in it can pass
+        return data.decode(wide, "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    if wide := _wide(data):
-        return data.decode(wide, "replace")
     if b"\0" in data[:_SAMPLE_BYTES]:
         raise Unreadable("It is no text: it holds what only programs read.")
     if chinese := _chinese(data):
@@ -59,7 +60,7 @@ def _wide(data: bytes) -> str:
     """UTF-16 without its mark: every second byte of spaces, digits and punctuation is zero, also among Chinese."""
     sample = data[: _SAMPLE_BYTES & ~1]
     zeros = (sample[0::2].count(0), sample[1::2].count(0))
-    if len(sample) < 4 or max(zeros) < 0.02 * len(sample) / 2 or min(zeros) > max(zeros) / 10:
+    if len(sample) < 4 or max(zeros) < 0.02 * len(sample) / 2 or min(zeros) > max(zeros) / 3:
         return ""
     encoding = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
     try:

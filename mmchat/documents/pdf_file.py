@@ -145,7 +145,8 @@ def _page_lines(page: PageObject, number: int, check: Callable[..., None]) -> li
 def _without_running_heads(pages: Sequence[Sequence[_Line]]) -> Iterator[list[_Line]]:
     """Pages without page numbers, and without the lines at top and bottom that they share with many others."""
     edges = Counter[str]()
-    told = [[line for line in page if line.text] for page in pages]
+    usual = _usual_size([line for page in pages for line in page])
+    told = [[line for line in page if line.text and line.size < HEADING_SIZE * usual] for page in pages]
     for lines in told:
         edges.update({_shared(line.text) for line in (*lines[:2], *lines[-2:])})
     most_pages = REPEATED_SHARE * sum(1 for lines in told if lines)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
@@ -111,15 +111,15 @@ class Knowledge:
         nearness = self._nearness(query, shelves, hits) if use_vectors else {}
         if not nearness:
             return self._by_words(hits, shelves, penalty)
-        numbers = nearness.keys() | hits.shares.keys()
-        is_chinese = cjk_share(query) > CJK_LIMIT
         found: list[Found] = []
-        for number, passage in self._passages(numbers, shelves).items():
+        for number, passage in self._passages(nearness.keys() | hits.shares.keys(), shelves).items():
             share = hits.shares.get(number, 0.0)
-            score = nearness.get(number, WORDS_AS_NEARNESS * share) + WORDS_WEIGHT * share
-            is_foreign = (cjk_share(passage.text) > CJK_LIMIT) != is_chinese
-            found.append(Found(passage, score, score - penalty + OTHER_LANGUAGE * is_foreign, is_by_words=False))
-        return tuple(sorted(found, key=lambda each: -each.score))
+            near = nearness.get(number, WORDS_AS_NEARNESS * share)
+            if not self._compares(query, passage):
+                near = 0.0
+            score = near + WORDS_WEIGHT * share
+            found.append(Found(passage, score, score - penalty, is_by_words=False))
+        return _with_foreign(query, sorted(found, key=lambda each: -each.score))
 
     def backfill(
         self,
@@ -167,9 +167,7 @@ class Knowledge:
     def _nearness(self, query: str, shelves: Sequence[str], hits: PassageHits) -> dict[int, float]:
         """How near passages are to a question, by number: the nearest, and those that words found."""
         embedder = self._embedder()
-        if embedder is None:
-            return {}
-        if cjk_share(query) > CJK_LIMIT and not getattr(embedder, "is_multilingual", False):
+        if embedder is None or (is_chinese(query) and not self._is_multilingual()):
             return {}
         vector = np.asarray(embedder.embed([query[:EMBEDDED_CHARACTERS]])[0], np.float32)
         index = self._index(embedder.name)
@@ -187,11 +185,35 @@ class Knowledge:
         )
         return {row["number"]: passage_from_row(row) for row in rows}
 
+    def _is_multilingual(self) -> bool:
+        return bool(getattr(self._embedder(), "is_multilingual", False))
+
+    def _compares(self, query: str, passage: Passage) -> bool:
+        """Whether the cosine of a question and a passage means anything."""
+        return self._is_multilingual() or not (is_chinese(passage.text) or is_chinese(query))
+
     def _index(self, model: str) -> VectorIndex:
         with self._lock:
             if model not in self._indexes:
                 self._indexes[model] = VectorIndex(self._store.file, "passage", model)
             return self._indexes[model]
+
+
+def is_chinese(text: str) -> bool:
+    """Whether it is Chinese rather than English."""
+    return cjk_share(text) > CJK_LIMIT
+
+
+def _with_foreign(query: str, found: Sequence[Found]) -> tuple[Found, ...]:
+    """With more evidence for passages in another language, where no passage in the question's own comes first."""
+    if not found or is_chinese(found[0].passage.text) == is_chinese(query):
+        return tuple(found)
+    return tuple(
+        replace(each, evidence=each.evidence + OTHER_LANGUAGE)
+        if is_chinese(each.passage.text) != is_chinese(query)
+        else each
+        for each in found
+    )
 
 
 def _with_parts(cosines: dict[int, float], vector: NDArray[np.float32], parts: PartVectors) -> dict[int, float]:

@@ -160,7 +160,9 @@ class Consulting:
             embedder = self._engines.embedder()
         except (EngineUnavailable, WeightsError, DeviceError):
             return None  # said when the passages were looked up
-        if embedder is None or cjk_share(query) > CJK_LIMIT:
+        if embedder is None:
+            return None
+        if cjk_share(query) > CJK_LIMIT and not getattr(embedder, "is_multilingual", False):
             return None
         return embedder.embed
 

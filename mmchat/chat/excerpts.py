@@ -14,6 +14,7 @@ from mmchat.script import is_mostly_chinese
 
 _ITEM = later(r"\s*(?:[-*+•·–]|\d{1,3}[.)、]|[(（]\d{1,3}[)）])\s*(?=\S)")
 _ROW = re.compile(r"[|\t]")
+_FIELD = re.compile(r"[^:：]{1,40}[:：]\s?\S")
 _WORD = later(r"[^\W_]+")
 _LONGER_BY = 3
 """Letters that an ending adds: "ship", "shipping" less its doubled letter."""
@@ -23,10 +24,10 @@ HEADING_WEIGHT = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A sentence, or a line that stands for itself: an item of a list, a row of a table."""
+    """A sentence, or what stands for itself: an item of a list, a row of a table."""
 
     text: str
-    """Without the mark of an item."""
+    """Without the mark of an item; a row that was read as fields has one a line."""
     is_line: bool = False
     """An item or a row."""
     leads: bool = False
@@ -36,7 +37,18 @@ class Piece:
 def pieces(text: str) -> tuple[Piece, ...]:
     """What a passage is made of, in order."""
     found: list[Piece] = []
-    for line in text.splitlines():
+    for block in text.split("\n\n"):
+        lines = [line.strip() for line in block.splitlines() if line.strip()]
+        if len(lines) > 1 and all(_FIELD.match(line) and not _ITEM().match(line) for line in lines):
+            found.append(Piece("\n".join(lines), is_line=True))
+        else:
+            found += _pieces_of_lines(lines)
+    return tuple(piece for piece in found if piece.text)
+
+
+def _pieces_of_lines(lines: Sequence[str]) -> list[Piece]:
+    found: list[Piece] = []
+    for line in lines:
         item = _ITEM().match(line)
         if item or _ROW.search(line):
             found.append(Piece(line[item.end() if item else 0 :].strip(), is_line=True))
@@ -44,7 +56,7 @@ def pieces(text: str) -> tuple[Piece, ...]:
         for sentence in pieces_of(line, math.inf):
             if said := sentence.strip():
                 found.append(Piece(said, leads=said.endswith((":", "："))))
-    return tuple(piece for piece in found if piece.text)
+    return found
 
 
 def joined(run: Sequence[Piece]) -> str:
@@ -54,7 +66,7 @@ def joined(run: Sequence[Piece]) -> str:
         if not said:
             said = piece.text
         elif piece.is_line:
-            said += f"\n{piece.text}"
+            said += ("\n\n" if "\n" in piece.text else "\n") + piece.text
         else:
             is_close = is_mostly_chinese(said[-1] + piece.text[:1])
             said += ("" if is_close else " ") + piece.text
@@ -128,7 +140,7 @@ def excerpt(text: str, question: str, limit: int) -> str:
     if len(flat) <= limit:
         return flat
     found = pieces(text)
-    said = [" ".join(piece.text.split()) for piece in found]
+    said = [" ".join(piece.text.replace("\n", "; ").split()) for piece in found]
     weights = word_weights(wanted_words(question), said)
     shares = [share(each, weights) for each in said]
     first = last = max(range(len(said)), key=lambda at: (shares[at], -at), default=0)

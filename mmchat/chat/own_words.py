@@ -21,9 +21,10 @@ Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
 MAX_PIECES = 60
 """Of longer passages, the first so many sentences are compared with the question by meaning."""
 VECTOR_WEIGHT = 1.0
-RANK_BONUS = 0.15
-"""What the first passage's sentences have before those of one that was found with no score at all."""
-NEXT_TO = 0.8
+RANK_BONUS = 0.5
+"""What the sentences of the passage that was found first have before those of the second; half as much these before
+the third's: the passage as a whole tells better what it is about than a sentence does."""
+NEXT_TO = 0.6
 """A neighbour of the best sentence is told too where it has this share of its score."""
 UNTOLD, UNTOLD_ELSEWHERE = 0.3, 0.5
 """So is another sentence that holds this share of what was asked and is not told yet; more of another passage."""
@@ -48,7 +49,14 @@ class _Scored:
     """Of the passage among those found, and `at` of the piece in it."""
     at: int
     piece: Piece
-    score: float
+    own: float
+    """What the piece itself scores."""
+    bonus: float
+    """What its passage adds."""
+
+    @property
+    def score(self) -> float:
+        return self.own + self.bonus
 
 
 def own_words(question: str, found: Sequence[Recalled], embed: Embed | None = None) -> OwnWords | None:
@@ -67,7 +75,7 @@ def own_words(question: str, found: Sequence[Recalled], embed: Embed | None = No
     best = max(scored, key=lambda each: (each.score, -each.order, -each.at))
     parts = dict(passages)[best.note]
     run = _run(best, parts, [each for each in scored if each.note is best.note])
-    told = [joined(parts[run[0] : run[1]])]
+    told = [joined([*_lead_of(parts, run[0]), *parts[run[0] : run[1]]])]
     cited = [best.note]
     untold = {word: weight for word, weight in weights.items() if not holds(told[0], word)}
     heading = best.note.passage.heading if best.note.passage is not None else ""
@@ -75,10 +83,10 @@ def own_words(question: str, found: Sequence[Recalled], embed: Embed | None = No
     total = sum(weights.values())
     others = [each for each in scored if each.note is not best.note or not run[0] <= each.at < run[1]]
     if others and total:
-        second = max(others, key=lambda each: (_held(each.piece.text, untold), each.score))
+        second = max(others, key=lambda each: (_held(each.piece.text, untold), each.own))
         is_elsewhere = second.note is not best.note
         least = (UNTOLD_ELSEWHERE if is_elsewhere else UNTOLD) * total
-        if _held(second.piece.text, untold) >= least and second.score >= best.score * NEXT_TO / 2:
+        if _held(second.piece.text, untold) >= least and second.own >= best.own * NEXT_TO / 2:
             told.append(second.piece.text)
             cited += [second.note] * is_elsewhere
     return OwnWords("\n\n".join(told), tuple(cited))
@@ -91,14 +99,13 @@ def _scored(
     embed: Embed | None,
 ) -> list[_Scored]:
     near = _nearness(question, passages, embed)
-    top = max((note.score for note, _ in passages), default=0.0)
     scored = []
     for order, (note, parts) in enumerate(passages):
         heading = note.passage.heading if note.passage is not None else ""
-        bonus = RANK_BONUS * (note.score / top if top > 0 else 1.0)
+        bonus = RANK_BONUS * 2 / 2**order
         for at, piece in enumerate(parts):
-            score = share(piece.text, weights, heading) + VECTOR_WEIGHT * near.get((order, at), 0.0) + bonus
-            scored.append(_Scored(note, order, at, piece, score))
+            own = share(piece.text, weights, heading) + VECTOR_WEIGHT * near.get((order, at), 0.0)
+            scored.append(_Scored(note, order, at, piece, own, bonus))
     return scored
 
 
@@ -130,16 +137,26 @@ def _run(best: _Scored, parts: Sequence[Piece], scored: Sequence[_Scored]) -> tu
         return (at, end) if end > at + 1 else (at, min(at + 2, len(parts)))
     if parts[at].is_line:
         return at, at + 1
-    scores = {each.at: each.score for each in scored}
+    scores = {each.at: each.own for each in scored}
     sides = [side for side in (at + 1, at - 1) if side in scores and not parts[side].is_line and not parts[side].leads]
     beside = max(sides, key=lambda side: scores[side], default=at)
     if at + 1 in sides and words_in(parts[at].text) < SHORT_WORDS:
         beside = at + 1
-    elif beside != at and scores[beside] < NEXT_TO * best.score:
+    elif beside != at and scores[beside] < NEXT_TO * best.own:
         return at, at + 1
     if beside != at:
         return min(at, beside), max(at, beside) + 1
     return at, at + 1
+
+
+def _lead_of(parts: Sequence[Piece], at: int) -> list[Piece]:
+    """The line that introduces an item or a row."""
+    if not parts[at].is_line:
+        return []
+    before = at
+    while before and parts[before].is_line:
+        before -= 1
+    return [parts[before]] if parts[before].leads else []
 
 
 def _held(text: str, weights: dict[str, float]) -> float:

@@ -40,7 +40,7 @@ blocks = st.lists(
 
 def marked(found: list[Block]) -> tuple[Block, ...]:
     """With headings that can be told from what stands under them."""
-    return tidied(replace(block, text=f"§{block.text}") if block.level else block for block in found)
+    return tidied(replace(block, text=f"§{block.text[:100]}") if block.level else block for block in found)
 
 
 def letters(text: str) -> str:

@@ -19,6 +19,7 @@ from mmchat.chat.worth import is_asking, is_small_talk
 from mmchat.domain import OUT_OF_SCOPE, Attachment, HandOver, Session, Turn
 from mmchat.errors import MemoryStoreError, MmchatError, UsageError
 from mmchat.memory import hand_overs as rows
+from mmchat.moments import local_day
 from mmchat.picture_sentences import caption_of
 
 if TYPE_CHECKING:
@@ -134,13 +135,11 @@ class HandingOver:
         Raises:
             UsageError: nothing was said yet.
         """
-        from mmchat.memory.export_write import file_name
-
         session = self._get_session()
         if session is None:
             raise _nothing_said()
         path = (cwd / Path(argument).expanduser()) if argument.strip() else cwd
-        return path / f"handover-{file_name(session)}.md" if path.is_dir() else path
+        return path / f"handover-{local_day(session.updated_at)}-{session.id[-6:]}.md" if path.is_dir() else path
 
 
 def _nothing_said() -> UsageError:

@@ -11,6 +11,7 @@ from mmchat.chat.prepared import Prepared
 from mmchat.chat.remembering import searchable_text
 from mmchat.chat.role_actions import hand_over_offer, own_reply, refusal, spoken_words
 from mmchat.domain import (
+    OUT_OF_SCOPE,
     Likely,
     MessageUnderstood,
     Notice,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from mmchat.chat.ports import Engines
+    from mmchat.engines.base import IntentReader
     from mmchat.memory.store import MemoryStore
 
 TOPIC = "forbidden:"
@@ -107,19 +109,17 @@ class Understanding:
 
     def _read_intents(self, question: Turn) -> tuple[tuple[Likely, ...], str, str]:
         """The likeliest intents, the forbidden topic if it is one, and what read them; nothing where nobody asks."""
-        text = searchable_text(question)
-        if not (self._head or self._intents or self._topics) or not text:
+        if not (self._head or self._intents or self._topics) or not searchable_text(question):
             return (), "", ""
-        image = _first_picture(question)
         if not self._head:
             reader = self._engines.intent_reader({**self._intents, **self._topics})
-            likely = reader.read(text, image)
+            likely = _surest(reader, question)
             return self._intents_of(likely), _topic_of(likely), reader.name
         head = self._engines.intent_reader({}, self._head)
         topics: tuple[Likely, ...] = ()
         if self._topics:  # what a head knows was settled when it was trained
-            topics = self._engines.intent_reader(self._topics).read(text, image)
-        return self._intents_of(head.read(text, image)), _topic_of(topics), head.name
+            topics = _surest(self._engines.intent_reader(self._topics), question)
+        return self._intents_of(_surest(head, question)), _topic_of(topics), head.name
 
     def _intents_of(self, likely: Sequence[Likely]) -> tuple[Likely, ...]:
         if not (self._head or self._intents):
@@ -151,6 +151,20 @@ class Understanding:
         turns = (*history, question, reply)
         if reason := person_suggested(exchanges_of(turns, self._persona)):
             yield PersonSuggested(hand_over_offer(self._persona, turns), reason)
+
+
+def _surest(reader: IntentReader, question: Turn) -> tuple[Likely, ...]:
+    """What a message is likeliest to want: by the user's own words, or by them with what was seen, as either is surer.
+
+    What stands in a picture says what "this" is, and drowns a sentence that is clear by itself.
+    """
+    image, own, whole = _first_picture(question), spoken_words(question), searchable_text(question)
+    readings = [reader.read(text, image) for text in dict.fromkeys((own, whole)) if text]
+    return max(readings, key=_sureness)
+
+
+def _sureness(likely: Sequence[Likely]) -> float:
+    return likely[0].probability if likely and likely[0].label != OUT_OF_SCOPE else 0.0
 
 
 def _topic_of(likely: Sequence[Likely]) -> str:

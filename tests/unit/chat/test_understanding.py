@@ -31,6 +31,7 @@ from mmchat.domain import (
     Understood,
 )
 from mmchat.engines.scripted import ScriptedRecognizer
+from mmchat.engines.scripted_texts import ScriptedTextReader
 from mmchat.errors import ModelNotFound, WeightsError
 from mmchat.role_values import IntentAction, Persona, Role, RoleText
 from tests.fakes import Bench, FakeEngines, ScriptedIntentReader, ScriptedMoodReader
@@ -180,10 +181,22 @@ def test_what_was_heard_and_seen_is_read_with_the_words(bench: Bench, tmp_path: 
     assert understood is not None
     assert (understood.intent, understood.mood) == ("refund", -0.8)
     say(session, "my lamp", picture)
-    text, has_picture = bench.engines.asked[-1]  # type: ignore[attr-defined]
+    (own, has_picture), (whole, _) = bench.engines.asked[-2:]  # type: ignore[attr-defined]
     assert has_picture
-    assert text.startswith("my lamp")
-    assert len(text) > len("my lamp")
+    assert own == "my lamp"
+    assert whole.startswith("my lamp ")
+
+
+def test_what_is_in_a_picture_helps_out_and_drowns_nothing(bench: Bench, tmp_path: Path) -> None:
+    bench.engines.texts = ScriptedTextReader({(255, 0, 0): "is broken"})
+    picture = tmp_path / "lamp.png"
+    Image.new("RGB", (32, 32), "red").save(picture)
+    clear = understood_of(say(talk(bench), "my lamp is broken", picture))
+    unclear = understood_of(say(talk(bench), "my lamp", picture))
+    assert clear is not None
+    assert unclear is not None
+    assert (clear.intent, clear.confidence) == ("repair", 1.0)
+    assert unclear.intent == "repair"
 
 
 def test_readers_that_cannot_be_had_are_told_of_once_and_the_turn_goes_on(tmp_path: Path) -> None:
@@ -247,7 +260,9 @@ def test_instructions_stay_with_their_message_byte_for_byte(bench: Bench) -> Non
     again = bench.session(bench.store.get_session(session.info.id))
     later = prompted(say(again, "Number 12"))
     assert later[: len(first)] == first
-    assert later[-1] == "Number 12\n\nIn your reply: Say what you can do."  # the role says what it does outside its scope
+    assert (
+        later[-1] == "Number 12\n\nIn your reply: Say what you can do."
+    )  # the role says what it does outside its scope
 
 
 def test_an_unsure_intent_is_not_acted_on(bench: Bench) -> None:

@@ -89,6 +89,7 @@ class DocsActions(ActionGroup):
 
         cancel = self._stop_reading = Event()
         last: list[Reading] = []
+        told = ""
 
         def on_progress(reading: Reading) -> None:
             last[:] = [reading]
@@ -100,8 +101,10 @@ class DocsActions(ActionGroup):
             while not adding.done():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(adding), LOOK_EVERY_S)
-                if last and not adding.done():
-                    self._hint(f"{one_line(reading_words(last[0]))} /docs stop ends it.")
+                words = reading_words(last[0]) if last else ""
+                if words != told and not adding.done():  # told again, it would take away other answers
+                    told = words
+                    self._hint(f"{one_line(words)} /docs stop ends it.")
             return await adding
         finally:
             cancel.set()

@@ -176,6 +176,10 @@ class FakeSession:
         return self.persona.text.greeting if self.persona is not None and self.info is None else ""
 
     @property
+    def shelves(self) -> tuple[str, ...]:
+        return ("",)
+
+    @property
     def hand_over(self) -> FakeHandOver:
         return FakeHandOver(self)
 
@@ -439,6 +443,8 @@ class FakeDesk:
     """Where scenes put their files."""
     finder: Any = None
     """What /recall and /view ask, where a test needs them."""
+    documents: Any = None
+    """What /docs asks, where a test needs it."""
     used_models: list[str] = field(default_factory=list)
     warmed: list[str] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from mmchat.chat.attachments import find_files, find_missing, is_command, kind_of
+from mmchat.chat.attachments import find_files, find_missing, find_paths, is_command, kind_of
 
 SHARED_FOLDER = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=150
@@ -281,3 +281,24 @@ def test_folders_other_files_and_web_addresses(tmp_path: Path) -> None:
 def test_a_hostile_name_is_inert_in_the_sentence(tmp_path: Path) -> None:
     (entry,) = find_missing("/nowhere/\x1b[31mred\x1b]0;title\x07.png", cwd=tmp_path)
     assert "\x1b" not in str(entry)
+
+
+def test_paths_of_any_kind_are_found_in_every_spelling(tmp_path: Path) -> None:
+    document, folder = write(tmp_path, "my notes.pdf"), tmp_path / "All of it"
+    folder.mkdir()
+    for spelling in (
+        "my notes.pdf",
+        f"'{document}'",
+        f'"{document}"',
+        backslashed(document),
+        document.as_uri(),
+        f" {document}\n",
+    ):
+        assert find_paths(spelling, cwd=tmp_path) == [document], spelling
+    assert find_paths(f"'{document}' {backslashed(folder)}", cwd=tmp_path) == [document, folder]
+
+
+def test_what_names_no_path_or_something_beside_it_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "a.md")
+    for text in ("", "  ", "b.md", "a.md b.md", "read a.md", "'a.md", "\0", "x" * 5000):
+        assert find_paths(text, cwd=tmp_path) == [], text

@@ -253,8 +253,20 @@ class Desk:
         except MmchatError:
             log.warning("turns not embedded", exc_info=True)
         self._taken_in = None
+        self._take_in_documents()
         self.facts.index_quietly()
         self._backlog.work_quietly(self._closing)
+
+    def _take_in_documents(self) -> None:
+        """Passages that were read while the embedder was missing, or embedded with another one."""
+        from mmchat.memory.knowledge import Knowledge
+
+        try:
+            Knowledge(self._store, self.engines.embedder).backfill(
+                cancel=self._closing, may_go_on=lambda: self._quiet.wait(self._closing)
+            )
+        except MmchatError:
+            log.warning("passages not embedded", exc_info=True)
 
     # --- models ---------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ _LONE_VECTORS = (
     "FROM embeddings WHERE (owner_kind = 'turn' AND owner NOT IN (SELECT number FROM turns))"
     " OR (owner_kind = 'attachment' AND owner NOT IN (SELECT number FROM attachments))"
 )
+_LONE_PASSAGE_VECTORS = "FROM passage_embeddings WHERE owner NOT IN (SELECT number FROM passages)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Litter:
     files: tuple[Path, ...] = ()
     """Kept pictures and sounds that no turn uses, and unfinished copies of such."""
     vectors: int = 0
-    """Vectors of turns that are gone."""
+    """Vectors of turns and passages that are gone."""
     locks: tuple[Path, ...] = ()
     """Lock files of processes that are gone."""
     private_folders: tuple[Path, ...] = ()
@@ -75,7 +76,10 @@ def find_litter(store: MemoryStore) -> Litter:
     return Litter(
         trash=purge(store, should_remove=False),
         files=files,
-        vectors=int(store.file.rows(f"SELECT count(*) AS count {_LONE_VECTORS}")[0]["count"]),
+        vectors=sum(
+            store.file.rows(f"SELECT count(*) AS count {lone}")[0]["count"]
+            for lone in (_LONE_VECTORS, _LONE_PASSAGE_VECTORS)
+        ),
         locks=locks,
         private_folders=folders,
         copies=old_copies,
@@ -98,6 +102,7 @@ def remove_litter(store: MemoryStore, litter: Litter) -> Litter:
                     path.unlink(missing_ok=True)
     with store.file.write() as db:
         db.execute(f"DELETE {_LONE_VECTORS}")
+        db.execute(f"DELETE {_LONE_PASSAGE_VECTORS}")
     for path in (*litter.locks, *litter.copies):
         path.unlink(missing_ok=True)
     for folder in litter.private_folders:

@@ -111,7 +111,7 @@ class DatabaseFile:
             problems = sqlite_problems(db.conn)
         if problems or self.is_read_only:  # the full-text index is checked by a command that writes
             return problems
-        for name in ("turns_fts", "sessions_fts"):
+        for name in ("turns_fts", "sessions_fts", "passages_fts"):
             try:
                 with self.write() as db:
                     db.execute(f"INSERT INTO {name}({name}) VALUES ('integrity-check')")

@@ -37,7 +37,7 @@ class KnownFile:
     modified_ns: int
     sha256: str
     reader: str
-    """What cut it; empty where its passages were lost, and it is to be read again whatever it is."""
+    """What cut it. Where passages were lost with a damaged database, size and time are those of no file."""
 
 
 def save_document(

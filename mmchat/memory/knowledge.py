@@ -45,7 +45,7 @@ UNKNOWN_NAME = 0.15
 """Taken from what is sure where the question names something that stands nowhere: "Can I pay with Bitcoin?"."""
 OTHER_LANGUAGE = 0.15
 """Added where question and passage are in different languages: their cosines are lower."""
-NEAR_FLOOR = 0.41
+NEAR_FLOOR = 0.42
 WORDS_FLOOR = 0.33
 """From here on a passage surely bears on the question: with vectors, and by words alone."""
 

@@ -211,6 +211,8 @@ class _Rebuilding:
         for table, columns in _JSON_COLUMNS.items():
             for column in columns:
                 self._db.execute(f"UPDATE {table} SET {column} = NULL WHERE NOT json_valid({column})")
+        # Passages are made anew from the files, which are no longer known to be as they were.
+        self._db.execute("UPDATE documents SET sha256 = ?, modified_ns = -1", ["0" * 64])
         # Vectors are made anew in the background; those of another length are no vectors of their model.
         self._db.execute(
             "DELETE FROM embeddings WHERE (owner_kind = 'turn' AND owner NOT IN (SELECT number FROM turns))"

@@ -1,4 +1,4 @@
-"""The full-text index as a whole: made anew from the conversations."""
+"""The full-text index as a whole: made anew from the conversations and the passages of documents."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from sqlite_utils import Database
 
+from mmchat.memory.documents import index_passages
 from mmchat.memory.statements import index_title, index_turn
 
-INDEXES = ("turns_fts", "sessions_fts")
+INDEXES = ("turns_fts", "sessions_fts", "passages_fts")
 _EVERY = 5_000
 
 
@@ -25,7 +26,7 @@ def rebuild_index(db: Database, on_progress: Callable[[str], None] = lambda text
 
 
 def fill_index(db: Database, on_progress: Callable[[str], None] = lambda text: None) -> None:
-    """Write the index of all turns and titles; it is empty before."""
+    """Write the index of all turns, titles and passages; it is empty before."""
     turns = [row[0] for row in db.execute("SELECT id FROM turns WHERE status <> 'streaming'")]
     for done, turn_id in enumerate(turns):
         if done % _EVERY == 0:
@@ -33,3 +34,5 @@ def fill_index(db: Database, on_progress: Callable[[str], None] = lambda text: N
         index_turn(db, turn_id)
     for (session_id,) in list(db.execute("SELECT id FROM sessions")):
         index_title(db, session_id)
+    for (document_id,) in list(db.execute("SELECT id FROM documents")):
+        index_passages(db, document_id)

@@ -101,6 +101,8 @@ class Bookshelf:
         self._knowledge = Knowledge(store, embedder)
         self._lock = Lock()
         """One at a time, so that no file is read twice."""
+        self._adding: Event | None = None
+        """Stops what is being added."""
 
     # --- looking --------------------------------------------------------------------------------
 
@@ -163,7 +165,21 @@ class Bookshelf:
             for file in files:
                 found.setdefault(file.path, file)
         with self._lock:
-            return self._take_in(shelf, list(found.values()), on_progress, cancel or Event(), named=frozenset(roots))
+            self._adding = cancel or Event()
+            try:
+                return self._take_in(shelf, list(found.values()), on_progress, self._adding, named=frozenset(roots))
+            finally:
+                self._adding = None
+
+    @property
+    def is_adding(self) -> bool:
+        """Whether files are being added just now."""
+        return self._adding is not None
+
+    def stop_adding(self) -> None:
+        """Stop after the file at hand; harmless where nothing is being added."""
+        if (adding := self._adding) is not None:
+            adding.set()
 
     def refresh(
         self,

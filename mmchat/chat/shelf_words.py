@@ -63,6 +63,11 @@ def found_words(found: Recalled) -> tuple[str, str]:
     return label, text if len(text) <= EXCERPT else text[: EXCERPT - 1].rstrip() + "…"
 
 
+def telling(found: Sequence[Recalled]) -> tuple[Recalled, ...]:
+    """Those that surely bear on the question; where there are none, those that come nearest."""
+    return tuple(each for each in found if each.is_sure) or tuple(found)
+
+
 def sureness(found: Sequence[Recalled]) -> str:
     """What is said before what was found; empty where it surely bears on the question."""
     if not found:

@@ -15,6 +15,7 @@ from mmchat.chat.shelf_words import (
     reading_words,
     shelved_words,
     sureness,
+    telling,
 )
 from mmchat.cli.output import print_text
 from mmchat.cli.progress_lines import ProgressLines
@@ -90,7 +91,7 @@ def _search(chat: PlainChat, words: str) -> None:
     found = chat.desk.documents.search(words, shelves=chat.conversation.shelves)
     if said := sureness(found):
         chat.say(said)
-    for each in found:
+    for each in telling(found):
         label, text = found_words(each)
         print_text(f"{label}: {text}")
 

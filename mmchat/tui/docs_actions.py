@@ -24,9 +24,6 @@ ADD_HINT = "/docs add PATH takes some in: files, or folders with all that is in 
 class DocsActions(ActionGroup):
     """What answers can cite."""
 
-    _stop_reading: Event | None = None
-    """Of documents that are being read."""
-
     @property
     def _documents(self) -> Bookshelf:
         return self._app.desk.documents
@@ -40,10 +37,9 @@ class DocsActions(ActionGroup):
             case "add":
                 await self._add_docs(rest.strip(), draft)
             case "stop":
-                if self._stop_reading is None:
+                if not self._documents.is_adding:
                     self._hint("No documents are being read.")
-                else:
-                    self._stop_reading.set()
+                self._documents.stop_adding()
             case "remove":
                 await self._remove_docs(rest.strip(), draft)
             case "search":
@@ -70,7 +66,7 @@ class DocsActions(ActionGroup):
 
         if self._chat.session.is_private:
             raise UsageError("Nothing is taken in during a private conversation.", hint="/new leaves it.")
-        if self._stop_reading is not None:
+        if self._documents.is_adding:
             self._hint("Documents are being read already. /docs stop ends that.")
             return
         paths = await asyncio.to_thread(_paths_in, text, draft)
@@ -87,7 +83,7 @@ class DocsActions(ActionGroup):
         """Take files in, telling how far it is; leaving the app stops it after the file at hand."""
         from mmchat.chat.shelf_words import reading_words
 
-        cancel = self._stop_reading = Event()
+        cancel = Event()
         last: list[Reading] = []
         told = ""
 
@@ -108,7 +104,6 @@ class DocsActions(ActionGroup):
             return await adding
         finally:
             cancel.set()
-            self._stop_reading = None
 
     async def _remove_docs(self, name: str, draft: Draft | None) -> None:
         from mmchat.tui.screens.dialogs import ConfirmScreen
@@ -128,7 +123,7 @@ class DocsActions(ActionGroup):
         self._hint(f"Removed {named}. The files are where they were.")
 
     async def _search_docs(self, words: str) -> None:
-        from mmchat.chat.shelf_words import found_words, sureness
+        from mmchat.chat.shelf_words import found_words, sureness, telling
 
         if not words:
             raise UsageError("Search for what?", hint="/docs search WORDS")
@@ -137,7 +132,7 @@ class DocsActions(ActionGroup):
         found = await asyncio.to_thread(lambda: self._documents.search(words, shelves=shelves))
         self._hint("")
         lines = [sureness(found)] if sureness(found) else []
-        for each in found:
+        for each in telling(found):
             label, text = found_words(each)
             lines += [f" {clean(label)}", f"   {clean(text)}"]
         await self._chat.say("\n".join(lines))

@@ -71,7 +71,7 @@ async def test_what_is_not_there_or_makes_no_sense_is_said(desk: FakeDesk, stage
             ("/docs search ", "Search for what?"),
         ):
             await s.send(said)
-            await s.until(lambda answer=answer: answer in s.text_of("ErrorView"), answer)  # type: ignore[misc]
+            await s.until(lambda answer=answer: answer in s.text_of("ErrorView"), answer)
 
 
 async def test_removing_asks_before_it_takes_a_whole_folder(desk: FakeDesk, docs: Path, stage: StageMaker) -> None:

@@ -137,7 +137,7 @@ def _shared_words(texts: Sequence[str]) -> NDArray[np.float32]:
     held = [[places.setdefault(word, len(places)) for word in informative(text)] for text in texts]
     table = np.zeros((len(texts), len(places)), np.float32)
     for row, words in enumerate(held):
-        table[row, words] = len(words) ** -0.5
+        table[row, words] = max(1, len(words)) ** -0.5
     shared: NDArray[np.float32] = table @ table.T
     return shared
 

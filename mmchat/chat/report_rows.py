@@ -118,10 +118,9 @@ def answer_rows(
     """
     answers = {turn: line.fill for line in filled for turn in line.turns.split()}
     judged = [each for each in rated_answers(store, scope) if each.mark < 0 or each.has_better]
-    rated = {each.turn for each in judged}
+    rated, better = {each.turn for each in judged}, {each.turn for each in judged if each.has_better}
     questions = store.turns_with_ids(list(answers))
     rows: dict[str, Row] = {}
-    better = set[str]()
     ids = dict.fromkeys([*(each.session for each in judged), *(each.session_id for each in questions)])
     sessions = [store.get_session(session_id) for session_id in ids]
     marked: dict[str, list[RatedReply]] = {session_id: [] for session_id in ids}
@@ -129,7 +128,6 @@ def answer_rows(
         marked[reply.session.id].append(reply)
     for session in sessions:
         found = _told(session, store.turns(session.id), marked[session.id], rated, answers)
-        better |= {each.reply.id for each in found if each.reply.id in rated and _has_better(each.reply)}
         for row in rated_rows(found, rows_as, path_of).rows:
             made = _with_persona(row, session) if rows_as == "dialogue" else _whole(row)
             rows[json.dumps(made, sort_keys=True)] = made

@@ -69,6 +69,11 @@ def seen_cache_path() -> Path:
     return cache_dir() / "seen.db"
 
 
+def readers_cache_dir() -> Path:
+    """Vectors of the messages that roles tell intents by."""
+    return cache_dir() / "readers"
+
+
 def evals_dir() -> Path:
     """Saved evaluations, a folder each."""
     return data_dir() / "evals"

@@ -59,6 +59,8 @@ class HeadConfig:
     """Logits are divided by it before the softmax; fitted on held-out rows."""
     encoders: Mapping[Encoder, Mapping[str, str]] = field(default_factory=dict)
     """Kind of encoder → `name` and `sha256` of the one that it was trained on."""
+    scope: tuple[float, float, float] | None = None
+    """The numbers of the `intents_scope.Scale` that tells what is none of the labels; None: it was not learnt."""
 
 
 def save_config(config: HeadConfig, folder: Path) -> None:
@@ -88,8 +90,10 @@ def read_config(folder: Path | None, name: str) -> HeadConfig:
         if raw.pop("format") != FORMAT:
             raise WeightsError(f"{folder / CONFIG_NAME} was written by another mmchat.", hint="Upgrade mmchat.")
         shape = HeadShape(**raw.pop("shape"))
-        config = HeadConfig(labels=tuple(raw.pop("labels")), shape=shape, **raw)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        scope = raw.pop("scope", None)
+        scope = None if scope is None else (float(scope[0]), float(scope[1]), float(scope[2]))
+        config = HeadConfig(labels=tuple(raw.pop("labels")), shape=shape, scope=scope, **raw)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise WeightsError(f"{folder / CONFIG_NAME} is damaged: {error}", hint="Train the head again.") from error
     if len(config.labels) != shape.classes:
         raise WeightsError(f"{folder / CONFIG_NAME} is damaged: its labels do not fit.", hint="Train the head again.")

@@ -44,7 +44,9 @@ class FusedHead:
         network: HeadNetwork,
         grams: Grams | None,
         encoders: Mapping[Encoder, TextEmbedder | ImageReader],
+        borrowed: frozenset[Encoder] = frozenset(),
     ) -> None:
+        """`borrowed`: encoders that others use too, and that are not closed with the head."""
         self.name = name
         self.device = "cpu"
         self.labels = config.labels
@@ -54,6 +56,7 @@ class FusedHead:
         self._network: HeadNetwork | None = network
         self._grams = grams
         self._encoders = dict(encoders)
+        self._borrowed = borrowed
         self._lock = Lock()
 
     def classify(self, texts: Sequence[str], images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -70,27 +73,36 @@ class FusedHead:
             UsageError: texts or pictures that the head needs are missing.
             EngineUnavailable: it was closed.
         """
+        return torch.softmax(torch.from_numpy(self.scores(texts, images)), dim=1).float().numpy()
+
+    @property
+    def scope(self) -> tuple[float, float, float] | None:
+        """What tells that a row has none of the labels; see `HeadConfig.scope`."""
+        return self._config.scope
+
+    def scores(self, texts: Sequence[str], images: Sequence[Image.Image]) -> NDArray[np.float64]:
+        """(B, L) float64 logits, of which `classify` takes the softmax; see there."""
         count = self._count(texts, images)
         if not count:
-            return np.zeros((0, len(self.labels)), dtype=np.float32)
+            return np.zeros((0, len(self.labels)))
         with self._lock:
             if self._network is None:
                 raise EngineUnavailable(f"The head '{self.name}' was closed.")
             inputs = self._inputs(texts, images)
-            found = np.zeros((count, len(self.labels)), dtype=np.float32)
+            found = np.zeros((count, len(self.labels)))
             with torch.inference_mode():
                 for start in range(0, count, BATCH):
                     rows = torch.arange(start, min(count, start + BATCH))
-                    logits = self._network(inputs.take(rows)) / self._config.temperature
-                    found[start : start + len(rows)] = torch.softmax(logits.double(), dim=1).float().numpy()
-        return found
+                    found[start : start + len(rows)] = self._network(inputs.take(rows)).double().numpy()
+        return found / self._config.temperature
 
     def close(self) -> None:
-        """Free the weights, those of the encoders too; calling it twice is harmless."""
+        """Free the weights, those of its own encoders too; calling it twice is harmless."""
         with self._lock:
             self._network = None
-            for encoder in self._encoders.values():
-                encoder.close()
+            for kind, encoder in self._encoders.items():
+                if kind not in self._borrowed:
+                    encoder.close()
 
     def _count(self, texts: Sequence[str], images: Sequence[Image.Image]) -> int:
         for is_needed, given, what in (
@@ -190,7 +202,7 @@ def load(spec: EngineSpec) -> FusedHead:
 
     Args:
         spec: `path` is the head's folder; `options["encoders"]` maps "embed" and "vision" to the specs of those
-            encoders that the head needs.
+            encoders that the head needs; `options["loaded"]` those that are loaded already, and stay so.
 
     Raises:
         ModelNotFound: there is no head, or an encoder's weights are missing.
@@ -214,20 +226,26 @@ def load(spec: EngineSpec) -> FusedHead:
     encoders = load_encoders(config, spec)
     for kind, encoder in encoders.items():
         _check_same(spec.name, kind, config, encoder, tensors.get(f"probe.{kind}"))
-    return FusedHead(spec.name, config, network.eval(), grams, encoders)
+    return FusedHead(spec.name, config, network.eval(), grams, encoders, frozenset(_loaded(spec)))
 
 
 def load_encoders(config: HeadConfig, spec: EngineSpec) -> dict[Encoder, TextEmbedder | ImageReader]:
     """The encoders that a head needs, loaded."""
-    specs = spec.options.get("encoders", {})
+    specs, loaded = spec.options.get("encoders", {}), _loaded(spec)
     assert isinstance(specs, Mapping)
-    missing = [kind for kind in config.encoders if kind not in specs]
+    missing = [kind for kind in config.encoders if kind not in specs and kind not in loaded]
     if missing:
         raise WeightsError(
             f"The head '{spec.name}' needs its {' and '.join(missing)} model, which was not named.",
             hint="Set embed = … and vision = … in its entry of models.toml.",
         )
-    return {kind: load_engine(kind, specs[kind]) for kind in config.encoders}
+    return {kind: loaded[kind] if kind in loaded else load_engine(kind, specs[kind]) for kind in config.encoders}
+
+
+def _loaded(spec: EngineSpec) -> Mapping[Encoder, TextEmbedder | ImageReader]:
+    loaded = spec.options.get("loaded", {})
+    assert isinstance(loaded, Mapping)
+    return loaded
 
 
 def _check_same(

@@ -15,6 +15,7 @@ from torch.nn import functional
 from mmchat.engines.head_files import HeadShape
 from mmchat.engines.head_fused import Features
 from mmchat.engines.head_network import HeadNetwork
+from mmchat.engines.intents_head import fit_scope
 from mmchat.train.base import TrainSettings
 
 DENSE_RATE = 2e-3
@@ -32,6 +33,8 @@ class HeadData:
     """(N,) int64."""
     validation: Features
     validation_labels: Tensor
+    names: tuple[str, ...] = ()
+    """Of the classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Fitted:
 
     network: HeadNetwork
     temperature: float = 1.0
+    scope: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    """Of `intents_scope.Scale`: what tells that a row has none of the labels."""
     best_step: int = 0
     first_loss: float = math.nan
     best_loss: float = math.inf
@@ -144,7 +149,10 @@ def _descend(
                 break
     network.load_state_dict(best)
     network.eval()
-    fitted.temperature, fitted.best_loss = fit_temperature(_logits(network, data.validation), data.validation_labels)
+    logits = _logits(network, data.validation)
+    fitted.temperature, fitted.best_loss = fit_temperature(logits, data.validation_labels)
+    scores = (logits.double() / fitted.temperature).numpy()
+    fitted.scope = fit_scope(scores, data.validation_labels.numpy(), data.names)
     return fitted
 
 

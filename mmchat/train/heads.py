@@ -131,7 +131,7 @@ class LabelTrainer:
                 for kind, encoder in encoders.items()
                 if kind == "vision" or shape.text_width
             }
-            config = HeadConfig(data.labels, shape, fitted.temperature, names)
+            config = HeadConfig(data.labels, shape, fitted.temperature, names, fitted.scope)
             kept = {kind: encoders[kind] for kind in names}
             assert found is not None
             save_head(folder / WEIGHTS, config, fitted.network, found.grams if shape.columns else None, kept)
@@ -202,7 +202,7 @@ def _head_data(
         parts.append(Features(text, image, None if grams is None else grams([row.text for row in rows])))
     numbers = {label: index for index, label in enumerate(data.labels)}
     wanted = [torch.tensor([numbers[row.label] for row in rows]) for rows in (data.train, data.held_out)]
-    return _Found(HeadData(parts[0], wanted[0], parts[1], wanted[1]), grams)
+    return _Found(HeadData(parts[0], wanted[0], parts[1], wanted[1], data.labels), grams)
 
 
 def _distinct(kind: Encoder, rows: Sequence[LabelRow]) -> tuple[list[LabelRow], list[int]]:

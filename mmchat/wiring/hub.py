@@ -26,6 +26,7 @@ from mmchat.engines.head_files import read_config
 from mmchat.engines.registry import load_engine
 from mmchat.errors import ConfigError, EngineUnavailable, MmchatError, ModelNotFound
 from mmchat.weights.finetuned import is_merged
+from mmchat.wiring.readers import Readers
 from mmchat.wiring.slots import Slot, describe_progress
 from mmchat.wiring.speech_models import by_language
 
@@ -100,6 +101,9 @@ class EngineHub:
         self._mapped: dict[str, PictureTexts | None] = {}
         """The light text side of a picture model; None for one that has none."""
         self._slots: dict[ModelKind, Slot] = {kind: self._slot(kind, name) for kind, name in names.items()}
+        self._heads: dict[str, Slot] = {}
+        """Heads that were asked for as readers of intents, by name; they stay."""
+        self._readers = Readers(self.embedder, lambda: self.stamp("embed"))
         self._second_ears: Slot | None = None
         """The speech model that was asked for by name last, beside the chosen one."""
 
@@ -189,10 +193,15 @@ class EngineHub:
         return mapped_texts(name, self._weights.prepared(vision, engine), embedder, self._weights.path(sentences))
 
     def intent_reader(self, examples: Mapping[str, Sequence[str]], model: str = "") -> IntentReader:
-        raise NotImplementedError
+        if not model:
+            return self._readers.of_examples(examples)
+        self._check("head", model)
+        with self._lock:
+            slot = self._heads.setdefault(model, self._slot("head", model))
+        return self._readers.of_head(slot.get())
 
     def mood_reader(self) -> MoodReader:
-        raise NotImplementedError
+        return self._readers.of_moods()
 
     def start(self, kinds: Sequence[ModelKind]) -> None:
         for kind in kinds:
@@ -211,8 +220,12 @@ class EngineHub:
         return f"{name}\n{engine}\n{folder}\n{max(file.stat().st_mtime_ns for file in files)}"
 
     def states(self) -> tuple[LoadState, ...]:
+        return tuple(slot.state for slot in self._all_slots())
+
+    def _all_slots(self) -> tuple[Slot, ...]:
         second = [self._second_ears] if self._second_ears is not None else []
-        return tuple(slot.state for slot in [*self._slots.values(), *second])
+        with self._lock:
+            return (*self._slots.values(), *second, *self._heads.values())
 
     def use_language_model(self, name: str) -> None:
         self._check("lm", name)  # a wrong name is refused before anything is given up
@@ -240,8 +253,7 @@ class EngineHub:
         )
 
     def close(self) -> None:
-        second = [self._second_ears] if self._second_ears is not None else []
-        for slot in [*self._slots.values(), *second]:
+        for slot in self._all_slots():
             slot.close_when_loaded()
         with self._reading:
             if self._text_reader is not None:
@@ -313,7 +325,7 @@ class EngineHub:
         path = self._weights_path(entry, engine, slot) if entry.needs_weights else None
         spec = self._spec(entry, engine, path)
         if isinstance(entry, HeadEntry):
-            spec = replace(spec, options={**spec.options, "encoders": self._encoders(entry, path, slot)})
+            spec = replace(spec, options={**spec.options, **self._encoders(entry, path, slot)})
         if isinstance(entry, LmEntry) and entry.projector:
             eyes = {"projector": entry.projector, "encoders": {"vision": self._encoder("vision", entry.vision, slot)}}
             spec = replace(spec, options={**spec.options, **eyes})
@@ -339,10 +351,17 @@ class EngineHub:
 
         return by_language(main, english, lambda: self._is_in_place(english), load)
 
-    def _encoders(self, entry: HeadEntry, path: Path | None, slot: Slot) -> dict[str, EngineSpec]:
-        """The encoders that a head stands on, fetched where they are missing."""
+    def _encoders(self, entry: HeadEntry, path: Path | None, slot: Slot) -> dict[str, dict[str, object]]:
+        """The encoders that a head stands on: those that the hub has anyway, and what loads the others."""
         chosen = {"embed": entry.embed, "vision": entry.vision}
-        return {kind: self._encoder(kind, chosen[kind], slot) for kind in read_config(path, entry.name).encoders}
+        found: dict[str, dict[str, object]] = {"encoders": {}, "loaded": {}}
+        for kind in read_config(path, entry.name).encoders:
+            own = self._slots.get(kind)
+            if own is not None and own.state.model == (chosen[kind] or self._models.defaults.for_kind(kind)):
+                found["loaded"][kind] = own.get()
+            else:
+                found["encoders"][kind] = self._encoder(kind, chosen[kind], slot)
+        return found
 
     def _encoder(self, kind: ModelKind, name: str, slot: Slot) -> EngineSpec:
         """What loads a model that another one stands on; the default one of its kind where none is named."""

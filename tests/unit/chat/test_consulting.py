@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from mmchat.chat.consulting import MAX_PASSAGES, Consulting
+from mmchat.chat.finder import Finder, InPlace
 from mmchat.chat.prepared import Prepared
 from mmchat.chat.session import SessionSettings, UserInput
 from mmchat.chat.unknown import UNKNOWN
@@ -19,7 +20,7 @@ from mmchat.chat.window import SessionWindow
 from mmchat.chat.wording import turn_messages
 from mmchat.domain import Notice, Passage, PromptReady, Recalled, ReplyEnded, ReplyEvent, Turn, WorkStarted
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedLanguageModel
-from mmchat.errors import EngineUnavailable
+from mmchat.errors import EngineUnavailable, MediaError, UsageError
 from mmchat.knowledge_values import GONE, ReadDocument, ReadPiece
 from mmchat.memory.documents import remove_documents, save_document
 from mmchat.memory.knowledge import Knowledge
@@ -378,3 +379,20 @@ def test_documents_are_none_of_what_is_remembered(make_bench: Callable[..., Benc
         events = list(session.reply(UserInput("Does my guarantee cover bulbs that are blue?"), Event()))
         reply = next(event.turn for event in events if isinstance(event, ReplyEnded))
     assert any(each.turn for each in reply.recalled)
+
+
+def test_the_finder_shows_a_passage_in_its_place_and_opens_only_documents(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(shop(answers="quote"))
+    document = shelve(bench, RETURNS, GUARANTEE, SHIPPING)
+    reply, _ = say(bench, COVERED)
+    passage = reply.cited[0].passage
+    assert passage is not None
+    finder = Finder(bench.store, bench.recall, bench.engines)
+    there = finder.in_place(passage)
+    assert (there.before, there.after) == (RETURNS.text, SHIPPING.text)
+    with pytest.raises(MediaError, match="not there any more"):
+        finder.open_document(passage)
+    remove_documents(bench.store, [document])
+    with pytest.raises(UsageError, match="not among the documents"):
+        finder.open_document(passage)
+    assert finder.in_place(passage) == InPlace(passage)

@@ -107,3 +107,20 @@ def test_a_viewer_that_stays_open_is_not_waited_for(viewers: Viewers, monkeypatc
     viewers.code = "import time; time.sleep(0.4)"
     viewers.viewer().open(viewers.kept())
     assert len(viewers.commands) == 1
+
+
+def test_a_document_is_opened_and_nothing_else_of_the_user_s(viewers: Viewers, tmp_path: Path) -> None:
+    page, script = tmp_path / "returns; rm -rf ~.md", tmp_path / "run.sh"
+    page.write_text("# Returns")
+    script.write_text("#!/bin/sh")
+    viewers.viewer().open_document(page)
+    assert viewers.commands == [["/usr/bin/xdg-open", str(page)]]
+    with pytest.raises(UsageError, match="no document"):
+        viewers.viewer().open_document(script)
+    page.unlink()
+    with pytest.raises(MediaError, match="not there any more"):
+        viewers.viewer().open_document(page)
+    page.write_text("# Returns")
+    with pytest.raises(EngineUnavailable) as refused:
+        viewers.viewer(display="").open_document(page)
+    assert str(page) in refused.value.hint

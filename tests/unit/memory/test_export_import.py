@@ -17,8 +17,10 @@ from mmchat.domain import (
     HandOver,
     Heard,
     Likely,
+    Passage,
     PreparedKind,
     Rating,
+    Recalled,
     Role,
     Seen,
     Segment,
@@ -49,6 +51,16 @@ SECONDS = st.floats(0, 1e6, allow_nan=False)
 LIKELY = st.builds(Likely, TEXTS, st.floats(0, 1))
 UNDERSTOOD = st.builds(
     Understood, st.lists(LIKELY, max_size=3).map(tuple), TEXTS, st.none() | st.floats(-1, 1, allow_nan=False), TEXTS
+)
+CITED = st.builds(
+    lambda path, heading, page, line, score: Recalled(
+        "", "", "user", "", "", score, passage=Passage("", "d", "shop", path, path.name, heading, "", page, line)
+    ),
+    st.sampled_from([Path("/docs/returns.md"), Path("/文件/退货.md")]),
+    TEXTS,
+    st.none() | NUMBERS,
+    st.none() | NUMBERS,
+    SECONDS,
 )
 HAND_OVERS = st.tuples(st.sampled_from(["mood", "intent", "unknown", "asked"]), TEXTS, TIMES)
 
@@ -98,6 +110,7 @@ def conversations(draw: st.DrawFn) -> NewConversation:
                 usage=draw(st.none() | st.builds(Usage, NUMBERS, NUMBERS, NUMBERS, SECONDS, SECONDS)),
                 understood=draw(st.none() | UNDERSTOOD),
                 prepared=draw(st.sampled_from(get_args(PreparedKind))),
+                cited=draw(st.lists(CITED, max_size=2).map(tuple)),
                 is_pinned=draw(st.booleans()),
                 is_retired=draw(st.booleans()),
                 retired_order=draw(NUMBERS),

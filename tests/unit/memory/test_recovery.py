@@ -68,6 +68,8 @@ def test_rows_of_every_table_come_over(tmp_path: Path) -> None:
     with closing(DatabaseFile(path)) as file, file.read() as db:
         after = every_table.rows_of(db.conn)
     wanted = {table: rows for table, rows in before.items() if table not in DERIVED}
+    for document in wanted["documents"]:
+        document.update(sha256="0" * 64, modified_ns=-1)  # to be read again
     assert {table: rows for table, rows in after.items() if table in wanted} == wanted
 
 

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mmchat.chat.report_values import IntentUse, Pace, Place, RatingCount, Report, Spread
+from mmchat.chat.report_values import IntentUse, Pace, RatingCount, Report, Spread
 from mmchat.cli.eval_view import screen
 from mmchat.cli.report_words import (
     counted_reasons,
@@ -19,6 +19,7 @@ from mmchat.cli.report_words import (
     language_words,
     mood_words,
     nearest_words,
+    never_words,
     place_words,
     seconds,
     spread_words,
@@ -86,8 +87,8 @@ def _overview(report: Report) -> Sequence[RenderableType]:
     lines.add_row(
         _dim("unanswered"), sparkline(shares, _SPARK_CELLS, high=1), f"{report.unanswered / report.messages:.0%}"
     )
-    span = f"{periods[0].start} to {periods[-1].start}, by {report.unit}"
-    return [_title("Over time", span), lines, *_languages(report)]
+    span = " to ".join(dict.fromkeys((periods[0].start, periods[-1].start)))
+    return [_title("Over time", f"{span}, by {report.unit}"), lines, *_languages(report)]
 
 
 def _languages(report: Report) -> Sequence[RenderableType]:
@@ -176,14 +177,8 @@ def _documents(report: Report) -> Sequence[RenderableType] | None:
             )
         parts += [table, *_more(len(documents.cited) - MAX_PLACES, "heading")]
     if documents.never:
-        parts.append(Text(plain_line(f"Never cited: {_places(documents.never)}.")))
+        parts.append(Text(plain_line(f"Never cited: {never_words(documents.never)}.")))
     return parts
-
-
-def _places(places: Sequence[Place]) -> str:
-    shown = "; ".join(place_words(each) for each in places[:MAX_PLACES])
-    rest = len(places) - MAX_PLACES
-    return shown + (f"; and {rest:,} more" if rest > 0 else "")
 
 
 def _ratings(report: Report) -> Sequence[RenderableType] | None:
@@ -230,14 +225,15 @@ def _speed(report: Report) -> Sequence[RenderableType] | None:
     if not (latency.drawn.replies or latency.prepared):
         return None
     table = _table(("", "left"), ("replies", "right"))
-    for name in ("first word", "of the model", "whole reply", "tokens/s"):
+    names = ("first word", "of the model", "whole reply", "tokens/s")
+    for name in names if latency.drawn.replies else names[:1]:
         table.add_column(_dim(name), justify="right", no_wrap=True)
     models = latency.by_model.items() if len(latency.by_model) > 1 else ()
     paces: list[tuple[str, Pace]] = [("drawn by the model", latency.drawn)] if latency.drawn.replies else []
     paces += [(f"  {name}", pace) for name, pace in models]
     paces += [(kind_words(kind), pace) for kind, pace in latency.prepared.items()]
     for name, pace in paces:
-        table.add_row(Text(plain_line(name)), f"{pace.replies:,}", *_pace_cells(pace))
+        table.add_row(Text(plain_line(name)), f"{pace.replies:,}", *_pace_cells(pace)[: len(table.columns) - 2])
     return [_title("Speed", "medians in seconds; 95% of the replies stay below what is in brackets"), table]
 
 

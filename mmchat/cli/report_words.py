@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from mmchat.chat.report_values import Gap, Place, Report, Spread
 from mmchat.evals.layout import language_name
@@ -10,6 +12,7 @@ from mmchat.memory.import_values import counted
 from mmchat.moments import local_day
 
 NONE = "–"
+FEW_PLACES = 6
 KINDS = {
     "": "drawn by the model",
     "intent": "an intent's own reply",
@@ -54,6 +57,20 @@ def nearest_words(gap: Gap) -> str:
 def place_words(place: Place) -> str:
     """File and heading."""
     return f"{place.document} › {place.heading}" if place.heading else place.document
+
+
+def never_words(places: Sequence[Place]) -> str:
+    """A few headings by name; of more, how many in which documents. A folder tells documents of one name apart."""
+    if len(places) <= FEW_PLACES:
+        return "; ".join(map(place_words, places))
+    headings = Counter(place.path for place in places)
+    names = Counter(Path(path).name for path in headings)
+    shown = (
+        f"{Path(path).parent.name}/{Path(path).name}" if names[Path(path).name] > 1 else Path(path).name
+        for path in headings
+    )
+    files = ", ".join(f"{name} {count:,}" for name, count in zip(shown, headings.values(), strict=True))
+    return f"{counted(len(places), 'heading')} ({files})"
 
 
 def language_words(code: str) -> str:

@@ -55,7 +55,7 @@ class Exchange:
     """What was written; what was heard in its sounds, below it."""
     said_at: str
     intent: str
-    """Empty where nobody read it."""
+    """Empty where nobody read it, and for a message about a forbidden topic, which is nothing that users come for."""
     confidence: float
     topic: str
     mood: float | None
@@ -281,7 +281,7 @@ def _exchange(row: Row) -> Exchange:
         is_imported=row["source"] != "",
         text="\n".join(parts),
         said_at=row["created_at"],
-        intent=row["intent"] or "",
+        intent="" if row["topic"] else row["intent"] or "",
         confidence=row["confidence"] or 0.0,
         topic=row["topic"] or "",
         mood=row["mood"],

@@ -38,17 +38,20 @@ from mmchat.role_values import Persona
 from mmchat.wiring import WiringOptions, open_hub
 
 PROBES = Path(__file__).parent / "probes" / "knowledge.jsonl"
-WORDINGS = {
-    "now": {},
-    "bare": {"en": "{}", "zh": "{}"},
-    "page": {"en": 'The page "{place}" says: "{}"', "zh": "“{place}”那一页写着：“{}”。"},
-    "documents": {"en": 'Our documents say under "{place}": "{}"\n\n', "zh": "文件里“{place}”这一节写着：“{}”\n\n"},
-    "quoted": {"en": '"{}"\n\n', "zh": "“{}”\n\n"},
-    "using": {"en": '{place}: "{}"\n\nUsing only the text above: ', "zh": "{place}：“{}”\n\n只根据上面的文字回答："},
-    "above": {"en": '{place}: "{}"\n\nAnswer in the words above: ', "zh": "{place}：“{}”\n\n请用上面的话回答："},
-    "read": {"en": 'I read this on your page "{place}": "{}" ', "zh": "我在你们“{place}”那一页上看到：“{}”。"},
+USING = {"en": "\n\nUsing only the text above: ", "zh": "\n\n只根据上面的文字回答："}
+ABOVE = {"en": "\n\nAnswer in the words above: ", "zh": "\n\n请用上面的话回答："}
+PLACED = {"en": '{place}: "{}"', "zh": "{place}：“{}”"}
+WORDINGS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "now": ({}, {}),
+    "bare": ({"en": "{}", "zh": "{}"}, {}),
+    "quoted": ({"en": '"{}"\n\n', "zh": "“{}”\n\n"}, {}),
+    "page": ({"en": 'The page "{place}" says: "{}"', "zh": "“{place}”那一页写着：“{}”。"}, {}),
+    "documents": ({"en": 'Our documents say under "{place}": "{}"', "zh": "文件里“{place}”这一节写着：“{}”"}, {}),
+    "read": ({"en": 'I read on your page "{place}": "{}"', "zh": "我在你们“{place}”那一页上看到：“{}”。"}, {}),
+    "using": (PLACED, USING),
+    "above": (PLACED, ABOVE),
 }
-"""Sentences that a passage can be told in; `--wording` names some."""
+"""Sentences that a passage can be told in, and what may stand before the question; `--wording` names some."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)?")
 
 
@@ -146,8 +149,11 @@ def word(name: str, chars: int) -> None:
     """Tell passages in other words, and more or less of them."""
     for styles in STYLES.values():
         for language, style in styles.items():
-            sentence = WORDINGS[name].get(language, style.passage)
-            styles[language] = replace(style, passage=sentence, passage_chars=chars or style.passage_chars)
+            sentences, asks = WORDINGS[name]
+            told = replace(style, passage_chars=chars or style.passage_chars)
+            if name != "now":
+                told = replace(told, passage=sentences[language], passage_ask=asks.get(language, ""))
+            styles[language] = told
 
 
 def measure(bench: Bench, probes: Sequence[dict[str, Any]], *, shows: bool) -> dict[str, Tally]:

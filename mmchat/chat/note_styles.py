@@ -56,6 +56,8 @@ class NoteStyle:
     memory_ask: str = ""
     passage: str = ""
     """What a document says: `{}` its words, quoted, and `{place}` the heading or file that they stand under."""
+    passage_ask: str = ""
+    """Between what the documents say and the user's own words."""
     passage_chars: int = 1200
     """So much of a passage is told, the part that bears most on the question: a page is too much for a small model."""
     should_tell_asked_only: bool = False
@@ -79,7 +81,7 @@ _SPOKEN_ENGLISH = NoteStyle(
     photos="I am showing you {} photos.",
     photo_nothing="something unclear",
     photo_alone="What do you see?",
-    passage='Our documents say under "{place}": "{}".',
+    passage='Our documents say under "{place}": "{}"',
     memory_nth="In the {nth} photo I showed you there is {}.",
     memory_same="In the photo I showed you there is {}.",
     memory_nth_shown="This is the {nth} photo that I showed you before.",
@@ -151,6 +153,9 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             sound="In the recording somebody says: {}",
             sound_empty="In the recording nobody speaks.",
             memory_user="{}",
+            passage='{place}: "{}"',
+            passage_ask="\n\nUsing only the text above: ",
+            passage_chars=160,
             should_tell_asked_only=True,
         ),
         "zh": replace(
@@ -158,6 +163,9 @@ STYLES: dict[str, dict[str, NoteStyle]] = {
             sound="录音里有人说：{}",
             sound_empty="录音里没有人说话。",
             memory_user="{}",
+            passage="{place}：“{}”",
+            passage_ask="\n\n只根据上面的文字回答：",
+            passage_chars=80,
             should_tell_asked_only=True,
         ),
     },

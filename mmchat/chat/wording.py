@@ -94,7 +94,9 @@ def turn_messages(
     else:
         parts.extend(_tell_sound(attachment, words) for attachment in spoken)
         own_words = [turn.text] if turn.text else []
-    parts += [*_told_passages(recalled, said, words), *own_words]
+    if looked_up := _told_passages(recalled, said, words):
+        parts.append(_join(looked_up) + words.passage_ask)
+    parts += own_words
     return (*before, Message("user", with_instructions(_join(parts), instructions), image_paths=images))
 
 
@@ -270,6 +272,6 @@ def _join(parts: Sequence[str]) -> str:
     """Chinese sentences stand side by side, others are parted by a space."""
     joined = ""
     for part in parts:
-        needs_space = joined and not is_mostly_chinese(joined[-1] + part[:1])
+        needs_space = joined and not joined[-1].isspace() and not is_mostly_chinese(joined[-1] + part[:1])
         joined += (" " if needs_space else "") + part
     return joined

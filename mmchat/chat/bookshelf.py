@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from mmchat.chat.document_files import (
     is_gone,
     outermost_first,
 )
+from mmchat.chat.document_names import fitting
 from mmchat.documents.kinds import MEDIA_TYPES, READABLE, kind_of
 from mmchat.documents.reading import MAX_FILE_BYTES, READER, read_document
 from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
@@ -122,7 +122,7 @@ class Bookshelf:
             UsageError: nothing is called so, or several files are.
         """
         shelves = (OWN_SHELF, None) if shelf is None else (shelf,)
-        found = next((found for each in shelves if (found := _fitting(self.all(each), name))), ())
+        found = next((found for each in shelves if (found := fitting(self.all(each), name))), ())
         if not found:
             raise UsageError(f"No document is called '{name}'.", hint="mmchat docs list names them all.")
         return found
@@ -167,7 +167,9 @@ class Bookshelf:
         with self._lock:
             self._adding = cancel or Event()
             try:
-                return self._take_in(shelf, list(found.values()), on_progress, self._adding, named=frozenset(roots))
+                shelved = self._take_in(shelf, list(found.values()), on_progress, self._adding, named=frozenset(roots))
+                self.embed(on_progress, self._adding)
+                return replace(shelved, was_stopped=self._adding.is_set())
             finally:
                 self._adding = None
 
@@ -190,6 +192,8 @@ class Bookshelf:
         cancel: Event | None = None,
     ) -> Shelved:
         """Read what is new or changed below all that was added, and drop what is gone. Cheap where nothing changed.
+
+        `embed` makes what was read findable by meaning.
 
         Args:
             shelf: as in `add`.
@@ -246,8 +250,6 @@ class Bookshelf:
                 problems += [FileProblem(file.path, document.problem)] if document.problem else []
             elif document is not None:
                 problems.append(document)
-        if read and not cancel.is_set():
-            self._embed(on_progress, cancel)
         return Shelved(tuple(read), unchanged, problems=tuple(problems), was_stopped=cancel.is_set())
 
     def _read(self, shelf: str, file: FileAt, known: KnownFile | None, cancel: Event) -> Document | FileProblem | None:
@@ -291,12 +293,17 @@ class Bookshelf:
             raise EngineUnavailable("Text in pictures is not read: `read_text = false` in the settings.")
         return reader.read(open_image(path))
 
-    def _embed(self, on_progress: OnProgress, cancel: Event) -> None:
-        """Make passages findable by meaning, where the model for that is in place; later, where it cannot be had."""
+    def embed(self, on_progress: OnProgress = _tell_nobody, cancel: Event | None = None) -> None:
+        """Make passages findable by meaning, where the model for that is in place; else they are later.
+
+        Stopped by `cancel`, it is gone on with the next time; until then the rest is found by its words.
+        """
+
+        def tell(done: int, total: int) -> None:
+            on_progress(Reading(done, total, ""))
+
         try:
-            self._knowledge.backfill(
-                cancel=cancel, on_progress=lambda done, total: on_progress(Reading(done, total, ""))
-            )
+            self._knowledge.backfill(cancel=cancel, on_progress=tell)
         except (EngineUnavailable, WeightsError, DeviceError):
             log.warning("passages not embedded", exc_info=True)
 
@@ -327,34 +334,6 @@ class Bookshelf:
                     elif document.root not in kept_roots:  # the folder goes as a whole, with what was left out of it
                         ids |= {each.document for each in known.values() if each.root == document.root}
             rows.remove_documents(self._store, sorted(ids))
-
-
-def _fitting(documents: Sequence[Document], name: str) -> tuple[Document, ...]:
-    """What a name means, the surest first. Raises UsageError where it is the name of several."""
-    wanted = name.strip().casefold()
-    if not wanted or "\0" in name:
-        return ()
-    path = Path(name).expanduser().absolute()
-    paths = (path, Path(os.path.realpath(path)))
-    groups: tuple[Callable[[Document], bool], ...] = (
-        lambda each: any(each.path.is_relative_to(path) for path in paths),
-        lambda each: each.root != each.path and each.root.name.casefold() == wanted,
-    )
-    singles: tuple[Callable[[Document], bool], ...] = (
-        lambda each: each.id == name,
-        lambda each: each.name.casefold() == wanted,
-        lambda each: wanted in (each.path.stem.casefold(), each.title.casefold()),
-    )
-    for fits in groups:
-        if found := tuple(document for document in documents if fits(document)):
-            return found
-    for fits in singles:
-        if found := tuple(document for document in documents if fits(document)):
-            if len(found) > 1:
-                paths_said = "\n".join(f"  {document.path}" for document in found[:10])
-                raise UsageError(f"{len(found)} documents are called '{name}':\n{paths_said}", hint="Give the path.")
-            return found
-    return ()
 
 
 def _is_unchanged(file: FileAt, known: KnownFile | None, named: frozenset[Path]) -> bool:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from mmchat.domain import Notice, ReplyEvent, WorkStarted
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 30.0
-"""How long a first answer waits for documents at most: a hundred pages, or a few pictures."""
+"""How long a first answer waits at most for documents to be read: a hundred pages, or a few pictures."""
+PATIENCE_TO_EMBED_S = 15.0
+"""How long it then waits for what was read to be findable by meaning: some hundred passages."""
 UNSEEN_S = 0.3
 """What takes no longer is not told."""
 _LOOK_EVERY_S = 0.1
@@ -48,41 +50,66 @@ class ReadingUp:
         self._role = persona.role if persona is not None else None
         self._closing = closing
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._reading: Reading | None = None
         self._is_awaited = False
         self._problems = 0
+        self._is_read = False
+        """Everything is, and there was something."""
         self._error: MmchatError | None = None
 
     def begin(self) -> None:
         """Look for what is new or changed, in the background; once."""
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="read-documents", daemon=True)
+                self._thread = Thread(target=self._run, name="read-documents", daemon=True)
                 self._thread.start()
 
     def awaited(self, cancel: Event) -> Generator[ReplyEvent, None, None]:
-        """Wait until all is read, at most `PATIENCE_S`, and tell what is going on; at once from the second time on."""
+        """Wait until all is read and findable, and tell what is going on; at once from the second time on.
+
+        Reading is waited for `PATIENCE_S` at most. What is not findable by meaning after `PATIENCE_TO_EMBED_S` is found
+        by its words until then.
+        """
         if self._is_awaited:
             return
         self._is_awaited = True
         self.begin()
-        thread, began_s, told = self._thread, time.monotonic(), ""
-        while thread is not None and thread.is_alive() and not cancel.is_set():
-            waited_s = time.monotonic() - began_s
-            if waited_s > PATIENCE_S:
+        if self._thread is not None:
+            yield from self._waited_for(self._thread, PATIENCE_S, cancel)
+            if self._thread.is_alive() and not cancel.is_set():
                 yield Notice("The documents are still being read; what is not read yet is not known.")
+        if self._error is not None:
+            yield Notice(f"The documents could not be looked through: {self._error.message}")
+        elif self._is_read:
+            stop = Event()
+            embedding = Thread(target=self._embed, args=(stop,), name="take-in-passages", daemon=True)
+            embedding.start()
+            try:
+                yield from self._waited_for(embedding, PATIENCE_TO_EMBED_S, cancel)
+            finally:
+                stop.set()
+        if self._problems and self._role is not None:
+            what = "1 document" if self._problems == 1 else f"{self._problems} documents"
+            yield Notice(f"{what} could not be read in full: mmchat docs list --role {self._role.name}")
+
+    def _waited_for(self, thread: Thread, patience_s: float, cancel: Event) -> Generator[ReplyEvent, None, None]:
+        began_s, told = time.monotonic(), ""
+        while thread.is_alive() and not cancel.is_set() and not self._closing.is_set():
+            waited_s = time.monotonic() - began_s
+            if waited_s > patience_s:
                 return
             words = self._words()
             if waited_s > UNSEEN_S and words != told:
                 told = words
                 yield WorkStarted(words)
             thread.join(_LOOK_EVERY_S)
-        if self._error is not None:
-            yield Notice(f"The documents could not be looked through: {self._error.message}")
-        elif self._problems and self._role is not None:
-            what = "1 document" if self._problems == 1 else f"{self._problems} documents"
-            yield Notice(f"{what} could not be read in full: mmchat docs list --role {self._role.name}")
+
+    def _embed(self, stop: Event) -> None:
+        try:
+            self._bookshelf().embed(self._note, stop)
+        except MmchatError:
+            log.warning("passages not embedded", exc_info=True)
 
     def finish(self, timeout_s: float) -> None:
         """Wait for it to end, once `closing` is set."""
@@ -108,6 +135,7 @@ class ReadingUp:
                 drop_moved(self._store, self._role)
             shelved = [self._refresh(shelf, roots) for shelf, roots in self._shelves()]
             self._problems = sum(len(each.problems) for each in shelved)
+            self._is_read = True
         except MmchatError as error:
             if not self._closing.is_set():
                 log.warning("documents not looked through", exc_info=True)
@@ -126,10 +154,10 @@ class ReadingUp:
         return [(self._role.name, self._role.knowledge), *own]
 
     def _refresh(self, shelf: str, roots: tuple[Path, ...]) -> Shelved:
-        def on_progress(reading: Reading) -> None:
-            self._reading = reading
+        return self._bookshelf().refresh(shelf, roots, on_progress=self._note, cancel=self._closing)
 
-        return self._bookshelf().refresh(shelf, roots, on_progress=on_progress, cancel=self._closing)
+    def _note(self, reading: Reading) -> None:
+        self._reading = reading
 
 
 def drop_moved(store: MemoryStore, role: Role) -> int:

@@ -126,7 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
     many = tmp_path / "many"
     many.mkdir()
     for number in range(FILES):
-        (many / f"{number:03}.md").write_text(f"# Chapter {number}\n\n" + f"Words of chapter {number}. " * 500)
+        (many / f"{number:03}.md").write_text(f"# Chapter {number}\n\n" + f"Words of chapter {number}. " * 120)
     program = [sys.executable, "-c", "import sys; from mmchat.cli.exits import main; sys.exit(main())"]
     adding = subprocess.Popen([*program, "docs", "add", str(many)], stderr=subprocess.PIPE, env=os.environ)
     deadline_s = time.monotonic() + 60

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mmchat import paths
 from mmchat.chat.mood import Reason, exchanges_of, suggestions
-from mmchat.chat.role_actions import SMALL_TALK, SURE, language_spoken, spoken_words
+from mmchat.chat.role_actions import IDLE_INTENTS, SURE, language_spoken, spoken_words
 from mmchat.chat.wording import describe
 from mmchat.chat.worth import is_asking, is_small_talk
 from mmchat.domain import OUT_OF_SCOPE, Attachment, HandOver, Session, Turn
@@ -208,7 +208,7 @@ def _wanted(said: Sequence[Turn]) -> tuple[Wanted, ...]:
         understood = turn.understood
         if understood is None or understood.topic or understood.intent in ("", OUT_OF_SCOPE):
             continue
-        if understood.confidence < SURE or understood.intent == SMALL_TALK:
+        if understood.confidence < SURE or understood.intent in IDLE_INTENTS:
             continue
         now = Wanted(understood.intent, understood.confidence, _said(turn))
         known = found.get(now.intent)

@@ -42,6 +42,8 @@ class Words:
     quotes: str
     sources: str
     comma: str
+    colon: str
+    brackets: str
 
 
 _ENGLISH = Words(
@@ -67,6 +69,8 @@ _ENGLISH = Words(
     quotes="“{}”",
     sources=" (from {})",
     comma=", ",
+    colon=": ",
+    brackets=" ({})",
 )
 _CHINESE = Words(
     title="转人工摘要",
@@ -87,10 +91,12 @@ _CHINESE = Words(
     times="{} 次",
     moods=("很不满", "不满", "平静", "满意", "很满意"),
     trends=("在变差", "平稳", "在变好"),
-    now="总体 {level:+.2f}（-1 到 1），{trend}",
+    now="总体 {level:+.2f}，范围 -1 到 1，{trend}",
     quotes="“{}”",
     sources="（依据：{}）",
     comma="、",
+    colon="：",
+    brackets="（{}）",
 )
 _MOOD_BOUNDS = (-0.6, -0.2, 0.2, 0.6)
 
@@ -105,8 +111,7 @@ def as_text(summary: Summary) -> str:
         messages=summary.messages,
         language=words.languages.get(summary.language, summary.language),
     )
-    colon = "：" if words is _CHINESE else ": "
-    lines = [f"# {words.title}{colon}{summary.role or summary.title}", "", about, words.reasons[summary.reason]]
+    lines = [f"# {words.title}{words.colon}{summary.role or summary.title}", "", about, words.reasons[summary.reason]]
     sections = (
         [_wanted(each, words) for each in summary.wanted],
         [words.quotes.format(each) for each in summary.own_words],
@@ -132,8 +137,8 @@ def _wanted(wanted: Wanted, words: Words) -> str:
     if not wanted.intent:
         return said
     times = words.comma + words.times.format(wanted.times) if wanted.times > 1 else ""
-    colon = "：" if words is _CHINESE else ": "
-    return f"{wanted.intent.replace('_', ' ')} ({wanted.probability:.0%}{times}){colon}{said}"
+    sure = words.brackets.format(f"{wanted.probability:.0%}{times}")
+    return f"{wanted.intent.replace('_', ' ')}{sure}{words.colon}{said}"
 
 
 def _answered(answered: Answered, words: Words) -> str:
@@ -143,15 +148,14 @@ def _answered(answered: Answered, words: Words) -> str:
 
 
 def _open(left: Open, words: Words) -> str:
-    return f"{words.quotes.format(_short(left.asked))} ({words.open[left.why]})"
+    return words.quotes.format(_short(left.asked)) + words.brackets.format(words.open[left.why])
 
 
 def _shown(shown: Shown, words: Words) -> str:
     parts = [words.quotes.format(_short(shown.words)) if shown.kind == "audio" and shown.words else shown.words]
     parts += [words.writing.format(words.quotes.format(_short(shown.text)))] if shown.text else []
     about = words.comma.join(part.rstrip(".。") for part in parts if part) or words.unclear[shown.kind]
-    colon = "：" if words is _CHINESE else ": "
-    return f"{shown.name} ({words.kinds[shown.kind]}){colon}{about}"
+    return f"{shown.name}{words.brackets.format(words.kinds[shown.kind])}{words.colon}{about}"
 
 
 def _mood(moods: Sequence[float], words: Words) -> str:
@@ -161,8 +165,7 @@ def _mood(moods: Sequence[float], words: Words) -> str:
     said = [mood_word(mood, is_chinese=words is _CHINESE) for mood in moods]
     runs = [said[0], *(after for before, after in pairwise(said) if after != before)]
     course = " → ".join((["…"] if len(runs) > MOODS_AT_MOST else []) + runs[-MOODS_AT_MOST:])
-    now = words.now.format(level=level, trend=trend)
-    return f"{course} ({now})" if words is _ENGLISH else f"{course}（{now}）"
+    return course + words.brackets.format(words.now.format(level=level, trend=trend))
 
 
 def _short(text: str) -> str:

@@ -10,8 +10,10 @@ from mmchat.script import language_of
 
 SURE = 0.5
 """An intent is acted on from this probability on: more likely right than wrong."""
-SMALL_TALK = "small_talk"
-"""What a role calls the intent of messages that want nothing: greetings, thanks."""
+SURE_OF_REPLY = 0.6
+"""What goes in the place of an answer wants to be surer."""
+IDLE_INTENTS = frozenset({"small_talk", "details"})
+"""What a role calls the intents of messages that want nothing more: greetings and thanks; what one was asked for."""
 FORBIDDEN_REPLY = {
     "en": "I am sorry, that is something I cannot talk about here. Is there anything else I can help you with?",
     "zh": "抱歉，这个话题我在这里不能谈。还有别的事情可以帮您吗？",
@@ -73,6 +75,8 @@ def own_reply(question: Turn, history: Sequence[Turn], persona: Persona | None) 
     """What a role says to an intent itself, the first time that it comes up in a conversation; empty: nothing."""
     action = action_for(question.understood, persona, language_spoken(persona, (*history, question)))
     if action is None or not action.reply or question.understood is None:
+        return ""
+    if question.understood.confidence < SURE_OF_REPLY:
         return ""
     said_before = {turn.parent_id for turn in history if turn.prepared == "intent"}
     intent = question.understood.intent

@@ -135,9 +135,9 @@ def test_the_layout_in_chinese() -> None:
     assert text.startswith("# 转人工摘要：灯店\n")
     for part in (
         "## 对方的需求",
-        "refund (90%)：“我要退款！”",
+        "refund（90%）：“我要退款！”",
         "## 未解决",
-        "“这是照片” (不知道答案)",
+        "“这是照片”（不知道答案）",
         "图片",
         "很不满",
     ):
@@ -154,9 +154,17 @@ def test_without_intents_what_was_asked_for_stands_there() -> None:
 
 
 def test_small_talk_and_what_broke_off_are_no_answers() -> None:
-    talk = Talk().user("Hello").reply("Hi.").user("Is it dimmable?").reply("", status="failed").user("And red?")
+    talk = (
+        Talk()
+        .user("Hello", "small_talk")
+        .reply("Hi.")
+        .user("Is it dimmable?")
+        .reply("", status="failed")
+        .user("And red?")
+    )
     summary = sum_up(SESSION, talk.turns, CLERK)
     assert summary.answered == ()
+    assert [each.intent for each in summary.wanted] == ["", ""]
     assert [each.asked for each in summary.open] == ["Is it dimmable?", "And red?"]
 
 

@@ -265,15 +265,28 @@ def test_instructions_stay_with_their_message_byte_for_byte(bench: Bench) -> Non
     )  # the role says what it does outside its scope
 
 
-def test_an_unsure_intent_is_not_acted_on(bench: Bench) -> None:
+def read_as(bench: Bench, probability: float) -> ChatSession:
+    """A conversation in which everything is taken for a repair, as surely as said."""
+
     class Unsure(Engines):
         def intent_reader(self, examples: Mapping[str, Sequence[str]], model: str = "") -> Any:
             reader = ScriptedIntentReader(examples)
-            reader.read = lambda text, image=None: (Likely("repair", 0.45), Likely("refund", 0.3))  # type: ignore[method-assign]
+            likely = (Likely("repair", probability), Likely("refund", 0.3))
+            reader.read = lambda text, image=None: likely  # type: ignore[method-assign]
             return reader
 
     bench.engines = Unsure()
-    events = say(talk(bench), "my lamp")
+    return talk(bench)
+
+
+def test_a_reply_of_its_own_wants_to_be_surer_than_instructions(bench: Bench) -> None:
+    events = say(read_as(bench, 0.55), "my lamp")
+    assert (reply_of(events).prepared, prompted(events)[-1]) == ("", "my lamp\n\nIn your reply: Ask what is broken.")
+    assert reply_of(say(read_as(bench, 0.65), "my lamp")).prepared == "intent"
+
+
+def test_an_unsure_intent_is_not_acted_on(bench: Bench) -> None:
+    events = say(read_as(bench, 0.45), "my lamp")
     assert (reply_of(events).prepared, prompted(events)[-1]) == ("", "my lamp")
     understood = understood_of(events)
     assert understood is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmchat.domain import Message
+from mmchat.engines.control_marks import ControlMarks
 from mmchat.engines.picture_uris import data_uri
 
 Request = dict[str, Any]
@@ -21,6 +22,8 @@ class PromptFormat:
     accepts_images: bool
     mark: str
     """A special token of the model's, which counts for one and parts the words around it as a picture does."""
+    marks: ControlMarks
+    """What no message may hold."""
 
     def request(self, messages: Sequence[Message]) -> Request:
         """The prompt with its pictures.
@@ -36,7 +39,10 @@ class PromptFormat:
 
     def _request(self, messages: Sequence[Message], show: Callable[[Path], Request]) -> Request:
         return {
-            "messages": [{"role": message.role, "content": self._content(message, show)} for message in messages],
+            "messages": [
+                {"role": message.role, "content": self._content(message, show)}
+                for message in self.marks.harmless_messages(messages)
+            ],
             "chat_template_kwargs": self.template_options,
         }
 

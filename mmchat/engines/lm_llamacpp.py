@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, cast
 
 import xllamacpp
 
 from mmchat.domain import BatchReply, EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.engines.control_marks import ControlMarks
 from mmchat.engines.device import usable_threads
 from mmchat.engines.llamacpp_control import ControlChannel
 from mmchat.engines.llamacpp_files import ModelFiles, model_files, why_not_loaded
@@ -54,9 +55,21 @@ class LlamaCppModel:
     reply_tokens = 0
 
     def __init__(
-        self, name: str, server: Any, control: ControlChannel, slots: Slots, device: str, form: PromptFormat
+        self,
+        name: str,
+        server: Any,
+        control: ControlChannel,
+        slots: Slots,
+        device: str,
+        form: PromptFormat,
+        adapters: Sequence[str] = (),
     ) -> None:
+        """`adapters`: models whose adapters were loaded with the weights, in that order; the one of its name is on."""
         self.name = name
+        self._adapters = tuple(adapters)
+        # With each request: llama.cpp then forgets by itself what it has read with another adapter.
+        scales = [{"id": number, "scale": float(each == name)} for number, each in enumerate(adapters)]
+        self._worn = {"lora": scales} if scales else {}
         self.accepts_images = form.accepts_images
         self.preferred_batch = 4 * slots.count
         self.is_batch_exact = slots.count == 1  # sums depend a little on how many are worked on at once
@@ -93,7 +106,7 @@ class LlamaCppModel:
     ) -> Iterator[TextDelta | GenerationDone]:
         require_messages(messages)
         with self._lock:
-            yield from self._exchange(self._form.request(messages) | _sampling(options), options, cancel)
+            yield from self._exchange(self._form.request(messages) | _sampling(options) | self._worn, options, cancel)
 
     def reply_batch(
         self, prompts: Sequence[Sequence[Message]], options: GenerateOptions, cancel: Event, *, seeds: Sequence[int]
@@ -102,7 +115,7 @@ class LlamaCppModel:
             messages: Sequence[Message], options: GenerateOptions, cancel: Event
         ) -> Iterator[TextDelta | GenerationDone]:
             # Prompts of a batch have little in common, and what they leave behind would push out a conversation.
-            request = self._form.request(messages) | _sampling(options) | {"cache_prompt": False}
+            request = self._form.request(messages) | _sampling(options) | self._worn | {"cache_prompt": False}
             return self._exchange(request, options, cancel)
 
         with self._lock:
@@ -168,14 +181,31 @@ class LlamaCppModel:
             return UsageError(f"'{self.name}' cannot take these messages: {error.get('message')}")
         return EngineUnavailable(f"llama.cpp failed: {error.get('message')}", hint="Load the model again.")
 
-    def close(self) -> None:
+    def redressed(self, spec: EngineSpec) -> LlamaCppModel:
+        server = self._given_up()
+        if server is None:
+            raise engine_closed(self.name)
+        model = LlamaCppModel(
+            spec.name, server, self._control, self._slots, self.device, self._form, adapters=self._adapters
+        )
+        model.dtype = self.dtype
+        return model
+
+    def _given_up(self) -> Any | None:
+        """The server, which is no longer this model's; None where it was not before."""
         # Not under the calls' lock: a stream that is left half read keeps that one for ever.
         with self._state_lock:
             self._is_closing.set()
             for call in list(self._calls):
                 call.end()
+            server, self._server = self._server, None
+            return server
+
+    def close(self) -> None:
+        server = self._given_up()
+        if server is not None:
             self._control.close()
-            self._server = None  # the last reference: llama.cpp stops its threads and frees the weights
+            del server  # the last reference: llama.cpp stops its threads and frees the weights
 
 
 _loaded: weakref.WeakSet[LlamaCppModel] = weakref.WeakSet()
@@ -244,7 +274,8 @@ def load(spec: EngineSpec) -> LlamaCppModel:
     `spec.path` is the file or a folder that holds one; what has "mmproj" in its name beside it lets the model take
     pictures. `spec.adapter_path` may be a LoRA in GGUF form.
     Options: `thinking` (bool) lets models that can think do so before they answer; what they think is
-    not part of the reply.
+    not part of the reply. `adapters` (model → file) are LoRA in GGUF form that are loaded too: the one of
+    the spec's name is on, until `redressed` puts on another.
 
     Raises:
         ModelNotFound: there is no such file.
@@ -268,12 +299,28 @@ def load(spec: EngineSpec) -> LlamaCppModel:
         {"enable_thinking": bool(spec.options.get("thinking", False))},
         accepts_images=bool(properties["modalities"]["vision"]),
         mark=str(properties["eos_token"]),
+        marks=_control_marks(control, properties),
     )
     slots = replace(slots, context_tokens=context_tokens)
-    model = LlamaCppModel(spec.name, server, control, slots, _device(spec), form)
+    model = LlamaCppModel(spec.name, server, control, slots, _device(spec), form, adapters=tuple(_adapters(spec)))
     model.dtype = str(properties.get("model_ftype", ""))
     log.info("loaded %s with llama.cpp: context %d, device %s", files.model.name, context_tokens, model.device)
     return model
+
+
+def _control_marks(control: ControlChannel, properties: Mapping[str, Any]) -> ControlMarks:
+    """The server parses the prompt with all marks in it; reading them from the file would take seconds."""
+
+    def tokens(word: str, *, has_marks: bool) -> list[int]:
+        request = {"content": word, "add_special": False, "parse_special": has_marks}
+        return list(control.post("/tokenize", request)["tokens"])
+
+    known = [str(properties[key]) for key in ("bos_token", "eos_token") if properties.get(key)]
+    return ControlMarks(
+        known,
+        template=str(properties.get("chat_template", "")),
+        is_mark=lambda word: tokens(word, has_marks=True) != tokens(word, has_marks=False),
+    )
 
 
 def _parameters(spec: EngineSpec, files: ModelFiles, slots: Slots, control: ControlChannel) -> Any:
@@ -308,7 +355,16 @@ def _parameters(spec: EngineSpec, files: ModelFiles, slots: Slots, control: Cont
         parameters.n_gpu_layers = 0
     if spec.adapter_path is not None:
         parameters.lora_adapters = [_adapter(spec.adapter_path)]
+    if adapters := _adapters(spec):
+        parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(file, 0.0) for file in adapters.values()]
+        # Its store of other conversations does not tell what was read with one adapter from what was with another.
+        parameters.cache_ram_mib = 0
     return parameters
+
+
+def _adapters(spec: EngineSpec) -> dict[str, str]:
+    """Files of adapters by model."""
+    return cast("dict[str, str]", spec.options.get("adapters", {}))
 
 
 def _decode_threads(threads: int, path: Path) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from mmchat.domain import BatchReply, EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
+from mmchat.engines.control_marks import ControlMarks
 from mmchat.engines.lm_base import (
     ReplyClock,
     TokenCounts,
@@ -207,7 +208,9 @@ class OpenAIModel:
         return request
 
     def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        return [{"role": message.role, "content": self._content(message)} for message in messages]
+        return [
+            {"role": message.role, "content": self._content(message)} for message in _MARKS.harmless_messages(messages)
+        ]
 
     def _content(self, message: Message) -> str | list[dict[str, Any]]:
         if not (self.accepts_images and message.image_paths):
@@ -217,6 +220,10 @@ class OpenAIModel:
 
     def close(self) -> None:
         self._is_closed = True
+
+
+_MARKS = ControlMarks()
+"""A server's template is not known, but the common ones are."""
 
 
 class _Usage:

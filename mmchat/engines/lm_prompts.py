@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from jinja2 import TemplateError
 
 from mmchat.domain import Message
+from mmchat.engines.control_marks import marks_of, unspoken_names
 from mmchat.engines.reply_text import THOUGHT_BEGINS, THOUGHT_ENDS, opens_thought
 from mmchat.errors import UsageError
 
@@ -59,6 +60,7 @@ class ChatTemplateFormat:
     def __init__(self, tokenizer: Any, *, is_thinking: bool = False, end_ids: Collection[int] = ()) -> None:
         """`end_ids`: the model's end marks; the tokenizer's own is always one."""
         self._tokenizer = tokenizer
+        self._marks = marks_of(tokenizer)
         self._is_thinking = is_thinking
         self._end_marks = end_marks(tokenizer, end_ids)
         self.opens_thought = opens_thought(self._text([Message("user", "Hello.")]))
@@ -76,6 +78,7 @@ class ChatTemplateFormat:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _text(self, messages: Sequence[Message], *, is_reply_next: bool = True) -> str:
+        messages = self._marks.harmless_messages(messages)
         try:
             return self._render(messages, is_reply_next)
         except TemplateError:
@@ -94,6 +97,9 @@ class ChatTemplateFormat:
         )
 
 
+_SPEAKERS = ("User", "Assistant")
+
+
 class PlainFormat:
     """For models without a chat template: the system text, then lines that begin with who speaks."""
 
@@ -102,6 +108,7 @@ class PlainFormat:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._marks = marks_of(tokenizer)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         return _ids(self._tokenizer, self._text(messages))
@@ -112,7 +119,10 @@ class PlainFormat:
 
     def _text(self, messages: Sequence[Message]) -> str:
         names = {"user": "User: ", "assistant": "Assistant: ", "system": ""}
-        lines = [names[message.role] + message.text for message in messages]
+        lines = [
+            names[message.role] + unspoken_names(message.text, _SPEAKERS)
+            for message in self._marks.harmless_messages(messages)
+        ]
         return "\n".join([*lines, "Assistant:"])
 
 
@@ -124,15 +134,17 @@ class InstructionFormat:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._marks = marks_of(tokenizer)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
+        messages = self._marks.harmless_messages(messages)
         spoken = [message for message in messages if message.role != "system"]
         system = [message.text for message in messages if message.role == "system" and message.text]
         if len(spoken) <= 1:
             text = "\n".join([*system, *(message.text for message in spoken)])
         else:
             names = {"user": "User", "assistant": "Assistant"}
-            lines = [f"{names[message.role]}: {message.text}" for message in spoken]
+            lines = [f"{names[message.role]}: {unspoken_names(message.text, _SPEAKERS)}" for message in spoken]
             text = "\n".join([*(system or ["Continue the conversation."]), *lines, "Assistant:"])
         return _ids(self._tokenizer, text)
 
@@ -148,8 +160,10 @@ class JoinedTurnsFormat:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._marks = marks_of(tokenizer)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
+        messages = self._marks.harmless_messages(messages)
         turns = [" ".join(message.text.split()) for message in messages]
         return _ids(self._tokenizer, "  ".join(turn for turn in turns if turn))
 

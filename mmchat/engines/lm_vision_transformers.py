@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from mmchat.domain import BatchReply, EngineSpec, GenerateOptions, GenerationDone, Likelihood, Message, TextDelta
+from mmchat.engines.control_marks import marks_of
 from mmchat.engines.image_io import open_image
 from mmchat.engines.lm_adapters import with_adapter
 from mmchat.engines.lm_base import (
@@ -73,6 +74,7 @@ class VisionLanguageModel:
         self.context_tokens = context_tokens
         self._model: Any | None = model
         self._processor = processor
+        self._marks = marks_of(processor.tokenizer)
         self._is_thinking = is_thinking
         self.is_batch_exact = bool(model.dtype == torch.float32)
         is_open = opens_thought(self._render([Message("user", "Hello.")]))
@@ -184,6 +186,7 @@ class VisionLanguageModel:
             raise UsageError(f"'{self.name}' cannot take these messages: {error}") from error
 
     def _render(self, messages: Sequence[Message], *, is_reply_next: bool = True) -> str:
+        messages = self._marks.harmless_messages(messages)
         turns = [
             {
                 "role": message.role,

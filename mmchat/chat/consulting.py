@@ -33,8 +33,8 @@ class _LookedUp:
     """What was found for one message."""
 
     question_id: str = ""
-    query: str = ""
-    """The message, with what it goes on from."""
+    before: str = ""
+    """The question that the message goes on from; empty where it stands for itself."""
     sure: tuple[Recalled, ...] = ()
     near: tuple[Recalled, ...] = ()
     """What comes nearest, sure or not."""
@@ -120,13 +120,13 @@ class Consulting:
 
         near = self._find(query, use_vectors=use_vectors)
         sure = tuple(note for note in near if note.is_sure)
-        asked = query
+        went_on = ""
         before = _asked_before(history)
         if before and (points_back(query) or (goes_on(query) and not sure)):
             more = self._going_on(query, before, history, use_vectors=use_vectors)
             if more:
-                sure, asked = _each_once((*more, *sure)), f"{before} {query}"
-        return _LookedUp(question.id, asked, _in_language(query, sure)[:MAX_PASSAGES], near)
+                sure, went_on = _each_once((*more, *sure)), before
+        return _LookedUp(question.id, went_on, _in_language(query, sure)[:MAX_PASSAGES], near)
 
     def _going_on(self, query: str, before: str, history: Sequence[Turn], *, use_vectors: bool) -> tuple[Recalled, ...]:
         """What bears on a message together with the question before it; of that, what holds some of its own words."""
@@ -147,8 +147,9 @@ class Consulting:
     def _quoted(self, question: Turn, passages: Sequence[Recalled]) -> Prepared | None:
         from mmchat.chat.own_words import own_words
 
-        query = self._looked.query if self._looked.question_id == question.id else searchable_text(question)
-        said = own_words(query, passages, self._embed(query))
+        query = searchable_text(question)
+        before = self._looked.before if self._looked.question_id == question.id else ""
+        said = own_words(query, passages, self._embed(query), before=before)
         return Prepared("quote", said.text, said.cited) if said is not None and said.text else None
 
     def _embed(self, query: str) -> Embed | None:

@@ -30,6 +30,8 @@ UNTOLD, UNTOLD_ELSEWHERE = 0.3, 0.5
 """So is another sentence that holds this share of what was asked and is not told yet; more of another passage."""
 SHORT_WORDS = 5.0
 """A sentence of fewer words ("Oak parts are oiled.") is told with the one after it."""
+OWN_FACTOR = 3.0
+"""What a word of the question counts more than one of the question that it goes on from."""
 MAX_LED = 6
 """Items of a list that are told after the line that introduces them."""
 
@@ -59,16 +61,19 @@ class _Scored:
         return self.own + self.bonus
 
 
-def own_words(question: str, found: Sequence[Recalled], embed: Embed | None = None) -> OwnWords | None:
+def own_words(
+    question: str, found: Sequence[Recalled], embed: Embed | None = None, *, before: str = ""
+) -> OwnWords | None:
     """The answer; None where the passages hold no words.
 
     Args:
-        question: what was asked, with what it goes on from.
+        question: what was asked.
         found: passages that surely bear on it, best first.
         embed: tells how near a sentence is to the question; None compares words alone.
+        before: the question that this one goes on from; its words count less.
     """
     passages = [(note, pieces(note.passage.text)) for note in found if note.passage is not None]
-    weights = word_weights(wanted_words(question), [piece.text for _, each in passages for piece in each])
+    weights = _weights(question, before, [piece.text for _, each in passages for piece in each])
     scored = _scored(question, passages, weights, embed)
     if not scored:
         return None
@@ -90,6 +95,12 @@ def own_words(question: str, found: Sequence[Recalled], embed: Embed | None = No
             told.append(second.piece.text)
             cited += [second.note] * is_elsewhere
     return OwnWords("\n\n".join(told), tuple(cited))
+
+
+def _weights(question: str, before: str, texts: Sequence[str]) -> dict[str, float]:
+    weights = word_weights(wanted_words(f"{before} {question}"), texts)
+    own = set(wanted_words(question)) if before else set()
+    return {word: weight * (OWN_FACTOR if word in own else 1.0) for word, weight in weights.items()}
 
 
 def _scored(

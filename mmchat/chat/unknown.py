@@ -44,9 +44,10 @@ def unknown_reply(
     """
     language = language_spoken(persona, (question,))
     own = persona.role.text(language).unknown if persona is not None else ""
-    said = own or UNKNOWN.get(language, UNKNOWN["en"])
-    if language not in OFFER:
-        return said  # a role that speaks another language says what it likes itself
+    if own:
+        return own  # it says itself what it can do
+    language = language if language in UNKNOWN else "en"
+    said = UNKNOWN[language]
     topics = _topics(store, shelves, near, is_chinese=language == "zh")
     if not topics:
         return said

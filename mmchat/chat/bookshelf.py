@@ -47,8 +47,9 @@ class Reading:
 
     done: int
     total: int
+    """Files, or steps of making passages findable by meaning."""
     name: str
-    """Of the file that is being read; empty while passages are made findable by meaning."""
+    """Of the file that is being read; empty for the latter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class ReadingUp:
         if reading is None:
             return f"looking through {whose}"
         if not reading.name:
-            return f"taking in {whose}: {reading.done} of {reading.total} passages"
+            return f"taking in {whose}: {reading.done / max(reading.total, 1):.0%}"
         return f"reading {whose}: {reading.done + 1} of {reading.total}, {reading.name}"
 
     def _run(self) -> None:

@@ -22,7 +22,7 @@ EXCERPT = 300
 def reading_words(reading: Reading) -> str:
     """How far it is, on one line."""
     if not reading.name:
-        return f"Taking in passages: {reading.done:,} of {reading.total:,} …"
+        return f"Taking in what was read: {reading.done / max(reading.total, 1):.0%} …"
     return f"Reading documents: {reading.done + 1:,} of {reading.total:,}, {reading.name} …"
 
 

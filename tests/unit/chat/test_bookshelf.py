@@ -250,4 +250,4 @@ def test_a_file_below_a_folder_that_was_added_is_of_that_folder(desk: Desk) -> N
 def test_words_for_what_was_found() -> None:
     assert sureness(()) == "Nothing in the documents bears on it."
     assert reading_words(Reading(1, 3, "a.md")) == "Reading documents: 2 of 3, a.md …"
-    assert reading_words(Reading(1, 3, "")) == "Taking in passages: 1 of 3 …"
+    assert reading_words(Reading(1, 3, "")) == "Taking in what was read: 33% …"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -10,11 +11,14 @@ from threading import Event
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mmchat.chat.hand_over import ANSWERED_AT_MOST, Answered, Open, Shown, sum_up, write_summary
 from mmchat.chat.hand_over_text import as_text, mood_word
 from mmchat.chat.session import ChatSession, SessionSettings, UserInput
 from mmchat.domain import Attachment, Heard, Likely, Passage, Recalled, Seen, Session, Tag, Turn, Understood
+from mmchat.engines.scripted import ScriptedRecognizer
+from mmchat.engines.scripted_texts import ScriptedTextReader
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.memory.citations import as_citation
 from mmchat.memory.hand_overs import add_hand_over, hand_overs
@@ -212,6 +216,29 @@ def test_a_hand_over_is_kept_once_and_goes_with_its_conversation(bench: Bench) -
     assert len(hand_overs(bench.store, session.info.id)) == 2
     bench.store.delete_session(session.info.id)
     assert hand_overs(bench.store, session.info.id) == ()
+
+
+def test_a_photographed_product_and_a_spoken_complaint_are_acted_on_and_told(bench: Bench, tmp_path: Path) -> None:
+    bench.engines.asr = ScriptedRecognizer("I want my money back!")
+    bench.engines.texts = ScriptedTextReader({(255, 0, 0): "LO-204518"})
+    picture, sound = tmp_path / "lamp.png", tmp_path / "complaint.wav"
+    Image.new("RGB", (32, 32), "red").save(picture)
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\x00\x01" * 16_000)
+    session = bench.session()
+    list(session.reply(UserInput("my lamp is broken", (picture,)), Event()))
+    list(session.reply(UserInput("", (sound,)), Event()))
+    asked, answer, spoken_to, _ = session.turns()
+    assert (answer.prepared, answer.text) == ("intent", "Please send us a photo of the lamp.")
+    assert spoken_to.understood is not None
+    assert (spoken_to.understood.intent, spoken_to.understood.mood) == ("refund", -0.8)
+    text = session.hand_over.prepare().text
+    assert "lamp.png (picture): " in text
+    assert "text in it: “LO-204518”" in text
+    assert "- complaint.wav (sound): “I want my money back!”" in text
+    assert "- refund (80%): “I want my money back!”" in text
+    assert asked.text == "my lamp is broken"
 
 
 def test_hand_overs_are_those_of_one_conversation(bench: Bench) -> None:

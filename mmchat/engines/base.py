@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from mmchat.domain import (
     TEXT_ONLY,
     BatchReply,
+    EngineSpec,
     GenerateOptions,
     GenerationDone,
     Heard,
@@ -67,6 +68,26 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """Free the weights; calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class RedressableModel(LanguageModel, Protocol):
+    """A language model whose adapter can be changed while its weights stay in memory."""
+
+    def redressed(self, spec: EngineSpec) -> LanguageModel:
+        """A model of the same weights with the adapter that `spec` names, or with none.
+
+        This one is closed: what it was doing ends, and nothing of its conversations is kept, because keys and values
+        are the adapter's too. Its weights go over to the other.
+
+        Args:
+            spec: differs from the one this was loaded by in its name and its adapter alone.
+
+        Raises:
+            EngineUnavailable: it was closed before.
+            ModelNotFound, WeightsError, ConfigError: the adapter is not there or does not fit; the weights are freed.
+        """
         ...
 
 

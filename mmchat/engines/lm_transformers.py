@@ -90,6 +90,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What a text model is put together from, and can be put together from anew with another adapter."""
+
+    base: Any
+    """The weights, without an adapter."""
+    config: Any
+    tokenizer: Any
+    device: DeviceName
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True, slots=True)
 class Workers:
     """What works on one model's weights."""
 
@@ -119,6 +131,8 @@ class TransformersModel:
         self._rules = rules
         self._counts = TokenCounts(lambda messages: len(prompt_format.encode(messages)))
         self._lock = Lock()
+        self.dressed: tuple[Any, Parts] | None = None
+        """The model with its adapter, and what it is made of; None for one that no other adapter can be put on."""
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return self._counts(messages)
@@ -225,9 +239,19 @@ class TransformersModel:
             raise prompt_too_long(self.name, prompt_tokens, self.context_tokens)
         return min(wanted, self.context_tokens - prompt_tokens)
 
+    def redressed(self, spec: EngineSpec) -> TransformersModel:
+        with self._lock:  # a reply under way is ended by whoever changes the model, or comes to its end
+            if self._workers is None or self.dressed is None:
+                raise engine_closed(self.name)
+            (model, parts), self.dressed, self._workers = self.dressed, None, None
+            _take_off(model, parts.base)
+            with _translated_loading(spec):
+                return _text_model(spec, parts)
+
     def close(self) -> None:
         with self._lock:
             self._workers = None
+            self.dressed = None
         if self.device == "cuda":
             torch.cuda.empty_cache()
 
@@ -254,7 +278,7 @@ def load(spec: EngineSpec) -> Any:
     device = resolve_device(spec.device)
     if device == "cpu":
         torch.set_num_threads(spec.threads or usable_threads())
-    try:
+    with _translated_loading(spec):
         config = AutoConfig.from_pretrained(path, local_files_only=True)
         if hasattr(config, "vision_config"):
             # Deferred: image processing is only imported for models that see.
@@ -262,11 +286,19 @@ def load(spec: EngineSpec) -> Any:
 
             return load_vision_model(spec, path, config, device, pick_dtype(spec.dtype, device))
         return _load_text_model(spec, path, config, device)
+
+
+@contextmanager
+def _translated_loading(spec: EngineSpec) -> Iterator[None]:
+    """Say in words what the library says of weights that it cannot read."""
+    try:
+        yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise out_of_memory(spec.name) from error
         raise WeightsError(
-            f"'{spec.name}' cannot be loaded from {path}: {first_line(error)}", hint=f"mmchat models check {spec.name}"
+            f"'{spec.name}' cannot be loaded from {spec.path}: {first_line(error)}",
+            hint=f"mmchat models check {spec.name}",
         ) from error
 
 
@@ -278,8 +310,24 @@ def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceNa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice to developers (tied weights, dtype names), nothing for a user
         model = auto_class.from_pretrained(path, dtype=dtype, local_files_only=True, use_safetensors=True)
-    model = with_adapter(model, spec, may_change_prompt=True).to(device).eval()
-    model, virtual = taken_out(model, spec.name, spec.adapter_path)
+    return _text_model(spec, Parts(model, config, tokenizer, device, dtype))
+
+
+def _take_off(model: Any, base: Any) -> None:
+    """Leave the base as it was before its adapter was put on: its own layers, none of them ever changed."""
+    if model is not base and not model.active_peft_config.is_prompt_learning:
+        model.unload()
+    if hasattr(base, "peft_config"):
+        del base.peft_config  # peft would take the next adapter for a second one on the first
+
+
+def _text_model(spec: EngineSpec, parts: Parts) -> TransformersModel:
+    """A model of weights that are in memory, with the adapter that `spec` names."""
+    require_adapter(spec)
+    config, tokenizer, device = parts.config, parts.tokenizer, parts.device
+    is_seq2seq = bool(config.is_encoder_decoder)
+    dressed = with_adapter(parts.base, spec, may_change_prompt=True).to(device).eval()
+    model, virtual = taken_out(dressed, spec.name, spec.adapter_path)
     ends = end_ids(model, tokenizer)
     use_own_decoding(model, ends)
     room = room_for(model, device)
@@ -292,7 +340,7 @@ def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceNa
         prompt_format = with_pictures(model, spec, tokenizer, ends, is_thinking=is_thinking)
     limits = Limits(
         (spec.context_tokens or _context_of(config, is_seq2seq)) - virtual.count,
-        is_exact=dtype == torch.float32,
+        is_exact=parts.dtype == torch.float32,
         preferred_batch=room.rows(_ORDINARY_TOKENS),
         max_reply_tokens=(getattr(config, "max_position_embeddings", None) or 1024) if is_seq2seq else None,
         accepts_images=sees,
@@ -303,8 +351,10 @@ def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceNa
         LikelihoodScorer(spec.name, model, room, virtual),
     )
     rules = ReplyRules(tokenizer, ends, prompt_format.stop, prompt_format.opens_thought)
-    log.info("loaded %s with transformers: %s, %s on %s", path.name, type(model).__name__, dtype, device)
-    return TransformersModel(spec.name, workers, prompt_format, rules, limits, device)
+    log.info("made %s with transformers: %s, %s on %s", spec.name, type(model).__name__, parts.dtype, device)
+    made = TransformersModel(spec.name, workers, prompt_format, rules, limits, device)
+    made.dressed = None if sees else (dressed, parts)
+    return made
 
 
 def format_of(config: Any, tokenizer: Any, ends: frozenset[int], *, is_thinking: bool = False) -> PromptFormat:

@@ -28,17 +28,14 @@ from safetensors import SafetensorError, safe_open
 
 from mmchat.adapter_files import attach_adapter
 from mmchat.errors import WeightsError
+from mmchat.weights.llamacpp_order import ARCHITECTURES, Array, to_llamacpp_order
 from mmchat.weights.prepare_gguf import PlannedTensor, Report, file_type, only_gguf, open_gguf, write_gguf
-
-Array = np.ndarray[Any, Any]
 
 GGUF_FORMATS = {
     "q8_0": GGMLQuantizationType.Q8_0,
     "f16": GGMLQuantizationType.F16,
     "bf16": GGMLQuantizationType.BF16,
 }
-ARCHITECTURES = ("llama",)
-"""Those whose merged files were compared with transformers, reply by reply."""
 _COPIED = frozenset({"rope_freqs.weight"})
 """Tensors that conversion computes from the configuration; training does not touch them."""
 _LEAST_LIKENESS = 0.9
@@ -232,22 +229,6 @@ class _Plan:
         return WeightsError(
             f"'{self._name}' does not fit the GGUF file of its base: {what}.", hint=f"Use {self._name}@transformers."
         )
-
-
-def to_llamacpp_order(tensor: Array, heads: int) -> Array:
-    """The rows of a query or key projection in the order of llama.cpp's rotary embedding.
-
-    Args:
-        tensor: (heads * 2 * n, …) with each head's rows in two halves, as transformers rotates them.
-        heads: of queries or of keys.
-
-    Returns:
-        The same rows, those that turn together beside each other.
-
-    Source: the two conventions of RoPE, as in `LlamaModel.permute` of llama.cpp's converter (MIT).
-    """
-    halves = tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
-    return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(tensor.shape))
 
 
 def _architecture(name: str) -> MODEL_ARCH:

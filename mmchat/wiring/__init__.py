@@ -102,6 +102,7 @@ def open_hub(options: WiringOptions = WiringOptions(), kinds: tuple[ModelKind, .
         should_read_text=settings.read_text and options.should_read_text,
         speech_by_language=not (options.asr or settings.asr),
         chinese=settings.chinese,
+        should_share_weights=True,
     )
     return EngineHub(models, WeightsStore(paths.weights_dir()), names, hub_options)
 

@@ -29,6 +29,7 @@ from mmchat.weights.finetuned import is_merged
 from mmchat.wiring.readers import Readers
 from mmchat.wiring.slots import Slot, describe_progress
 from mmchat.wiring.speech_models import by_language
+from mmchat.wiring.wardrobe import Wardrobe, redressed_or_loaded
 
 if TYPE_CHECKING:
     from mmchat.config.model_entries import ModelEntry
@@ -76,6 +77,8 @@ class HubOptions:
     """Characters that Chinese speech is written in; None: as the model's entry says."""
     should_read_text: bool = True
     """Read the text that stands in pictures."""
+    should_share_weights: bool = False
+    """Put the adapters that roles name on a loaded base, so that a change of role reloads nothing."""
 
 
 class EngineHub:
@@ -93,6 +96,7 @@ class EngineHub:
         self._weights = weights
         self._options = options
         self._lock = threading.Lock()
+        self._wardrobe = Wardrobe(models, weights)
         for kind, name in names.items():
             self._check(kind, name)  # a wrong name is said now, not when the first reply is due
         self._reading = threading.Lock()
@@ -107,8 +111,8 @@ class EngineHub:
         self._second_ears: Slot | None = None
         """The speech model that was asked for by name last, beside the chosen one."""
 
-    def _slot(self, kind: ModelKind, name: str) -> Slot:
-        return Slot(kind, name, self._load)
+    def _slot(self, kind: ModelKind, name: str, before: Slot | None = None) -> Slot:
+        return Slot(kind, name, self._load, before)
 
     # --- chat.ports.Engines ---------------------------------------------------------------------
 
@@ -233,9 +237,10 @@ class EngineHub:
             old = self._slots.get("lm")
             if old is not None and old.state.model == name and old.state.stage != "failed":
                 return
-            self._slots["lm"] = self._slot("lm", name)
+            is_like = old is not None and self._has_same_weights(old.state.model, name)
+            self._slots["lm"] = self._slot("lm", name, old if is_like else None)
         self._slots["lm"].start()
-        if old is not None:
+        if old is not None and not is_like:
             old.close_when_loaded()
 
     def language_models(self) -> tuple[ModelSummary, ...]:
@@ -306,7 +311,7 @@ class EngineHub:
     def _is_in_place(self, name: str) -> bool:
         """Whether loading needs no fetching and no preparing."""
         entry, engine = self._resolve(name)
-        return not entry.needs_weights or self._weights.is_prepared(entry, engine)
+        return not entry.needs_weights or self._weights.is_prepared(self._base_of(entry, engine) or entry, engine)
 
     def _get(self, kind: ModelKind) -> Any:
         slot = self._slots.get(kind)
@@ -322,20 +327,40 @@ class EngineHub:
         name, kind = slot.state.model, slot.state.kind
         entry, engine = self._resolve(name)
         _require_eyes(entry, engine)
-        path = self._weights_path(entry, engine, slot) if entry.needs_weights else None
+        try:
+            loaded = self._loaded(entry, engine, slot)
+        finally:
+            slot.let_go()
+        if kind == "embed":
+            from mmchat.engines.embed_once import EmbedsOnce  # numpy: not before something is loaded
+
+            return EmbedsOnce(loaded)
+        return self._by_language(loaded, english) if (english := self._english_of(entry)) else loaded
+
+    def _loaded(self, entry: ModelEntry, engine: str, slot: Slot) -> Any:
+        """The model of an entry: weights that are in memory with another adapter, or loaded."""
+        base = self._base_of(entry, engine)
+        path = self._weights_path(base or entry, engine, slot) if entry.needs_weights else None
         spec = self._spec(entry, engine, path)
+        if base is not None and path is not None:
+            files = self._wardrobe.files(base, path, entry.name)
+            spec = replace(spec, adapter_path=None, options={**spec.options, "adapters": files})
         if isinstance(entry, HeadEntry):
             spec = replace(spec, options={**spec.options, **self._encoders(entry, path, slot)})
         if isinstance(entry, LmEntry) and entry.projector:
             eyes = {"projector": entry.projector, "encoders": {"vision": self._encoder("vision", entry.vision, slot)}}
             spec = replace(spec, options={**spec.options, **eyes})
         slot.report("loading", "loading", None)
-        loaded = load_engine(kind, spec)
-        if kind == "embed":
-            from mmchat.engines.embed_once import EmbedsOnce  # numpy: not before something is loaded
+        return redressed_or_loaded(slot, spec)
 
-            return EmbedsOnce(loaded)
-        return self._by_language(loaded, english) if (english := self._english_of(entry)) else loaded
+    def _base_of(self, entry: ModelEntry, engine: str) -> LmEntry | None:
+        """The model whose weights are loaded for an entry, with adapters that roles name beside them."""
+        return self._wardrobe.base_of(entry, engine) if self._options.should_share_weights else None
+
+    def _has_same_weights(self, name: str, other: str) -> bool:
+        """Whether two models may differ in their adapters alone."""
+        (one, engine), (two, engine_two) = self._resolve(name), self._resolve(other)
+        return one.needs_weights and (one.weights_name, engine) == (two.weights_name, engine_two)
 
     def _english_of(self, entry: ModelEntry) -> str:
         """The speech model that takes over for English; empty where none is to."""

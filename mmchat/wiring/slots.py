@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, cast
 
-from mmchat.domain import LoadState, ModelKind, PullProgress
+from mmchat.domain import EngineSpec, LoadState, ModelKind, PullProgress
 from mmchat.errors import MmchatError
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,12 @@ def _duration(seconds: float) -> str:
 class Slot:
     """One model: its state for everybody, itself for whoever waits."""
 
-    def __init__(self, kind: ModelKind, name: str, load: Callable[[Slot], Any]) -> None:
+    def __init__(self, kind: ModelKind, name: str, load: Callable[[Slot], Any], before: Slot | None = None) -> None:
+        """`before`: what it takes the place of, whose weights it may take over; closed once it has."""
         self._load = load
+        self.before = before
+        self.spec: EngineSpec | None = None
+        """By which it was loaded, for language models."""
         self.fetching = threading.Lock()
         """Held while the weights are fetched and prepared."""
         self._lock = threading.Lock()
@@ -58,6 +62,18 @@ class Slot:
     def get(self) -> Any:
         """The loaded model; waits. Raises what its loading raised."""
         return self.start().result()
+
+    def loaded(self) -> Any:
+        """The model if it is there or on its way; waits for that. None where it was never asked for, or has failed."""
+        with self._lock:
+            future = self._future
+        return None if future is None or future.exception() is not None else future.result()
+
+    def let_go(self) -> None:
+        """Free what it takes the place of, unless that was done."""
+        before, self.before = self.before, None
+        if before is not None:
+            before.close_when_loaded()
 
     def close_when_loaded(self) -> None:
         """Free the model now, or as soon as it has come."""

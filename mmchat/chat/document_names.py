@@ -10,6 +10,13 @@ from mmchat.errors import UsageError
 from mmchat.knowledge_values import Document
 
 
+def shown_name(document: Document) -> str:
+    """A file's name, in the folder that was added where it came with one: two files may have the same name."""
+    if document.path == document.root or not document.path.is_relative_to(document.root.parent):
+        return document.name
+    return document.path.relative_to(document.root.parent).as_posix()
+
+
 def fitting(documents: Sequence[Document], name: str) -> tuple[Document, ...]:
     """What a name means, the surest first. Raises UsageError where it is the name of several."""
     wanted = name.strip().casefold()
@@ -23,7 +30,7 @@ def fitting(documents: Sequence[Document], name: str) -> tuple[Document, ...]:
     )
     singles: tuple[Callable[[Document], bool], ...] = (
         lambda each: each.id == name,
-        lambda each: each.name.casefold() == wanted,
+        lambda each: each.path.as_posix().casefold().endswith("/" + wanted.removeprefix("./")),
         lambda each: wanted in (each.path.stem.casefold(), each.title.casefold()),
     )
     for fits in groups:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mmchat.chat.document_names import shown_name
 from mmchat.knowledge_values import OWN_SHELF
 from mmchat.memory.import_values import counted
 
@@ -52,7 +53,7 @@ def document_words(document: Document) -> str:
     title = f" “{document.title}”" if document.title != document.name else ""
     amount = counted(document.passages, "passage") if document.passages or not document.problem else ""
     about = ", ".join(part for part in (amount, document.problem.rstrip(".")) if part)
-    return f"{whose}{document.name}{title} ({about})"
+    return f"{whose}{shown_name(document)}{title} ({about})"
 
 
 def found_words(found: Recalled) -> tuple[str, str]:

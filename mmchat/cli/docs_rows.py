@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from mmchat.chat.document_names import shown_name
 from mmchat.chat.shelf_words import found_words
 from mmchat.cli.output import dim, print_text
 from mmchat.sanitize import plain_line
@@ -38,12 +39,12 @@ def document_row(document: Document) -> list[str]:
     from mmchat.moments import local_day
 
     wrong = document.problem or ("" if document.path.exists() else "The file is not there.")
-    where = str(document.path.parent)
+    where = str(document.root.parent)
     return [
         document.shelf or "-",
         str(document.passages),
         local_day(document.updated_at),
-        document.name,
+        shown_name(document),
         f"{wrong} {where}".strip(),
     ]
 

@@ -63,7 +63,10 @@ def test_add_list_search_and_remove(pipe: Run, docs: Path) -> None:
     assert (added["unchanged"], added["problems"], added["stopped"]) == (0, [], False)
     assert json.loads(pipe("docs", "add", str(docs), "--json").out)["unchanged"] == 2
     rows = [line.split("\t") for line in pipe("docs", "list").out.splitlines()]
-    assert [(row[0], row[1], row[3]) for row in rows] == [("-", "1", "prices.csv"), ("-", "2", "returns.md")]
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        ("-", "1", "my docs/prices.csv"),
+        ("-", "2", "my docs/returns.md"),
+    ]
     assert "returns.md › Returns" in pipe("docs", "search", "thirty", "days").out
     (found,) = json.loads(pipe("docs", "search", "退货", "-k", "1", "--json").out)
     assert (found["heading"], found["text"], found["line"]) == ("Returns › 退货", "三十天内可以退货。", 7)
@@ -157,7 +160,7 @@ def test_the_plain_mode_lists_adds_searches_and_removes(pipe: Run, docs: Path) -
     assert done.code == 0
     assert "There are no documents yet" in done.err
     assert "Read 2 documents: 3 passages." in done.err
-    assert "returns.md “Returns” (2 passages)" in done.out
+    assert "my docs/returns.md “Returns” (2 passages)" in done.out
     assert "returns.md › Returns: Lamps go back within thirty days." in done.out
     assert "Removed prices.csv" in done.err
     assert done.out.count("prices.csv") == 1

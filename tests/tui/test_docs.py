@@ -49,7 +49,7 @@ async def test_a_dropped_folder_is_added_listed_and_searched(desk: FakeDesk, doc
         await s.send(f"/docs add '{docs}'")
         await s.until(lambda: "Read 2 documents: 2 passages." in s.chat.activity.words, "it is read")
         await s.send("/docs")
-        await s.until(lambda: "returns.md “Returns” (1 passage)" in s.text_of("NoticeLine"), "it is listed")
+        await s.until(lambda: "my docs/returns.md “Returns” (1 passage)" in s.text_of("NoticeLine"), "it is listed")
         await s.send("/docs search thirty days")
         await s.until(lambda: "Lamps go back within" in s.text_of("NoticeLine"), "the passage is shown")
         assert "returns.md › Returns" in s.text_of("NoticeLine")

@@ -144,7 +144,15 @@ def test_names_mean_ids_paths_folders_and_files(desk: Desk) -> None:
     desk.write("zh/fees.md", "免费。")
     desk.shelf.add([desk.folder])
     fees = desk.shelf.all()[2]
-    for name in (fees.id, str(fees.path), "fees.md", "FEES", os.path.relpath(fees.path)):
+    for name in (
+        fees.id,
+        str(fees.path),
+        "fees.md",
+        "zh/fees.md",
+        "docs/zh/fees.md",
+        "FEES",
+        os.path.relpath(fees.path),
+    ):
         assert desk.shelf.meant(name) == (fees,)
     assert len(desk.shelf.meant("docs")) == 3
     assert len(desk.shelf.meant(str(desk.folder / "zh"))) == 2
@@ -183,7 +191,7 @@ def test_files_that_cannot_be_read_are_told_and_not_looked_at_again(desk: Desk) 
     desk.write("bad.pdf", "no pdf")
     shelved = desk.shelf.add([desk.folder])
     assert problem_lines(shelved) == ["bad.pdf: It is damaged, or no PDF at all."]
-    assert document_words(desk.shelf.all()[0]) == "bad.pdf (It is damaged, or no PDF at all)"
+    assert document_words(desk.shelf.all()[0]) == "docs/bad.pdf (It is damaged, or no PDF at all)"
     assert (desk.shelf.refresh().problems, desk.shelf.refresh().unchanged) == ((), 2)
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmchat.cli.output import narrate, print_json, print_table, print_text, warn
-from mmchat.errors import ConfigError, ModelNotFound, UsageError
+from mmchat.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from mmchat.config.role_shelf import BrokenRole
-    from mmchat.role_values import Role, RoleText
+    from collections.abc import Mapping
+
+    from mmchat.cli.role_checks import Verdict
 
 app = typer.Typer(
     help="List, show, write, check, import.",
@@ -33,13 +34,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_roles(as_json: Json = False) -> None:
     """List the roles at hand."""
+    from mmchat.cli.role_view import origin, role_object
     from mmchat.config.role_shelf import all_roles
 
     roles, broken = all_roles()
     if as_json:
-        print_json([_object(role) for role in roles])
+        print_json([role_object(role) for role in roles])
     else:
-        rows = [(role.name, " ".join(role.languages), _origin(role), role.description) for role in roles]
+        rows = [(role.name, " ".join(role.languages), origin(role), role.description) for role in roles]
         print_table(["NAME", "SPEAKS", "FROM", "ABOUT"], rows)
     for each in broken:
         warn(f"{each.name} cannot be used; 'mmchat roles check {each.name}' says why.")
@@ -48,26 +50,16 @@ def list_roles(as_json: Json = False) -> None:
 @app.command()
 def show(role: RoleName, as_json: Json = False) -> None:
     """Show all that a role says and sets."""
+    from mmchat.cli.role_view import print_role, role_object, text_object
     from mmchat.config.role_shelf import find_role
 
     found = find_role(role)
     if as_json:
-        print_json(_object(found) | {"texts": {language: _texts(text) for language, text in found.texts.items()}})
-        return
-    print_text(f"{found.name} ({_origin(found)}): {found.description}".rstrip(": "))
-    print_text(f"File: {found.path}")
-    print_text(f"Memory: {_MEMORY[found.memory]}")
-    for name, value in (("Model", found.model), ("Creator", found.creator)):
-        if value:
-            print_text(f"{name}: {value}")
-    if found.options:
-        print_text("Decoding: " + ", ".join(f"{key} {value}" for key, value in found.options.items()))
-    for language, text in found.texts.items():
-        print_text(f"\n[{language}] {text.title}\n\n{text.system}")
-        if text.greeting:
-            print_text(f"\nGreeting: {text.greeting}")
-        for example in text.examples:
-            print_text(f"\nExample: {example.user}\n      -> {example.reply}")
+        print_json(
+            role_object(found) | {"texts": {language: text_object(text) for language, text in found.texts.items()}}
+        )
+    else:
+        print_role(found)
 
 
 @app.command()
@@ -105,7 +97,8 @@ def check(
     roles: Annotated[list[str] | None, typer.Argument(metavar="[ROLE]...", help="Names or paths; else all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say everything that is wrong with roles' files."""
+    """Say everything that is wrong with roles, and what is weak."""
+    from mmchat.cli.role_checks import Verdict, check_role
     from mmchat.config.models_file import load_models_file
     from mmchat.config.role_shelf import BrokenRole, all_roles, find_role
 
@@ -116,17 +109,13 @@ def check(
         except (ConfigError, UsageError) as error:
             broken.append(BrokenRole(name, Path(name), ConfigError(error.message, hint=error.hint)))
     models = load_models_file()
-    for role in [role for role in good if role.model]:
-        try:
-            models.resolve(role.model)
-        except (ConfigError, ModelNotFound) as error:
-            broken.append(BrokenRole(role.name, role.path, ConfigError(f"{role.path}: model: {error.message}")))
-            good.remove(role)
+    verdicts = {role.name: check_role(role, models) for role in good}
+    verdicts |= {each.name: Verdict(tuple(each.error.message.splitlines())) for each in broken}
     if as_json:
-        print_json([_verdict(role.name, "") for role in good] + [_verdict(e.name, e.error.message) for e in broken])
+        print_json([_object(name, verdict) for name, verdict in verdicts.items()])
     else:
-        _tell(good, broken)
-    if broken:
+        _tell(verdicts)
+    if any(verdict.problems for verdict in verdicts.values()):
         raise typer.Exit(ConfigError.exit_code)
 
 
@@ -155,7 +144,6 @@ def import_card(
     print_text(str(path))
 
 
-_MEMORY = {"shared": "shares yours", "own": "its own; its conversations recall only each other"}
 _FORM = '''# A role: who the assistant is. 'mmchat roles check' reads it with you.
 description = "What it is for, in a line"
 languages = ["en"]
@@ -169,10 +157,30 @@ examples = [                 # how it answers; few and short
 memory = "shared"            # or "own": its conversations recall only each other
 # model = "smollm2-135m"     # a model or a finetuned adapter of its own
 
+# knowledge = ["docs/"]      # folders and files with what it knows, beside this file
+# is_bound_to_documents = true  # what they do not tell, it does not know
+# answers = "quote"          # in their own words instead of the model's
+# unknown = "I am sorry, I do not know that."
+# mask = ["card", "phone", "mail", "identity", "account"]  # taken out before anything is stored
+# reads_mood = true          # where it falls, a person is suggested
+# hand_over = "Shall I pass you on to a colleague?"
+# forbidden = "I only talk about lamps."
+# intent_model = "my-head"   # a trained head that tells intents, instead of the examples below
+
 [decoding]
 # temperature = 0.7
 
-# [text.zh]                  # the same in Chinese; add "zh" to languages
+# [intents]                  # what users want: ten or more messages of each, in every language it speaks
+# refund = ["I want my money back", "Please refund my order"]
+
+# [on_intent]                # what it does then: words for the model, or a table
+# refund = "Ask for the order number."
+# person = { reply = "Of course.", hand_over = true }
+
+# [forbid]                   # what it does not talk about: messages of that kind
+# medical = ["Which pills help against a headache?"]
+
+# [text.zh]                  # its words in Chinese; add "zh" to languages
 # title = "…"
 # system = "…"
 '''
@@ -186,41 +194,15 @@ def _name_of(title: str) -> str:
     return "-".join(kept)[:60]
 
 
-def _origin(role: Role) -> str:
-    return "mmchat" if role.is_shipped else "you"
+def _object(name: str, verdict: Verdict) -> dict[str, object]:
+    problems, advice = list(verdict.problems), list(verdict.advice)
+    return {"name": name, "is_good": not problems, "problems": problems, "advice": advice}
 
 
-def _object(role: Role) -> dict[str, object]:
-    return {
-        "name": role.name,
-        "description": role.description,
-        "languages": list(role.languages),
-        "is_shipped": role.is_shipped,
-        "path": str(role.path),
-        "model": role.model,
-        "memory": role.memory,
-        "decoding": dict(role.options),
-        "creator": role.creator,
-    }
-
-
-def _texts(text: RoleText) -> dict[str, object]:
-    return {
-        "title": text.title,
-        "system": text.system,
-        "greeting": text.greeting,
-        "examples": [{"user": each.user, "reply": each.reply} for each in text.examples],
-    }
-
-
-def _verdict(name: str, problems: str) -> dict[str, object]:
-    return {"name": name, "is_good": not problems, "problems": problems.splitlines()}
-
-
-def _tell(good: list[Role], broken: list[BrokenRole]) -> None:
-    for role in good:
-        print_text(f"{role.name}: good")
-    for each in broken:
-        print_text(f"{each.name}: cannot be used")
-        for line in each.error.message.splitlines():
-            print_text(f"  {line}")
+def _tell(verdicts: Mapping[str, Verdict]) -> None:
+    for name, verdict in verdicts.items():
+        print_text(f"{name}: {'cannot be used as it is' if verdict.problems else 'good'}")
+        for problem in verdict.problems:
+            print_text(f"  {problem}")
+        for advice in verdict.advice:
+            print_text(f"  advice: {advice}")

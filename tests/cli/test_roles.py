@@ -105,3 +105,88 @@ def test_roles_in_the_plain_mode(run: Run, scripted_home: Path) -> None:
     assert "narrator" in done.out
     assert "A new conversation with Language tutor." in done.err
     assert "with nobody else" in done.err
+
+
+SHOP = """
+languages = ["en", "zh"]
+system = "You sell lamps."
+knowledge = ["docs/"]
+mask = ["card", "mail"]
+forbidden = "Only lamps."
+[text.zh]
+system = "你卖灯。"
+[intents]
+refund = ["I want my money back", "退款", "Refund me", "money", "Give it back"]
+[on_intent]
+refund = { instructions = "Ask for the number.", reply = "I am sorry.", hand_over = true }
+[forbid]
+medical = ["Which pills?"]
+"""
+
+
+def shop(run: Run, text: str) -> Path:
+    made = Path(json.loads(run("roles", "new", "shop", "--json").out)["path"])
+    made.write_text(text, encoding="utf-8")
+    return made
+
+
+def test_all_that_a_role_sets_is_shown(run: Run, home: Path) -> None:
+    shop(run, SHOP)
+    shown = json.loads(run("roles", "show", "shop", "--json").out)
+    assert shown["mask"] == ["card", "mail"]
+    assert shown["knowledge"][0].endswith("docs")
+    assert shown["forbid"] == {"medical": ["Which pills?"]}
+    assert shown["texts"]["en"]["on_intent"]["refund"]["hand_over"] is True
+    assert shown["texts"]["en"]["forbidden"] == "Only lamps."
+    out = run("roles", "show", "shop").out
+    assert "Masks: card, mail" in out
+    assert "medical (1): Which pills?" in out
+    assert "On refund: says first: I am sorry. · is told: Ask for the number. · suggests a person" in out
+
+
+def test_documents_that_are_missing_or_empty_are_named(run: Run, home: Path) -> None:
+    path = shop(run, SHOP)
+    done = run("roles", "check", "shop")
+    assert done.code == 2
+    assert "knowledge: there is nothing at" in done.out
+    (path.parent / "docs").mkdir()
+    (path.parent / "docs" / "data.bin").write_bytes(b"x")
+    done = run("roles", "check", "shop")
+    assert done.code == 0
+    assert "advice: knowledge: there is no document in" in done.out
+    (path.parent / "docs" / "returns.md").write_text("# Returns")
+    (verdict,) = json.loads(run("roles", "check", "shop", "--json").out)
+    assert verdict["is_good"]
+    assert verdict["advice"] == [
+        "forbid.medical: 1 messages are few; with 10 or more it is told more surely.",
+        "forbid.medical: no message of it is Chinese, which the role speaks.",
+        "[zh] does nothing for refund, which another language does something for.",
+    ]
+
+
+def test_messages_and_models_that_cannot_work_are_named(run: Run, home: Path) -> None:
+    shop(
+        run, SHOP.replace('knowledge = ["docs/"]', "is_bound_to_documents = true") + 'legal = ["i want  my money back"]'
+    )
+    out = run("roles", "check", "shop").out
+    assert "is_bound_to_documents: it has no documents" in out
+    assert "intents.refund and forbid.legal: 'i want my money back' stands in both." in out
+    found = next(home.rglob("shop.toml"))
+    found.write_text('system = "x"\nintent_model = "smollm2-135m"\n')
+    done = run("roles", "check", "shop")
+    assert done.code == 2
+    assert "intent_model: 'smollm2-135m' is not a head that tells labels (its kind is lm)" in done.out
+    found.write_text('system = "x"\nintent_model = "nothing"\n')
+    assert "intent_model: " in run("roles", "check", "shop").out
+
+
+def test_the_shipped_roles_are_good(run: Run, home: Path) -> None:
+    verdicts = json.loads(run("roles", "check", "--json").out)
+    assert [each for each in verdicts if each["problems"] or each["advice"]] == []
+
+
+def test_a_copied_shop_brings_its_documents(run: Run, home: Path) -> None:
+    path = Path(json.loads(run("roles", "new", "mine", "--from", "support", "--json").out)["path"])
+    assert list((path.parent / "docs").rglob("*.md"))
+    shown = json.loads(run("roles", "show", "mine", "--json").out)
+    assert shown["knowledge"] == [str(path.parent / "docs")]

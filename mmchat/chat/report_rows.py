@@ -127,7 +127,9 @@ def answer_rows(
     for reply in rated_replies(store, sessions):
         marked[reply.session.id].append(reply)
     for session in sessions:
-        found = _told(session, store.turns(session.id), marked[session.id], rated, answers)
+        found = _told(
+            session, store.turns(session.id), marked[session.id], rated, answers, is_learnt=rows_as == "dialogue"
+        )
         for row in rated_rows(found, rows_as, path_of).rows:
             made = _with_persona(row, session) if rows_as == "dialogue" else _whole(row)
             rows[json.dumps(made, sort_keys=True)] = made
@@ -141,7 +143,13 @@ def answer_rows(
 
 
 def _told(
-    session: Session, turns: Sequence[Turn], marked: Sequence[RatedReply], rated: set[str], answers: Mapping[str, str]
+    session: Session,
+    turns: tuple[Turn, ...],
+    marked: Sequence[RatedReply],
+    rated: set[str],
+    answers: Mapping[str, str],
+    *,
+    is_learnt: bool,
 ) -> list[RatedReply]:
     """The replies of a conversation that rows are made of, with answers out of the sheet as their better texts.
 
@@ -151,6 +159,7 @@ def _told(
         marked: its rated replies.
         rated: ids of those that rows are made of; with them go the other replies to the same messages.
         answers: by the message's id.
+        is_learnt: every reply before the last is learnt too; so exchanges in which it is wanting are left out.
     """
     asked = {each.history[-1].id for each in marked if each.reply.id in rated and each.history}
     found = {
@@ -159,6 +168,7 @@ def _told(
         if each.history and each.history[-1].id in asked and (_has_better(each.reply) or not each.reply.prepared)
     }
     changed: dict[str, Turn] = {}
+    wanting_ids = set[str]()
     for position, turn in enumerate(turns):
         follows = turns[position + 1] if position + 1 < len(turns) else None
         reply = follows if follows is not None and follows.parent_id == turn.id else None
@@ -166,11 +176,25 @@ def _told(
             answered = _answered(turn, reply, answers[turn.id])
             changed[answered.id] = answered
             found[answered.id] = RatedReply(session, turns[: position + 1], answered, is_variant=False)
-        elif turn.role == "user" and reply is not None and reply.status == "failed":
-            changed[reply.id] = replace(reply, rating=Rating("bad"))  # half a reply is not learnt with what follows it
+        elif turn.role == "user" and reply is not None and _is_wanting(reply):
+            wanting_ids |= {turn.id, reply.id}
     places = {turn.id: place for place, turn in enumerate(turns)}
-    told = [replace(each, history=tuple(changed.get(t.id, t) for t in each.history)) for each in found.values()]
+    told = [
+        replace(each, history=_history(each, changed, wanting_ids if is_learnt else set())) for each in found.values()
+    ]
     return sorted(told, key=lambda each: places.get(each.history[-1].id, len(turns)))
+
+
+def _is_wanting(reply: Turn) -> bool:
+    """It does not answer, and nobody said what would."""
+    return (reply.prepared == "unknown" or reply.status == "failed") and not _has_better(reply)
+
+
+def _history(each: RatedReply, changed: Mapping[str, Turn], left_out: set[str]) -> tuple[Turn, ...]:
+    """Up to the message that is answered, which always stays."""
+    last = each.history[-1]
+    before = (changed.get(turn.id, turn) for turn in each.history[:-1] if turn.id not in left_out)
+    return (*before, last)
 
 
 def _answered(question: Turn, reply: Turn | None, answer: str) -> Turn:

@@ -256,7 +256,11 @@ def test_better_texts_are_rows_at_once_and_the_rest_waits_in_a_sheet(
     assert f"5 lines of {sheet} wait for an answer in the column 'answer'." in done.err
     (row,) = read_rows(out).rows
     assert isinstance(row, DialogueRow)
-    assert (row.persona, row.messages[-1].text) == ("support", "I am sorry.")
+    assert row.persona == "support"
+    # The exchange in which it did not know is no example, and is left out.
+    assert [message.text for message in row.messages] == [
+        "Can I return a lamp?", "Certainly.", "That is useless!", "I am sorry."
+    ]  # fmt: skip
     assert [(line["message"], line["needs"], line["why"], line["times"]) for line in lines_of(sheet)] == [
         ("Do you ship to Norway, please?", "an answer", "not known", "1"),
         ("Do you ship to Norway?", "an answer", "not known", "1"),

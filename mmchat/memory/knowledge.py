@@ -46,7 +46,7 @@ UNKNOWN_NAME = 0.15
 OTHER_LANGUAGE = 0.15
 """Added where question and passage are in different languages: their cosines are lower."""
 NEAR_FLOOR = 0.42
-WORDS_FLOOR = 0.33
+WORDS_FLOOR = 0.34
 """From here on a passage surely bears on the question: with vectors, and by words alone."""
 
 

@@ -28,11 +28,14 @@ from mmchat.patterns import later
 
 HEADING_WEIGHT = 2.0
 """What a word of a heading counts where one of the text counts 1, in the order of passages found by words alone."""
+AT_LEAST = 100
+"""A word tells as much as if there were so many passages more: on a shelf of six, what stands in two of them would
+tell next to nothing beside a word that stands in none."""
 _MOST_DEAD = 1.5
 _INDEX = "passages_fts"
 # Within a sentence; at its beginning every word is written so.
-_NAMES = later(r"(?<=[\w,;:，] )[A-Z]\w*")
-_LATIN = later(r"[A-Za-z]\w*")
+_NAMES = later(r"(?<=[\w,;:，] )[A-Z]\w+")
+_LATIN = later(r"[A-Za-z]\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class PassageWords:
         held = holding(db, _INDEX, expression, first, last, most)
         here = held[is_on_shelf[held]]
         count = estimated_count(held, last, most) * (len(here) / len(held) if held.size else 0.0)
-        return Term(weight_of(expression, count, numbers.size), here)
+        return Term(weight_of(expression, count, numbers.size + AT_LEAST), here)
 
     def _on_shelves(self, db: Database, shelves: Sequence[str]) -> NDArray[np.bool_]:
         """(N,) whether the passage of each number stands on one of the shelves."""

@@ -49,7 +49,7 @@ def report_sessions(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Replace files without asking.")] = False,
 ) -> None:
-    """Look back: what users want, what stays unanswered, moods, ratings, speed."""
+    """Look back: intents, moods, gaps, ratings, speed."""
     from mmchat.chat.report import make_report
     from mmchat.cli.report_export import check_rows_as, write_report_rows
     from mmchat.cli.report_view import print_report

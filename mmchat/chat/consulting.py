@@ -99,9 +99,13 @@ class Consulting:
         role = self._persona.role if self._persona is not None else None
         if role is None:
             return None
+        is_told = bool(passages)
         if passages and role.answers == "quote":
-            return self._quoted(question, passages)
-        if passages or not role.is_bound_to_documents or not wants_answer(spoken_words(question)):
+            said = self._quoted(question, passages)
+            if said is not None:
+                return said
+            is_told = False  # what bears on the same matter answers nothing
+        if is_told or not role.is_bound_to_documents or not wants_answer(spoken_words(question)):
             return None
         near = self._looked.near if self._looked.question_id == question.id else ()
         return Prepared("unknown", unknown_reply(self._store, self._persona, question, self.shelves, near))
@@ -150,7 +154,7 @@ class Consulting:
         query = searchable_text(question)
         before = self._looked.before if self._looked.question_id == question.id else ""
         said = own_words(query, passages, self._embed(query), before=before)
-        return Prepared("quote", said.text, said.cited) if said is not None and said.text else None
+        return Prepared("quote", said.text, said.cited) if said is not None and said.is_sure else None
 
     def _embed(self, query: str) -> Embed | None:
         """What compares sentences by meaning, in the languages that the embedder knows; None without one."""

@@ -24,6 +24,8 @@ VECTOR_WEIGHT = 1.0
 RANK_BONUS = 0.5
 """What the sentences of the passage that was found first have before those of the second; half as much these before
 the third's: the passage as a whole tells better what it is about than a sentence does."""
+NEAR_FLOOR, WORDS_FLOOR = 0.6, 0.2
+"""From here on a sentence surely answers, with meaning compared and by words alone (`benchmarks/grounding.py`)."""
 NEXT_TO = 0.6
 """A neighbour of the best sentence is told too where it has this share of its score."""
 UNTOLD, UNTOLD_ELSEWHERE = 0.3, 0.5
@@ -42,6 +44,8 @@ class OwnWords:
 
     text: str
     cited: tuple[Recalled, ...]
+    is_sure: bool = True
+    """Whether the best sentence bears on the question itself, and not only its passage on what that is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ def own_words(
         if _held(second.piece.text, untold) >= least and second.own >= best.own * NEXT_TO / 2:
             told.append(second.piece.text)
             cited += [second.note] * is_elsewhere
-    return OwnWords("\n\n".join(told), tuple(cited))
+    floor = NEAR_FLOOR if embed is not None else WORDS_FLOOR
+    return OwnWords("\n\n".join(told), tuple(cited), best.own >= floor)
 
 
 def _weights(question: str, before: str, texts: Sequence[str]) -> dict[str, float]:

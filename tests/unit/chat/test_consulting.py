@@ -220,6 +220,18 @@ def test_a_role_that_quotes_answers_in_the_documents_own_words(make_bench: Calla
     assert prepared(bench, "What do I get back for used lamps?", shop(answers="quote"), unsure) is None
 
 
+def test_a_passage_without_a_sentence_that_answers_is_not_quoted(make_bench: Callable[..., Bench]) -> None:
+    """The search was sure of the passage, but of what was asked nothing stands there."""
+    bench = make_bench()
+    shelve(bench, RETURNS)
+    refunds = note(RETURNS.text)
+    question = "Who designed, painted, polished, photographed and sold Ophelia?"
+    said = prepared(bench, question, shop(answers="quote", is_bound_to_documents=True), refunds)
+    assert said is not None
+    assert said.kind == "unknown"
+    assert prepared(bench, question, shop(answers="quote"), refunds) is None, "the model is told of it instead"
+
+
 @pytest.mark.parametrize(("language", "question"), [("en", "Do you sell kites?"), ("zh", "你们卖风筝吗？")])
 def test_what_is_not_known_is_said_with_what_is(make_bench: Callable[..., Bench], language: str, question: str) -> None:
     bench = make_bench()

@@ -16,7 +16,9 @@ from mmchat.chat.known import KnownFacts
 from mmchat.chat.mic import Microphone
 from mmchat.chat.ports import Recorder
 from mmchat.engines.scripted import ScriptedEmbedder
+from mmchat.knowledge_values import ReadDocument, ReadPiece
 from mmchat.memory import embedding_backlog
+from mmchat.memory.documents import save_document
 from mmchat.memory.embedding_backlog import count_waiting, embeddable, unembedded
 from mmchat.memory.recall import Recall
 from mmchat.memory.store import MemoryStore
@@ -202,4 +204,32 @@ def test_what_another_program_imports_is_taken_in_while_the_app_runs(
     other.close()
     assert rounds.acquire(timeout=20)
     assert count_waiting(bench.store.file, bench.engines.embed.name) == 0
+    desk.close()
+
+
+def test_passages_are_embedded_behind_the_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = rounds_of(monkeypatch)
+    bench = Bench(tmp_path)
+    session = bench.store.create_session()
+    bench.store.add_turn(session.id, role="user", text="said first")
+    save_document(
+        bench.store,
+        shelf="",
+        root=tmp_path,
+        path=tmp_path / "lamps.md",
+        sha256="a" * 64,
+        size_bytes=1,
+        modified_ns=1,
+        read=ReadDocument("Lamps", "text/markdown", (ReadPiece("Oak is oiled."), ReadPiece("Brass is polished."))),
+        reader="test",
+    )
+    desk = Desk(bench.store, bench.recall, bench.engines, bench.settings, mic=Microphone(no_microphone))
+    desk.index_in_background()
+    assert rounds.acquire(timeout=20)
+    vectors = bench.store.file.rows(
+        "SELECT DISTINCT owner FROM passage_embeddings WHERE model = ?", ("scripted-embed",)
+    )
+    assert len(vectors) == 2
+    calls = [text for call in bench.engines.embed.calls for text in call]
+    assert calls.index("said first") < next(at for at, text in enumerate(calls) if "Oak" in text)
     desk.close()

@@ -47,7 +47,7 @@ def page_text(data: bytes) -> str:
         name = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252"}.get(name, name)
         try:
             return data.decode(name)
-        except (LookupError, UnicodeDecodeError, ValueError):
+        except (LookupError, ValueError):  # UnicodeError is one
             pass
     return decoded(data)
 

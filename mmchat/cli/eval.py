@@ -11,7 +11,7 @@ import typer
 from mmchat.cli.output import confirm, narrate, print_error, print_json, print_table
 
 app = typer.Typer(
-    help="Score models on dialogue, roles, speech, pictures, labels, memory.\n\n"
+    help="Score models on dialogue, speech, pictures, labels, memory.\n\n"
     "Without --data, dialogues that mmchat brings are used; without --metric, all metrics that fit the rows.",
     epilog="\b\nExamples:\n"
     "  mmchat eval --metric bleu\n"

@@ -55,7 +55,7 @@ def write_report_rows(store: MemoryStore, report: Report, scope: Scope, path: Pa
     if made.rows:
         write_rows(made.rows, path)
     if made.lines:
-        _write_sheet(sheet, sheet_text(made.lines, FILL[rows_as]))
+        write_whole(sheet, sheet_text(made.lines, FILL[rows_as]))
     _tell(made, path, sheet, rows_as)
     return {
         "file": str(path) if made.rows else None,
@@ -92,7 +92,8 @@ def _role(scope: Scope) -> Any:
         return None
 
 
-def _write_sheet(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all. Raises MemoryStoreError."""
     try:
         replace_text(path, text)
     except OSError as error:

@@ -12,10 +12,9 @@ from markupsafe import Markup
 from mmchat import __version__
 from mmchat.chat.report_values import Report, Spread
 from mmchat.cli import report_words as words
+from mmchat.cli.report_export import write_whole
 from mmchat.cli.report_plots import intents_plot, messages_plot, mood_plot, share_bar
-from mmchat.errors import MemoryStoreError
 from mmchat.moments import local_minute
-from mmchat.paths import replace_text
 from mmchat.sanitize import plain_text
 
 
@@ -30,13 +29,7 @@ def write_page(path: Path, report: Report, made_at: str) -> None:
     Raises:
         MemoryStoreError: it cannot be written.
     """
-    text = page(report, made_at)
-    try:
-        replace_text(path, text)
-    except OSError as error:
-        raise MemoryStoreError(
-            f"{path} could not be written: {error.strerror or error}.", hint="Check the folder."
-        ) from error
+    write_whole(path, page(report, made_at))
 
 
 def page(report: Report, made_at: str) -> str:

@@ -21,7 +21,15 @@ from mmchat.domain import (
     Understood,
     WorkStarted,
 )
-from mmchat.errors import DeviceError, EngineUnavailable, MediaError, MmchatError, ModelNotFound, WeightsError
+from mmchat.errors import (
+    ConfigError,
+    DeviceError,
+    EngineUnavailable,
+    MediaError,
+    MmchatError,
+    ModelNotFound,
+    WeightsError,
+)
 from mmchat.memory.understood import save_understood
 from mmchat.role_values import Persona
 
@@ -39,7 +47,7 @@ SURE_TOPIC = 0.5
 KEPT_INTENTS = 3
 """The likeliest few are stored: the one that is acted on, and its runners-up."""
 
-_CANNOT_READ = (ModelNotFound, EngineUnavailable, WeightsError, DeviceError, MediaError)
+_CANNOT_READ = (ConfigError, ModelNotFound, EngineUnavailable, WeightsError, DeviceError, MediaError)
 
 
 class Understanding:

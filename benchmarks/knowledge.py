@@ -4,18 +4,17 @@
 
 `benchmarks/probes/knowledge.jsonl` asks about the invented shop's documents (`mmchat/roles/support/docs`, English and
 Chinese) and about mmchat's own (README.md and docs/, English). A question with answers names the files and phrases
-that hold them, and `facts`, one of which an answer should have; one without has none. They were written before
-anything was tuned. The shop is asked on its own shelf, mmchat on another; small talk and general knowledge are asked
-of the shop.
+that hold them, and `facts`, one of which an answer should have; one without has none. The shop is asked on its own
+shelf, mmchat on another; small talk and general knowledge are asked of the shop.
 
-Floors and weights of `memory.knowledge` were chosen on one half of the questions (by a digest of their words); what is
-said about what is sure is of the other half. `--words` cuts the documents into passages of another size.
+Weights, floors and the size of passages were chosen with the 258 questions that are not `fresh`. Those that are were
+written when all that stood, and what is said about what is sure is of them alone. `--words` cuts the documents into
+passages of another size.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import re
@@ -61,7 +60,7 @@ class Asked:
 
     @property
     def is_tuned_on(self) -> bool:
-        return int(hashlib.md5(self.row["question"].encode()).hexdigest(), 16) % 2 == 0
+        return not self.row.get("fresh", False)
 
     @property
     def is_sure(self) -> bool:
@@ -184,6 +183,12 @@ def _report(name: str, asked: Sequence[Asked]) -> dict[str, Any]:
         print(
             f"  {label:10}{len(group):6}  {100 * values['at_1']:8.1f}  {100 * values['at_5']:8.1f}  {values['mrr']:.2f}"
         )
+    fresh = [each for each in asked if each.is_answerable and not each.is_tuned_on]
+    for language in ("en", "zh"):
+        ranks = [each.rank or 0 for each in fresh if each.row["language"] == language]
+        at_1, at_5 = ranks.count(1) / len(ranks), sum(rank > 0 for rank in ranks) / len(ranks)
+        told[f"{language} fresh"] = {"at_1": round(at_1, 3), "at_5": round(at_5, 3), "asked": len(ranks)}
+        print(f"  {language} fresh  {len(ranks):6}  {100 * at_1:8.1f}  {100 * at_5:8.1f}")
     told["sure"] = _sureness(name, asked)
     told["processor_ms"] = round(float(np.median([each.processor_ms for each in asked])), 1)
     print(f"  processor time for a question: {told['processor_ms']} ms (median)\n")
@@ -192,7 +197,7 @@ def _report(name: str, asked: Sequence[Asked]) -> dict[str, Any]:
 
 def _sureness(name: str, asked: Sequence[Asked]) -> dict[str, Any]:
     told: dict[str, Any] = {"floor": WORDS_FLOOR if name == WORDS_ONLY else NEAR_FLOOR}
-    print("  of the half not tuned on: sure where there is an answer, not sure where there is none")
+    print("  of the fresh questions: sure where there is an answer, not sure where there is none")
     for label, languages in (("en", ("en",)), ("zh", ("zh",)), ("all", ("en", "zh"))):
         held = [each for each in asked if not each.is_tuned_on and each.row["language"] in languages]
         tuned = [each for each in asked if each.is_tuned_on and each.row["language"] in languages]
@@ -205,14 +210,14 @@ def _sureness(name: str, asked: Sequence[Asked]) -> dict[str, Any]:
             "unanswerable": sum(not each.is_answerable for each in held),
             "auc": _auc(held),
             "kinds": shares,
-            "best_floor_of_other_half": _best_floor(tuned),
+            "best_floor_of_the_others": _best_floor(tuned),
         }
         each = told[label]
         found = f"(found too {100 * each['answerable_sure_and_found']:.1f})"
         print(
             f"    {label:4} {100 * each['answerable_sure']:5.1f} {found}  {100 * each['unanswerable_unsure']:5.1f}  "
             + ", ".join(f"{kind} {100 * share:.0f}" for kind, share in shares.items())
-            + f"  AUC {each['auc']:.2f}  best floor of the other half {each['best_floor_of_other_half']:.2f}"
+            + f"  AUC {each['auc']:.2f}  best floor of the others {each['best_floor_of_the_others']:.2f}"
         )
     return told
 

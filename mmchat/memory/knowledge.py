@@ -5,8 +5,8 @@ The score of a passage is how near it is to the question plus what its words hol
 nearest sentence. Where there are no vectors to compare, words alone decide.
 
 Whether a passage surely bears on a question is decided by the same score, less something for a name that stands
-nowhere in the documents, and against a floor. The numbers were measured with `benchmarks/knowledge.py`, on the half
-of its questions whose results are not reported.
+nowhere in the documents, and against a floor. The numbers were chosen with `benchmarks/knowledge.py`, whose fresh
+questions were written afterwards.
 """
 
 from __future__ import annotations

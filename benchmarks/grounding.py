@@ -97,8 +97,7 @@ class Bench:
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         self.arguments = arguments
-        kinds = ("embed", "lm") if arguments.answers == "model" else ("embed",)
-        self.hub = open_hub(WiringOptions(model=arguments.model), kinds=kinds)
+        self.hub = open_hub(WiringOptions(model=arguments.model), kinds=("embed", "lm"))
         self.store = MemoryStore(folder / "mmchat.db", folder / "blobs")
         persona = find_persona("support")
         role = replace(persona.role, answers=arguments.answers, is_bound_to_documents=True)

@@ -175,7 +175,7 @@ async def test_why_lists_the_sources_and_goes_to_one(real: RealDesk, stage: Stag
         await s.until(lambda: any(view.has_class("-found") for view in s.users()), "the first turn in view is marked")
 
 
-@pytest.mark.parametrize("cells", [8, 12, 30, 64])
+@pytest.mark.parametrize("cells", [9, 12, 30, 64])
 def test_the_bar_fits_and_shows_every_part(cells: int) -> None:
     kinds = list(PATTERNS)
     window = Window(3, 4, 1200, 7680, "t", parts=tuple(WindowPart(kind, 150, 1) for kind in kinds))

@@ -22,6 +22,8 @@ PATTERNS: dict[PartKind, tuple[str, str]] = {
     "newest": ("█", "$primary"),
 }
 """Glyph and colour of each part, neighbours differing in both."""
+NAMES: dict[PartKind, str] = {"documents": "passages"}
+"""What is called otherwise where the column is narrow."""
 FREE = ("─", "$foreground 30%")
 BEFORE_PARTS = ("━", "$primary")
 """For an account that was stored before there were parts."""
@@ -49,7 +51,8 @@ def legend(window: Window, *, writer: str = "") -> list[Content]:
     """A line for each part: its pattern, name and tokens, and what it is."""
     width = max([len(f"{part.tokens:,}") for part in window.parts] + [len(f"{window.budget:,}")])
     lines = [
-        _line(PATTERNS[part.kind], part.kind, part.tokens, what_it_is(part, writer), width) for part in window.parts
+        _line(PATTERNS[part.kind], NAMES.get(part.kind, part.kind), part.tokens, what_it_is(part, writer), width)
+        for part in window.parts
     ]
     free = f"of {window.budget:,}" + (f"; the reply may take {window.room:,} more" if window.room else "")
     lines.append(_line(FREE, "free", max(0, window.budget - window.tokens), free, width))
@@ -61,7 +64,7 @@ def legend(window: Window, *, writer: str = "") -> list[Content]:
 
 def _line(pattern: tuple[str, str], name: str, tokens: int, words: str, width: int) -> Content:
     glyph, style = pattern
-    return Content.assemble((glyph * 2, style), f" {name:<10}{tokens:>{width},}  ", (words, MUTED))
+    return Content.assemble((glyph * 2, style), f" {name:<9}{tokens:>{width},}  ", (words, MUTED))
 
 
 def what_it_is(part: WindowPart, writer: str = "") -> str:

@@ -60,9 +60,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="messages of each set; 0: all")
     options = parser.parse_args()
     hub = open_hub(WiringOptions(should_pull=False), kinds=("embed", "vision"))
-    print(
-        "set | reader | intents | accuracy | macro-F1 | of them lost to none | none recall | none precision | ECE | ms | p95"
-    )
+    print("set | reader | intents | right | macro-F1 | lost to none | none found | none precise | ECE | ms | p95")
     for pair in options.head:
         name, _, head = pair.partition("=")
         reader = hub.intent_reader({}, head)

@@ -3,7 +3,7 @@
 Sentence vectors, where an embedder is at hand and knows the language, and character n-grams together say how alike
 two messages are; kernel ridge regression over the examples gives each intent a score, and its leave-one-out scores,
 which cost nothing more, say how far scores can be trusted. Whole intents left out, and messages that belong to no
-role, teach what "none of them" looks like. Measured in docs/results.md ("Intents").
+role, teach what "none of them" looks like. Measured in docs/results.md ("Intents and moods").
 """
 
 from __future__ import annotations

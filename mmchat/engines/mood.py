@@ -1,8 +1,8 @@
 """Tells how a message sounds, in English and Chinese, typed or heard: by its words, and by messages like it.
 
 Words and phrases are looked up (`mood_words`); where an embedder is at hand that knows the language, ridge regression
-from its vectors on some two hundred messages of ours (`mood_examples`) adds what no list holds. The weights of the
-two, and why neither VADER nor SnowNLP stands here, are measured in docs/results.md ("Moods").
+from its vectors on some three hundred messages of ours (`mood_examples`) adds what no list holds. The weights of the
+two, and why neither VADER nor SnowNLP stands here, are measured in docs/results.md ("Intents and moods").
 """
 
 from __future__ import annotations

@@ -180,6 +180,10 @@ class FakeSession:
         return ("",)
 
     @property
+    def ratings(self) -> FakeSession:
+        return self
+
+    @property
     def hand_over(self) -> FakeHandOver:
         return FakeHandOver(self)
 

@@ -23,7 +23,8 @@ from mmchat.config.models_file import load_models_file
 from mmchat.domain import EngineSpec, GenerateOptions, Message, TextDelta
 from mmchat.engines.registry import load_engine
 from mmchat.errors import ConfigError, WeightsError
-from mmchat.weights.prepare_merged import to_gguf, to_llamacpp_order, to_safetensors
+from mmchat.weights.llamacpp_order import to_llamacpp_order
+from mmchat.weights.prepare_merged import to_gguf, to_safetensors
 from mmchat.weights.store import WeightsStore
 from tests.contract import tiny_models
 

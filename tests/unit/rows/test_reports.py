@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mmchat.errors import DataError
 from mmchat.rows.reader import read_rows
-from mmchat.rows.values import DialogueRow, LabelRow, MemoryRow, PreferenceRow, RowFile, TextRow
+from mmchat.rows.values import DialogueRow, LabelRow, MemoryRow, PersonaRow, PreferenceRow, RowFile, TextRow
 
 BROKEN = (
     b'{"messages": []}',
@@ -178,6 +178,10 @@ def test_nothing_that_is_read_is_empty(rows: list[dict[str, Any]]) -> None:
                 assert row.text.strip()
             case MemoryRow():
                 assert all(turn.text.strip() or turn.caption or turn.image_path for turn in row.turns)
+            case PersonaRow():
+                assert row.role.strip()
+                assert row.probes
+                continue
         assert re.fullmatch("|[a-z]{2}", row.language)
 
 

@@ -71,6 +71,7 @@ def test_nothing_that_a_terminal_acts_on_is_kept(tmp_path: Path) -> None:
         ("a.xlsx", b"PK\x03\x04\x00\x00", "Save it as CSV"),
         ("a.bin", b"\x00\x01\x02", "mmchat reads Markdown"),
     ],
+    ids=["nothing", "blank", "noise", "noise-csv", "no-pdf", "locked", "no-docx", "xlsx", "bin"],
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     assert words in problem(tmp_path, data, name)

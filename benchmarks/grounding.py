@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import tempfile
 from collections import Counter
@@ -183,10 +184,15 @@ def main() -> None:
     parser.add_argument("--system", default="", help="another system text than the role's, without its examples")
     parser.add_argument("--languages", nargs="+", default=["en", "zh"])
     parser.add_argument("--every", type=int, default=1, help="only every so many-th question")
+    parser.add_argument("--round", type=int, default=0, help="only the questions of this round; 0: all")
+    parser.add_argument("--embed", default=None, help="another sentence encoder than the settings name")
     parser.add_argument("--show", action="store_true", help="print every reply")
     arguments = parser.parse_args()
     probes = [json.loads(line) for line in PROBES.read_text("utf-8").splitlines()]
     probes = [each for each in probes if each["language"] in arguments.languages]
+    probes = [each for each in probes if not arguments.round or each.get("round", 1) == arguments.round]
+    if arguments.embed:
+        os.environ["MMCHAT_EMBED"] = arguments.embed
     as_they_are = {name: dict(styles) for name, styles in STYLES.items()}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(arguments, Path(folder))

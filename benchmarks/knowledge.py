@@ -76,10 +76,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embed", action="append", help="a sentence encoder; both of the project's unless given")
     parser.add_argument("--words", type=float, default=MOST_WORDS, help="of a passage at most")
+    parser.add_argument("--round", type=int, default=0, help="only the questions of this round; 0: all")
     parser.add_argument("--show", action="store_true", help="every question that went wrong")
     parser.add_argument("--to", type=Path, help="write the figures there, as JSON")
     args = parser.parse_args()
     rows = [json.loads(line) for line in PROBES.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if not args.round or row.get("round", 1) == args.round]
     results: dict[str, Any] = {"words_of_a_passage": args.words, "questions": len(rows)}
     with tempfile.TemporaryDirectory() as folder:
         store = MemoryStore(Path(folder, "m.db"), Path(folder, "blobs"))

@@ -17,14 +17,18 @@ PINNED_FROM_S = 1.0
 class Listening:
     """The language of a conversation's speech. Every method may be called from any thread."""
 
-    def __init__(self, language: str | None = None, terms: Callable[[], tuple[str, ...]] = tuple) -> None:
+    def __init__(
+        self, language: str | None = None, terms: Callable[[], tuple[str, ...]] = tuple, *, expected: str = ""
+    ) -> None:
         """Listen for a conversation.
 
         Args:
             language: from the settings, ISO 639-1; None: the first recording decides.
             terms: gives the names and terms that may come up; may be slow.
+            expected: the language that is likely before anything was heard, e.g. that of the role; empty: none.
         """
         self.terms = terms
+        self.expected = expected
         self._lock = Lock()
         self._chosen = language
         self._pinned: str | None = None
@@ -36,8 +40,13 @@ class Listening:
 
     @property
     def language(self) -> str | None:
-        """The language in force: the chosen one, or else that of what was heard last; None before that."""
-        return self._chosen or self._pinned
+        """The language in force: the chosen one, or that of what was heard, or the expected one; None for none."""
+        return self._chosen or self._pinned or self.expected or None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the language in force is that of something that was heard."""
+        return self._pinned is not None and not self._chosen
 
     def choose(self, words: str) -> str | None:
         """Set the language, by its code or its name; "auto" lets the next recording decide.
@@ -66,5 +75,6 @@ def language_words(listening: Listening) -> str:
     if listening.chosen:
         return f"{name_of(listening.chosen)}, as you chose. /language auto has it detected."
     if listening.language:
-        return f"{name_of(listening.language)}, as was heard. /language NAME chooses another."
+        why = "as was heard" if listening.is_heard else "as this role speaks, unless something else is surely heard"
+        return f"{name_of(listening.language)}, {why}. /language NAME chooses another."
     return "What you speak is detected. /language NAME chooses."

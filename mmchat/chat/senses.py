@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
 from mmchat.chat.masked import NOTHING, Masking
-from mmchat.domain import Attachment, Heard, Recalled, Seen, Turn
+from mmchat.domain import Attachment, Heard, ListenOptions, Recalled, Seen, Turn
 from mmchat.engines.hear import hear
 from mmchat.errors import MediaError
 from mmchat.masking import Masked
@@ -127,8 +127,14 @@ class Senses:
             known = self._store.find_heard(attachment.sha256, name)
             if known is not None:
                 return self._save_heard(attachment, known)
-        # Another conversation's language says nothing of a file, and a file's says nothing of the speaker's.
-        heard = hear(recognizer, stream_audio(attachment.path), language=self._listening.chosen, cancel=cancel)
+        # What was spoken elsewhere says nothing of a file; whom it is sent to does.
+        heard = hear(
+            recognizer,
+            stream_audio(attachment.path),
+            language=self._listening.chosen,
+            cancel=cancel,
+            options=ListenOptions(expected=self._listening.expected),
+        )
         if cancel.is_set():
             # Half a transcript must not pass for the whole of it the next time these bytes come.
             return replace(attachment, heard=self._masking.heard(heard)[0])

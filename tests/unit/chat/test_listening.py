@@ -83,3 +83,14 @@ def test_the_state_is_told_in_words() -> None:
     listening.choose("en")
     assert language_words(listening).startswith("English, as you chose")
     assert name_of("xx") == "xx"
+
+
+def test_a_role_that_speaks_a_language_is_taken_to_be_spoken_to_in_it() -> None:
+    listening = Listening(expected="zh")
+    assert (listening.chosen, listening.language) == (None, "zh")
+    assert "as this role speaks" in language_words(listening)
+    listening.note(ENGLISH)
+    assert listening.language == "en"
+    assert "as was heard" in language_words(listening)
+    listening.choose("auto")
+    assert listening.language == "zh"

@@ -16,14 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmchat.memory.raw_records import Value, decode_record, varint
+from mmchat.memory.raw_sizes import (
+    HEADER_BYTES,
+    TABLE_INTERIOR,
+    TABLE_LEAF,
+    PageSizes,
+    fitting_sizes,
+    local_bytes,
+    stated_sizes,
+)
 
 MAGIC = b"SQLite format 3\x00"
-DEFAULT_PAGE_BYTES = 4096
-"""SQLite's, and hence that of every file mmchat made; taken where the header is gone."""
-TABLE_LEAF, TABLE_INTERIOR = 0x0D, 0x05
 INDEX_LEAF, INDEX_INTERIOR = 0x0A, 0x02
 
-_PAGE_SIZES = tuple(1 << power for power in range(9, 17))
+_NEWEST_FORMAT = 2
+"""Of a file with a log; SQLite only reads a file that says it is of a later one."""
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 _WAL_MAGICS = {0x377F0682: "<", 0x377F0683: ">"}
 """First word of a log → byte order of its checksums."""
@@ -52,16 +59,17 @@ class PageFile:
         self._descriptor = descriptor
         self._cleanup = ExitStack()
         self._wal = self._cleanup.enter_context(wal.open("rb")) if wal.is_file() else None
-        header = self._read(0, 100)
-        self.has_header = header.startswith(MAGIC)
-        self.page_bytes = self._find_page_bytes(header)
-        reserved = header[20] if self.has_header and header[20] < 64 else 0
-        self._usable = self.page_bytes - reserved
+        header = self._read(0, HEADER_BYTES)
+        has_header = len(header) == HEADER_BYTES and header.startswith(MAGIC)
+        self.is_write_barred = has_header and header[18] > _NEWEST_FORMAT
+        """Whether the header says that only a later SQLite than there is may write to the file."""
+        size_bytes = os.fstat(descriptor).st_size
+        sizes = self._find_sizes(stated_sizes(header) if has_header else None, size_bytes)
+        self.page_bytes, self._usable = sizes.page_bytes, sizes.usable
         self.has_gap = False
         """Whether the log goes on behind a damaged place, where SQLite would drop the rest."""
         self._frames: dict[int, int] = {}
         """Page → where its newest committed content begins in the log."""
-        size_bytes = os.fstat(descriptor).st_size
         self.page_count = -(-size_bytes // self.page_bytes)
         if self._wal is not None:
             self.page_count = max(self.page_count, self._read_wal())
@@ -134,7 +142,9 @@ class PageFile:
             if not page:
                 break
             following, count = struct.unpack_from(">II", page)
-            count = min(count, self._usable // 4 - 2)
+            if following > self.page_count or count > self._usable // 4 - 2:
+                free.discard(trunk)  # something else, to which a damaged number led
+                break
             free.update(each for each in struct.unpack_from(f">{count}I", page, 8) if 1 < each <= self.page_count)
             trunk = following
         return free
@@ -156,7 +166,7 @@ class PageFile:
             rowid -= 1 << 64
         if not 0 < size <= 1 << 31:
             return None
-        local = self._local_bytes(size)
+        local = local_bytes(size, self._usable)
         if at + local > self._usable:
             return None
         payload = page[at : at + local]
@@ -166,15 +176,6 @@ class PageFile:
             payload += self._overflow(struct.unpack_from(">I", page, at + local)[0], size - local, used)
         record = decode_record(payload, size)
         return None if record is None else RawRow(rowid, record.values, record.is_cut)
-
-    def _local_bytes(self, size: int) -> int:
-        """How much of a row lies in its leaf."""
-        most = self._usable - 35
-        if size <= most:
-            return size
-        least = (self._usable - 12) * 32 // 255 - 23
-        kept = least + (size - least) % (self._usable - 4)
-        return kept if kept <= most else least
 
     def _overflow(self, number: int, size: int, used: set[int] | None) -> bytes:
         """The rest of a long row, as far as its chain of pages can be followed."""
@@ -205,20 +206,21 @@ class PageFile:
         except OSError:  # a bad sector: its page is lost, the others are not
             return b""
 
-    def _find_page_bytes(self, header: bytes) -> int:
-        stated = struct.unpack_from(">H", header, 16)[0] if self.has_header else 0
-        if stated == 1:
-            stated = 65536
-        if stated in _PAGE_SIZES:
-            return int(stated)
-        if self._wal is not None:
-            self._wal.seek(0)
-            start = self._wal.read(_WAL_HEADER)
-            if len(start) == _WAL_HEADER:
-                magic, _, size = struct.unpack_from(">III", start)
-                if magic in _WAL_MAGICS and size in _PAGE_SIZES:
-                    return int(size)
-        return DEFAULT_PAGE_BYTES
+    def _find_sizes(self, stated: PageSizes | None, size_bytes: int) -> PageSizes:
+        """What the pages themselves say; else the log, else the header, which a few damaged bytes make lie."""
+        return fitting_sizes(self._read, size_bytes, stated) or self._log_sizes() or stated or PageSizes()
+
+    def _log_sizes(self) -> PageSizes | None:
+        """What the log's own header says."""
+        if self._wal is None:
+            return None
+        self._wal.seek(0)
+        start = self._wal.read(_WAL_HEADER)
+        if len(start) < _WAL_HEADER:
+            return None
+        magic, _, page_bytes = struct.unpack_from(">III", start)
+        sizes = PageSizes(page_bytes)
+        return sizes if magic in _WAL_MAGICS and sizes.is_possible else None
 
     def _read_wal(self) -> int:
         """Find the newest content of each page in the log. Returns how many pages the file has with it."""
@@ -250,7 +252,7 @@ class PageFile:
 
 def _start(number: int) -> int:
     """Where a page's own header begins: the file's stands before that of the first page."""
-    return 100 if number == 1 else 0
+    return HEADER_BYTES if number == 1 else 0
 
 
 def _checksum(order: str, before: bytes, content: bytes) -> bytes:

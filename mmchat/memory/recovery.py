@@ -86,9 +86,7 @@ def _problems(path: Path, blobs_dir: Path) -> list[str]:
     if not path.exists():
         return []
     try:
-        problems = page_problems(path)
-        if _has_gap(path):
-            problems.append("its log goes on behind a damaged place")
+        problems = page_problems(path) + _raw_problems(path)
     except sqlite3.Error as error:
         raise explained(error, path, 0) from error
     except OSError as error:
@@ -99,11 +97,13 @@ def _problems(path: Path, blobs_dir: Path) -> list[str]:
         return file.check_integrity()
 
 
-def _has_gap(path: Path) -> bool:
+def _raw_problems(path: Path) -> list[str]:
+    """What SQLite overlooks as long as it only reads."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         with contextlib.closing(PageFile(descriptor, wal_of(path))) as pages:
-            return pages.has_gap
+            problems = ["its log goes on behind a damaged place"] if pages.has_gap else []
+            return problems + ["its header forbids to write to it"] * pages.is_write_barred
     finally:
         os.close(descriptor)
 

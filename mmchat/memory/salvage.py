@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mmchat.memory.raw_pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, PageFile, RawRow
+from mmchat.memory.raw_pages import INDEX_INTERIOR, INDEX_LEAF, PageFile, RawRow
 from mmchat.memory.raw_records import Value
+from mmchat.memory.raw_sizes import TABLE_INTERIOR, TABLE_LEAF
 
 SalvagedRow = dict[str, Value]
 

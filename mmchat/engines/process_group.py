@@ -6,6 +6,7 @@ torch is imported only when there are several.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # A process that dies is noticed at once, because its connections close. This is for one that hangs: longer
 # than the slowest batch takes while the others wait for it.
 TIMEOUT = timedelta(hours=2)
+_LENGTH_BYTES = 8
 _NEEDED_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -39,6 +41,10 @@ class SoleProcess:
 class TorchProcessGroup:
     """Processes joined by torch.distributed over gloo: what they exchange is text, also where the models use GPUs.
 
+    It is not torch's default group. Modules of torch that are first imported beside one keep it for good, as what
+    their functions take where no group is named (`torch.distributed.nn.functional`, which transformers imports):
+    `destroy_process_group` then ends nothing, and gloo's threads go on while the interpreter ends, which may abort.
+
     Args:
         rank: of this process, from 0.
         size: how many there are; all of them must call.
@@ -48,13 +54,17 @@ class TorchProcessGroup:
     """
 
     def __init__(self, rank: int, size: int) -> None:
-        import torch.distributed as distributed
+        import torch
 
+        distributed: Any = torch.distributed  # torch has no types for all that is used of it
         self.rank = rank
         self.size = size
-        self._distributed: ModuleType = distributed
+        self._torch: ModuleType = torch
+        self._group: Any | None = None
         try:
-            distributed.init_process_group("gloo", rank=rank, world_size=size, timeout=TIMEOUT)
+            store, _, _ = next(distributed.rendezvous("env://", rank, size, timeout=TIMEOUT))
+            store.set_timeout(TIMEOUT)
+            self._group = distributed.ProcessGroupGloo(distributed.PrefixStore("mmchat", store), rank, size, TIMEOUT)
         except (RuntimeError, ValueError) as error:
             raise EngineUnavailable(
                 f"The {size} processes did not find each other: {_first_line(error)}",
@@ -67,20 +77,35 @@ class TorchProcessGroup:
         Raises:
             EngineUnavailable: another one has died or hangs.
         """
-        notes: list[Any] = [None] * self.size
+        own = note.encode("utf-8", "surrogatepass")
         try:
-            self._distributed.all_gather_object(notes, note)
+            lengths = [int(each[0]) for each in self._gather(len(own).to_bytes(_LENGTH_BYTES, sys.byteorder), "int64")]
+            texts = self._gather(own.ljust(max(1, *lengths), b"\0"), "uint8")
         except RuntimeError as error:
             raise EngineUnavailable(
                 f"Another of the {self.size} processes ended or hangs: {_first_line(error)}",
                 hint="Its own message says why.",
             ) from error
-        return tuple(str(each) for each in notes)
+        padded = zip(texts, lengths, strict=True)
+        return tuple(bytes(text[:length].tolist()).decode("utf-8", "surrogatepass") for text, length in padded)
+
+    def _gather(self, content: bytes, dtype: str) -> list[Any]:
+        """Each process's numbers, by rank. All have equally many.
+
+        Args:
+            content: this one's.
+            dtype: what torch calls such numbers.
+        """
+        if self._group is None:
+            raise RuntimeError("this process has left the group")
+        own = self._torch.frombuffer(bytearray(content), dtype=getattr(self._torch, dtype))
+        all_of_them = [self._torch.empty_like(own) for _ in range(self.size)]
+        self._group.allgather([all_of_them], [own]).wait()
+        return all_of_them
 
     def close(self) -> None:
         """Leave the group; calling it twice is harmless."""
-        if self._distributed.is_initialized():
-            self._distributed.destroy_process_group()
+        self._group = None  # the only reference: gloo ends its threads, and waits for them
 
 
 def open_process_group(environment: Mapping[str, str] | None = None) -> SoleProcess | TorchProcessGroup:

@@ -49,3 +49,29 @@ def test_one_process_needs_no_torch() -> None:
 )
 def test_which_process_speaks(variables: dict[str, str], is_first: bool) -> None:
     assert is_first_process(variables) is is_first
+
+
+LEAVING = """
+import os, socket, sys
+from mmchat.engines.process_group import TorchProcessGroup
+def threads():
+    names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+    return sorted(name.strip() for name in names if "gloo" in name or "store" in name)
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+group = TorchProcessGroup(0, 1)
+import torch.distributed.nn.functional, torch.distributed.fsdp  # these take torch's default group for themselves
+said = group.share("a note: 便条 \\udcff"), group.share("")
+before = threads()
+group.close()
+group.close()
+print(said == (("a note: 便条 \\udcff",), ("",)), len(before) > 0, threads())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are told by /proc")
+def test_no_thread_of_the_group_is_left_when_it_is_closed() -> None:
+    """One that is still at work when the interpreter ends may abort it."""
+    told = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=True)
+    assert told.stdout == "True True []\n", told.stderr

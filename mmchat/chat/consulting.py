@@ -24,6 +24,8 @@ MAX_PASSAGES = 3
 """Few: what is found fourth seldom answers, and a small model drowns in notes."""
 DEPTH = 8
 """How many are looked at, for those in the message's language and for what could be asked instead."""
+KIND_BONUS = 0.1
+"""What a passage has before others that names what is asked for."""
 LEAST_OWN = 0.34
 """A question that goes on from the one before it is answered by a passage that holds this share of its own words."""
 
@@ -79,7 +81,7 @@ class Consulting:
         from mmchat.memory.contents import has_passages
 
         self._looked = _LookedUp()
-        query = searchable_text(question)
+        query = _asked(question)
         if not query or is_chat(query) or not has_passages(self._store, self.shelves):
             return ()
         yield WorkStarted("looking it up")
@@ -130,15 +132,25 @@ class Consulting:
             more = self._going_on(query, before, history, use_vectors=use_vectors)
             if more:
                 sure, went_on = _each_once((*more, *sure)), before
-        return _LookedUp(question.id, went_on, _in_language(query, sure)[:MAX_PASSAGES], near)
+        if not sure and (seen := searchable_text(question)) != query:
+            # What stands in a picture adds to what was asked, but does not decide.
+            sure = self._with_more(query, seen, (), use_vectors=use_vectors)
+        told = _fitting(query, _in_language(query, sure))[:MAX_PASSAGES]
+        return _LookedUp(question.id, went_on, told, near)
 
     def _going_on(self, query: str, before: str, history: Sequence[Turn], *, use_vectors: bool) -> tuple[Recalled, ...]:
         """What bears on a message together with the question before it; of that, what holds some of its own words."""
+        cited = [note for note in _cited_last(history) if note.passage is not None and note.passage.text]
+        return self._with_more(query, f"{before} {query}", cited, use_vectors=use_vectors)
+
+    def _with_more(
+        self, query: str, whole: str, known: Sequence[Recalled], *, use_vectors: bool
+    ) -> tuple[Recalled, ...]:
+        """What bears on a longer text, or is known already; of that, what holds some of the query's own words."""
         from mmchat.chat.asking import points_back
         from mmchat.chat.excerpts import share, wanted_words
 
-        found = [note for note in self._find(f"{before} {query}", use_vectors=use_vectors) if note.is_sure]
-        found += [note for note in _cited_last(history) if note.passage is not None and note.passage.text]
+        found = [*(note for note in self._find(whole, use_vectors=use_vectors) if note.is_sure), *known]
         weights = dict.fromkeys(wanted_words(query), 1.0)
         is_pointing = points_back(query)
 
@@ -151,7 +163,7 @@ class Consulting:
     def _quoted(self, question: Turn, passages: Sequence[Recalled]) -> Prepared | None:
         from mmchat.chat.own_words import own_words
 
-        query = searchable_text(question)
+        query = _asked(question)
         before = self._looked.before if self._looked.question_id == question.id else ""
         said = own_words(query, passages, self._embed(query), before=before)
         return Prepared("quote", said.text, said.cited) if said is not None and said.is_sure else None
@@ -172,12 +184,19 @@ class Consulting:
         return embedder.embed
 
 
+def _asked(turn: Turn) -> str:
+    """The user's own words; where there are none, what is seen in their pictures."""
+    from mmchat.chat.role_actions import spoken_words
+
+    return spoken_words(turn).strip() or searchable_text(turn)
+
+
 def _asked_before(history: Sequence[Turn]) -> str:
     """The last question of the user's, for one that goes on from it."""
     from mmchat.chat.asking import is_chat
 
     for turn in reversed(history):
-        if turn.role == "user" and (text := searchable_text(turn)) and not is_chat(text):
+        if turn.role == "user" and (text := _asked(turn)) and not is_chat(text):
             return text
     return ""
 
@@ -204,3 +223,13 @@ def _in_language(query: str, found: Sequence[Recalled]) -> tuple[Recalled, ...]:
     is_chinese = is_mostly_chinese(query)
     own = tuple(note for note in found if is_mostly_chinese(note.text) == is_chinese)
     return own or tuple(found)
+
+
+def _fitting(query: str, found: Sequence[Recalled]) -> tuple[Recalled, ...]:
+    """Best first, those a little before others that name what is asked for: a duration, a price."""
+    from mmchat.chat.answer_kinds import answers, kind_of
+
+    kind = kind_of(query)
+    if kind is None:
+        return tuple(found)
+    return tuple(sorted(found, key=lambda note: -note.score - KIND_BONUS * answers(kind, note.text)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmchat.documents.sentences import pieces_of
-from mmchat.memory.text_search import informative
+from mmchat.memory.asked_words import asked_words
 from mmchat.patterns import later
 from mmchat.script import is_mostly_chinese
 
@@ -77,8 +77,11 @@ def joined(run: Sequence[Piece]) -> str:
 
 
 def wanted_words(question: str) -> tuple[str, ...]:
-    """The words of a question that tell texts apart; of Chinese, pairs of characters. Case folded."""
-    return tuple(dict.fromkeys(term.strip('"* ').replace(" ", "") for term in informative(question)))
+    """The words of a question that tell texts apart; of Chinese, pairs of characters. Case folded.
+
+    Words that mean the same are one, with "|" between them.
+    """
+    return tuple(dict.fromkeys("|".join(word.forms) for word in asked_words(question)))
 
 
 def word_weights(wanted: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
@@ -101,8 +104,10 @@ def share(text: str, weights: Mapping[str, float], heading: str = "") -> float:
 
 
 def holds(text: str, word: str) -> bool:
-    """Whether a text holds a word, in one form or another."""
+    """Whether a text holds a word of `wanted_words`, in one form or another."""
     folded = text.casefold()
+    if "|" in word:
+        return any(form in folded for form in word.split("|"))
     if is_mostly_chinese(word):
         return word in folded
     return any(_is_form(word, each) for each in _WORD().findall(folded))

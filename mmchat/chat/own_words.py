@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmchat.chat.answer_kinds import answers, kind_of
 from mmchat.chat.excerpts import Piece, holds, joined, pieces, share, wanted_words, word_weights
 from mmchat.documents.sentences import words_in
 from mmchat.domain import Recalled
@@ -21,10 +22,13 @@ Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
 MAX_PIECES = 60
 """Of longer passages, the first so many sentences are compared with the question by meaning."""
 VECTOR_WEIGHT = 1.0
-RANK_BONUS = 0.5
-"""What the sentences of the passage that was found first have before those of the second; half as much these before
-the third's: the passage as a whole tells better what it is about than a sentence does."""
-NEAR_FLOOR, WORDS_FLOOR = 0.6, 0.2
+PASSAGE_WEIGHT = 1.0
+"""What the score of a passage counts beside that of a sentence: as a whole it tells better what it is about."""
+HEADING_BONUS = 0.4
+"""What the share of the question's words adds that stands in a passage's own heading: that is what it is about."""
+KIND_BONUS = 0.35
+"""What a sentence has before others that names what is asked for: "How long …?" a duration."""
+NEAR_FLOOR, WORDS_FLOOR = 0.6, 0.3
 """From here on a sentence surely answers, with meaning compared and by words alone (`benchmarks/grounding.py`)."""
 NEXT_TO = 0.6
 """A neighbour of the best sentence is told too where it has this share of its score."""
@@ -58,7 +62,7 @@ class _Scored:
     own: float
     """What the piece itself scores."""
     bonus: float
-    """What its passage adds."""
+    """What its passage adds, and that it names what is asked for."""
 
     @property
     def score(self) -> float:
@@ -115,13 +119,17 @@ def _scored(
     embed: Embed | None,
 ) -> list[_Scored]:
     near = _nearness(question, passages, embed)
+    kind = kind_of(question)
+    best = max((note.score for note, _ in passages), default=0.0)
     scored = []
     for order, (note, parts) in enumerate(passages):
         heading = note.passage.heading if note.passage is not None else ""
-        bonus = RANK_BONUS * 2 / 2**order
+        passage = PASSAGE_WEIGHT * (note.score - best)
+        passage += HEADING_BONUS * share(heading.rpartition(" › ")[2], weights)
         for at, piece in enumerate(parts):
             own = share(piece.text, weights, heading) + VECTOR_WEIGHT * near.get((order, at), 0.0)
-            scored.append(_Scored(note, order, at, piece, own, bonus))
+            bonus = KIND_BONUS if kind is not None and answers(kind, piece.text) else 0.0
+            scored.append(_Scored(note, order, at, piece, own, passage + bonus))
     return scored
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmchat.chat.asking import goes_on, is_courtesy, is_question
+from mmchat.chat.worth import is_small_talk
 from mmchat.domain import Turn, Understood
 from mmchat.role_values import IntentAction, Persona
 from mmchat.script import language_of
@@ -12,8 +14,13 @@ SURE = 0.5
 """An intent is acted on from this probability on: more likely right than wrong."""
 SURE_OF_REPLY = 0.6
 """What goes in the place of an answer wants to be surer."""
-IDLE_INTENTS = frozenset({"small_talk", "details"})
+SURE_OF_MORE = 0.8
+"""What begins with thanks or a greeting is taken for something else from here on: "Hello, my lamp is broken"."""
+SMALL_TALK = "small_talk"
+IDLE_INTENTS = frozenset({SMALL_TALK, "details"})
 """What a role calls the intents of messages that want nothing more: greetings and thanks; what one was asked for."""
+MEANT_FOR_QUESTIONS = 0.3
+"""An intent is one of questions where this share of its examples are."""
 FORBIDDEN_REPLY = {
     "en": "I am sorry, that is something I cannot talk about here. Is there anything else I can help you with?",
     "zh": "抱歉，这个话题我在这里不能谈。还有别的事情可以帮您吗？",
@@ -53,10 +60,16 @@ def action_for(understood: Understood | None, persona: Persona | None, language:
     """
     if understood is None or persona is None or understood.topic or understood.confidence < SURE:
         return None
-    action = persona.role.text(language).on_intent.get(understood.intent)
+    return _action_of(understood.intent, persona, language)
+
+
+def _action_of(intent: str, persona: Persona | None, language: str) -> IntentAction | None:
+    if persona is None:
+        return None
+    action = persona.role.text(language).on_intent.get(intent)
     if action is not None:
         return action
-    own = persona.role.text().on_intent.get(understood.intent)
+    own = persona.role.text().on_intent.get(intent)
     return IntentAction(own.instructions, hand_over=own.hand_over) if own is not None else None
 
 
@@ -72,16 +85,55 @@ def instructions_for(turn: Turn, persona: Persona | None) -> str:
 
 
 def own_reply(question: Turn, history: Sequence[Turn], persona: Persona | None) -> str:
-    """What a role says to an intent itself, the first time that it comes up in a conversation; empty: nothing."""
-    action = action_for(question.understood, persona, language_spoken(persona, (*history, question)))
-    if action is None or not action.reply or question.understood is None:
+    """What a role says to an intent itself, the first time that it comes up in a conversation; empty: nothing.
+
+    To greetings and thanks it says it each time. A question that goes on from what was said before gets none, unless
+    a person is asked for: what it wants lies in the question before it.
+    """
+    intent = _intent(question)
+    action = _action_of(intent, persona, language_spoken(persona, (*history, question)))
+    if action is None or not action.reply:
         return ""
-    if question.understood.confidence < SURE_OF_REPLY:
+    if intent == SMALL_TALK:
+        return action.reply
+    words = spoken_words(question)
+    if history and not action.hand_over and goes_on(words) and is_question(words):
         return ""
     said_before = {turn.parent_id for turn in history if turn.prepared == "intent"}
-    intent = question.understood.intent
-    is_again = any(turn.id in said_before and turn.understood and turn.understood.intent == intent for turn in history)
+    is_again = any(turn.id in said_before and _intent(turn) == intent for turn in history)
     return "" if is_again else action.reply
+
+
+def answers_questions(question: Turn, persona: Persona | None) -> bool:
+    """Whether a role's own reply to a message may come before what its documents say.
+
+    It may to what is no question, and to an intent whose examples are questions ("Where is my order?"). A question
+    that was taken for another intent is first looked up.
+    """
+    if persona is None or question.understood is None or not is_question(spoken_words(question)):
+        return True
+    action = action_for(question.understood, persona, language_spoken(persona, (question,)))
+    if action is not None and action.hand_over:
+        return True
+    examples = persona.role.intents.get(question.understood.intent, ())
+    asked = sum(is_question(each) for each in examples)
+    return bool(examples) and asked >= MEANT_FOR_QUESTIONS * len(examples)
+
+
+def _intent(question: Turn) -> str:
+    """What a message is surely enough taken for to be answered with a role's own words; empty: nothing.
+
+    Greetings and thanks are told by their words too, in every language: a reader may know one only.
+    """
+    understood = question.understood
+    intent = ""
+    if understood is not None and not understood.topic and understood.confidence >= SURE_OF_REPLY:
+        intent = understood.intent
+    words = spoken_words(question)
+    if is_courtesy(words) and not (understood is not None and understood.topic):
+        is_surely_more = understood is not None and understood.confidence >= SURE_OF_MORE and not is_small_talk(words)
+        return intent if is_surely_more and intent not in IDLE_INTENTS else SMALL_TALK
+    return "" if intent in IDLE_INTENTS and is_question(words) else intent
 
 
 def refusal(question: Turn, history: Sequence[Turn], persona: Persona | None) -> str:

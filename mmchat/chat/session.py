@@ -148,7 +148,8 @@ class ChatSession:
         self._engines = engines
         self._settings = settings
         self._session = session
-        self.listening = Listening(settings.language, self._terms)
+        spoken = settings.persona.language if settings.persona is not None else ""
+        self.listening = Listening(settings.language, self._terms, expected=spoken)
         """The language of its speech, and the names in it."""
         self.masking = Masking(kinds_of(settings.mask, settings.persona))
         """Takes personal data out of what is about to be stored."""
@@ -298,6 +299,8 @@ class ChatSession:
                 yield from self._documents.awaited(cancel)
             passages = yield from self._consulting.passages(question, history)
             said = self._consulting.prepared(question, passages)
+            if said.kind == "unknown" if said is not None else not passages:
+                said = self._understanding.otherwise(question, history) or said
         if said is not None:
             yield from self._say(question, history, said)
             return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mmchat.chat.mood import exchanges_of, person_suggested
 from mmchat.chat.prepared import Prepared
 from mmchat.chat.remembering import searchable_text
-from mmchat.chat.role_actions import hand_over_offer, own_reply, refusal, spoken_words
+from mmchat.chat.role_actions import answers_questions, hand_over_offer, own_reply, refusal, spoken_words
 from mmchat.domain import (
     OUT_OF_SCOPE,
     Likely,
@@ -148,9 +148,14 @@ class Understanding:
         """What is said instead of the model: an intent's own reply, or that a topic is forbidden. None: nothing."""
         if text := refusal(question, history, self._persona):
             return Prepared("forbidden", text)
-        if text := own_reply(question, history, self._persona):
-            return Prepared("intent", text)
+        if answers_questions(question, self._persona):
+            return self.otherwise(question, history)
         return None
+
+    def otherwise(self, question: Turn, history: Sequence[Turn]) -> Prepared | None:
+        """An intent's own reply to a question about which the documents say nothing sure. None: there is none."""
+        text = own_reply(question, history, self._persona)
+        return Prepared("intent", text) if text else None
 
     def afterwards(self, question: Turn, history: Sequence[Turn], reply: Turn) -> Iterator[ReplyEvent]:
         """Whether a person is suggested now."""

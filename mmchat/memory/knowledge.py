@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmchat.domain import Passage, Recalled
+from mmchat.memory.asked_words import asks_whether
 from mmchat.memory.citations import PASSAGES, as_citation, passage_from_row
 from mmchat.memory.embedding_backlog import May
 from mmchat.memory.passage_vectors import PassageVectors
@@ -41,8 +42,9 @@ WORDS_WEIGHT = 0.2
 """What the share of the question's information that a passage holds counts beside a cosine."""
 WORDS_AS_NEARNESS = 0.5
 """How near a passage is taken to be that has no vector yet, for each share of the question's information."""
-UNKNOWN_NAME = 0.15
-"""Taken from what is sure where the question names something that stands nowhere: "Can I pay with Bitcoin?"."""
+UNKNOWN_NAME = 0.2
+"""Taken from what is sure where the question names something that stands nowhere: "What does the Owl cost?"; where
+it is answered with yes or no, for any such word: "Do you sell candles?"."""
 OTHER_LANGUAGE = 0.15
 """Added where question and passage are in different languages: their cosines are lower."""
 NEAR_FLOOR = 0.42
@@ -107,7 +109,8 @@ class Knowledge:
         if not shelves or not query.strip():
             return ()
         hits = self._words.find(query, shelves, limit=DEPTH)
-        penalty = UNKNOWN_NAME * bool(hits.unknown_names)
+        is_foreign = hits.unknown_names or (hits.unknown_words and asks_whether(query))
+        penalty = UNKNOWN_NAME if is_foreign else 0.0
         nearness = self._nearness(query, shelves, hits) if use_vectors else {}
         if not nearness:
             return self._by_words(hits, shelves, penalty)

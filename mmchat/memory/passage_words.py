@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlite_utils import Database
 
+from mmchat.memory.asked_words import AskedWord, asked_words, unknown_words
 from mmchat.memory.database import DatabaseFile
-from mmchat.memory.text_search import informative, is_cjk, terms
+from mmchat.memory.text_search import is_cjk, terms
 from mmchat.memory.vector_owners import group_number
 from mmchat.memory.word_search import (
     LEAST_READ,
@@ -46,6 +47,8 @@ class PassageHits:
     """Of the question's information in each passage, by its number; the best only."""
     unknown_names: int
     """Names in the question that stand nowhere on the shelves."""
+    unknown_words: int
+    """Words in it that stand nowhere there, names among them."""
     expression: str
     """FTS5 expression for any of the question's words."""
 
@@ -61,20 +64,31 @@ class PassageWords:
 
     def find(self, query: str, shelves: Sequence[str], *, limit: int) -> PassageHits:
         """The `limit` passages on these shelves that hold most of what a question tells."""
-        expressions = informative(query)[:MAX_TERMS]
-        found = PassageHits({}, 0, " OR ".join(expressions))
+        asked = asked_words(query)[:MAX_TERMS]
+        expressions = [each.expression for each in asked]
+        found = PassageHits({}, 0, 0, " OR ".join(expressions))
         with self._file.read() as db:
             is_on_shelf = self._on_shelves(db, shelves)
             numbers = np.flatnonzero(is_on_shelf)
             if not expressions or not numbers.size:
                 return found
-            words = {each: self._term(db, each, is_on_shelf, numbers) for each in expressions}
+            words = {each: self._term(db, each, is_on_shelf, numbers) for each in asked}
+
+            def stands(pair: str) -> bool:
+                known = next((term for each, term in words.items() if each.forms == (pair,)), None)
+                known = known or self._term(db, AskedWord(f'"{pair}"', (pair,)), is_on_shelf, numbers)
+                return bool(known.numbers.size)
+
+            unknown, chance = unknown_words(query, stands)
+        words = {each: term for each, term in words.items() if term.numbers.size or each.forms[0] not in chance}
         best = sum(term.weight for term in words.values())
         held, shares = shares_of(list(words.values()), best)
         order = np.lexsort((held, -shares))[:limit]
-        unknown = names_in(query) & {each.strip('"') for each, term in words.items() if not term.numbers.size}
+        missing = {each.forms[0] for each, term in words.items() if not term.numbers.size}
+        named = names_in(query) & missing
+        latin = {word for word in missing if not is_cjk(word) and word.isalpha()}
         share_of = dict(zip(held[order].tolist(), shares[order].tolist(), strict=True))
-        return PassageHits(share_of, len(unknown), found.expression)
+        return PassageHits(share_of, len(named), len(unknown | latin), found.expression)
 
     def bm25(self, hits: PassageHits) -> dict[int, float]:
         """FTS5's own score of the hits, by number; higher is better."""
@@ -89,13 +103,13 @@ class PassageWords:
             ).fetchall()
         return dict(found)
 
-    def _term(self, db: Database, expression: str, is_on_shelf: NDArray[np.bool_], numbers: NDArray[np.int64]) -> Term:
+    def _term(self, db: Database, asked: AskedWord, is_on_shelf: NDArray[np.bool_], numbers: NDArray[np.int64]) -> Term:
         first, last = int(numbers[0]), int(numbers[-1])
         most = max(LEAST_READ, READ_TURNS // MAX_TERMS)
-        held = holding(db, _INDEX, expression, first, last, most)
+        held = holding(db, _INDEX, asked.expression, first, last, most)
         here = held[is_on_shelf[held]]
         count = estimated_count(held, last, most) * (len(here) / len(held) if held.size else 0.0)
-        return Term(weight_of(expression, count, numbers.size + AT_LEAST), here)
+        return Term(weight_of(asked.forms[0], count, numbers.size + AT_LEAST), here)
 
     def _on_shelves(self, db: Database, shelves: Sequence[str]) -> NDArray[np.bool_]:
         """(N,) whether the passage of each number stands on one of the shelves."""

@@ -18,14 +18,27 @@ from mmchat.chat.session import SessionSettings, UserInput
 from mmchat.chat.unknown import UNKNOWN
 from mmchat.chat.window import SessionWindow
 from mmchat.chat.wording import turn_messages
-from mmchat.domain import Notice, Passage, PromptReady, Recalled, ReplyEnded, ReplyEvent, Turn, WorkStarted
+from mmchat.domain import (
+    Attachment,
+    Likely,
+    Notice,
+    Passage,
+    PromptReady,
+    Recalled,
+    ReplyEnded,
+    ReplyEvent,
+    Seen,
+    Tag,
+    Turn,
+    WorkStarted,
+)
 from mmchat.engines.scripted import ScriptedEmbedder, ScriptedLanguageModel
 from mmchat.errors import EngineUnavailable, MediaError, UsageError
 from mmchat.knowledge_values import GONE, ReadDocument, ReadPiece
 from mmchat.memory.documents import remove_documents, save_document
 from mmchat.memory.knowledge import Knowledge
-from mmchat.role_values import Persona, Role, RoleText
-from tests.fakes import Bench, FakeEngines
+from mmchat.role_values import IntentAction, Persona, Role, RoleText
+from tests.fakes import Bench, FakeEngines, ScriptedIntentReader
 
 RETURNS = ReadPiece("Unused lamps can be returned within 30 days. Used lamps get 80 percent back.", "Returns › Refunds")
 SHIPPING = ReadPiece("Parcels to Germany take 3 days. We do not deliver outside Europe.", "Shipping › Delivery")
@@ -188,6 +201,57 @@ def test_what_the_last_reply_cited_is_still_known(make_bench: Callable[..., Benc
     history = [user("How long is the guarantee?"), reply]
     assert looked_up(bench, FakeKnowledge(), "And bulbs?", history)[0] == (cited,)
     assert looked_up(bench, FakeKnowledge(), "And Saturn?", history)[0] == ()
+
+
+def photo(text: str, seen: str) -> Turn:
+    file = Attachment("a", "q", "image", "a.png", "", "", 0, Path(), seen=Seen((Tag("invoice", 0.9),), text=seen))
+    return replace(user(text), attachments=(file,))
+
+
+def test_the_words_typed_decide_and_what_is_seen_may_add(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    shelve(bench, RETURNS)
+    typed, added = note("The guarantee is 3 years."), note("The Wren takes a bulb.", number=2)
+    knowledge = FakeKnowledge([("guarantee", typed), ("Wren", added), ("Wren", note("Nothing like it", number=3))])
+    consulting = Consulting(bench.store, bench.engines, shop(), lambda: cast(Knowledge, knowledge))
+
+    def found(question: Turn) -> tuple[Recalled, ...]:
+        steps = consulting.passages(question, ())
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return cast(tuple[Recalled, ...], end.value)
+
+    assert found(photo("How long is the guarantee?", "Wren pendant")) == (typed,)
+    assert knowledge.asked[0][0] == "How long is the guarantee?"
+    assert found(photo("Which bulb?", "Wren pendant")) == (added,)
+    assert found(photo("", "Wren pendant"))[0] == added
+
+
+OWN_REPLY = {"details": IntentAction(reply="Noted."), "repair": IntentAction(reply="Send a photo.")}
+
+
+@pytest.mark.parametrize(
+    ("intent", "question", "kind"),
+    [
+        ("repair", "How long is the guarantee?", "quote"),
+        ("repair", "How long do penguins live?", "intent"),
+        ("repair", "my lamp is broken", "intent"),
+        ("details", "How long do penguins live?", "unknown"),
+    ],
+)
+def test_a_question_is_looked_up_before_an_intent_answers_it(
+    make_bench: Callable[..., Bench], intent: str, question: str, kind: str
+) -> None:
+    texts = {"en": RoleText("Shop", "You sell lamps.", on_intent=OWN_REPLY)}
+    examples = {"repair": ("my lamp is broken",), "details": ("LO-204518",)}
+    bench = make_bench(shop(answers="quote", is_bound_to_documents=True, texts=texts, intents=examples))
+    shelve(bench, RETURNS, SHIPPING, GUARANTEE)
+    reader = ScriptedIntentReader(examples)
+    reader.read = lambda text, image=None: (Likely(intent, 0.93),)  # type: ignore[method-assign]
+    bench.engines.intent_reader = lambda examples, model="": reader  # type: ignore[method-assign]
+    assert say(bench, question)[0].prepared == kind
 
 
 def test_without_the_embedder_words_decide(make_bench: Callable[..., Bench]) -> None:

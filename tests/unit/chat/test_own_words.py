@@ -46,6 +46,24 @@ def said(question: str, *texts: str) -> str:
     return answer.text
 
 
+def test_a_sentence_that_names_what_is_asked_for_comes_before_one_with_the_same_words() -> None:
+    """Whatever passage was found first: of what is sure, the sentences decide."""
+    exchange, returns = "Send the lamp back and order another lamp.", "You can send a lamp back within 30 days."
+    assert said("How long do I have to send a lamp back?", exchange, returns) == returns
+    exchange, returns = "请先退回原来的灯，再另下一单。", "三十天之内可以退回这盏灯。"
+    assert said("多久之内可以退回灯？", exchange, returns) == returns
+
+
+def test_a_passages_own_heading_tells_what_it_is_about() -> None:
+    found = [
+        note("Pay within 3 days of the return.", heading="Returns › Money"),
+        note("Use it within 30 days of the return.", heading="Returns › Time for a return", number=2),
+    ]
+    answer = own_words("How long is the time for a return?", found)
+    assert answer is not None
+    assert answer.cited[0] is found[1]
+
+
 # --- the documents' own words ---------------------------------------------------------------------
 
 
@@ -210,3 +228,8 @@ def test_what_goes_on_from_the_question_before() -> None:
     assert points_back("它多重？")
     assert not goes_on("How long is the guarantee?")
     assert not points_back("How long is the guarantee?")
+
+
+def test_the_it_of_what_is_possible_points_to_nothing() -> None:
+    assert not points_back("Is it possible to pay by bitcoin?")
+    assert points_back("Is it possible to return it?")

@@ -300,6 +300,80 @@ def test_what_a_role_does_holds_in_its_other_languages_but_for_its_words(bench: 
     assert prompted(events)[-1] == "台灯 坏了\n\nIn your reply: Ask what is broken."
 
 
+class Reads(Engines):
+    """Takes every message for one intent."""
+
+    def __init__(self, intent: str, probability: float = 0.93) -> None:
+        super().__init__()
+        self.likely = (Likely(intent, probability),)
+
+    def intent_reader(self, examples: Mapping[str, Sequence[str]], model: str = "") -> ScriptedIntentReader:
+        reader = ScriptedIntentReader(examples)
+        reader.read = lambda text, image=None: self.likely  # type: ignore[method-assign]
+        return reader
+
+
+NOTED, WELCOME = "I have noted it.", "Glad to help."
+TALKER = Persona(
+    replace(
+        SHOP,
+        texts={
+            "en": RoleText(
+                "Shop",
+                "You sell lamps.",
+                on_intent={
+                    "details": IntentAction(reply=NOTED),
+                    "small_talk": IntentAction(reply=WELCOME),
+                    "repair": IntentAction(reply="Send a photo."),
+                    "person": IntentAction(reply="Of course.", hand_over=True),
+                },
+            ),
+            "zh": RoleText("灯店", "你卖灯。", on_intent={"small_talk": IntentAction(reply="很高兴能帮到您。")}),
+        },
+        intents={"details": ("LO-204518",), "repair": ("my lamp is broken",), "person": ("get me a person",)},
+        forbid={},
+    ),
+    "en",
+)
+
+
+@pytest.mark.parametrize("text", ["And if I have used it?", "What if it was used?"])
+def test_a_question_that_goes_on_gets_no_reply_of_an_intent(bench: Bench, text: str) -> None:
+    bench.engines = Reads("repair")
+    session = talk(bench, TALKER)
+    say(session, "Hello!")
+    assert reply_of(say(session, text)).prepared == ""
+    assert reply_of(say(session, "It is broken")).text == "Send a photo."
+
+
+def test_a_question_is_no_detail(bench: Bench) -> None:
+    bench.engines = Reads("details")
+    assert reply_of(say(talk(bench, TALKER), "LO-204518, unused")).text == NOTED
+    assert reply_of(say(talk(bench, TALKER), "How long do I have?")).prepared == ""
+
+
+def test_who_asks_for_a_person_gets_one_however_it_is_asked(bench: Bench) -> None:
+    bench.engines = Reads("person")
+    session = talk(bench, TALKER)
+    say(session, "Hello!")
+    assert reply_of(say(session, "And can I talk to a person?")).text == "Of course."
+
+
+@pytest.mark.parametrize(("text", "said"), [("Thanks a lot!", WELCOME), ("谢谢！", "很高兴能帮到您。")])
+def test_thanks_are_answered_each_time_whatever_they_are_taken_for(bench: Bench, text: str, said: str) -> None:
+    bench.engines = Reads("repair", 0.7)
+    session = talk(bench, TALKER)
+    replies = [reply_of(say(session, text)) for _ in range(2)]
+    assert [(reply.text, reply.prepared) for reply in replies] == [(said, "intent")] * 2
+
+
+def test_a_greeting_that_surely_says_more_and_a_nod_are_no_small_talk(bench: Bench) -> None:
+    bench.engines = Reads("repair", 0.9)
+    assert reply_of(say(talk(bench, TALKER), "Thanks, but it is broken")).text == "Send a photo."
+    bench.engines = Reads("card", 0.9)
+    assert reply_of(say(talk(bench, TALKER), "Yes")).prepared == ""
+
+
 # --- a person -------------------------------------------------------------------------------------
 
 

@@ -60,6 +60,13 @@ PROMISED = (
     "mrr",
     "tokens-injected",
     "milliseconds",
+    "consistency",
+    "consistency-fact",
+    "consistency-contradiction",
+    "consistency-language",
+    "consistency-instructions",
+    "consistency-unpinned",
+    "pinning-gain",
 )
 
 

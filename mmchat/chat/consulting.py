@@ -94,20 +94,25 @@ class Consulting:
 
     def prepared(self, question: Turn, passages: Sequence[Recalled]) -> Prepared | None:
         """What is said instead of the model: that it is not known, or the documents' own words. None: nothing."""
-        from mmchat.chat.asking import wants_answer
-        from mmchat.chat.role_actions import spoken_words
+        from mmchat.chat.asking import is_chat, wants_answer
+        from mmchat.chat.role_actions import speaks_prepared, spoken_words
         from mmchat.chat.unknown import unknown_reply
 
         role = self._persona.role if self._persona is not None else None
         if role is None:
             return None
+        words = spoken_words(question)
+        is_closed = speaks_prepared(self._persona) and not is_chat(words)
+        wants = wants_answer(words) or (bool(question.attachments) and not words)
         is_told = bool(passages)
-        if passages and role.answers == "quote":
+        if passages and role.answers == "quote" and (wants or not is_closed):
             said = self._quoted(question, passages)
             if said is not None:
                 return said
             is_told = False  # what bears on the same matter answers nothing
-        if is_told or not role.is_bound_to_documents or not wants_answer(spoken_words(question)):
+        if is_closed:
+            is_told = False  # nor does the model speak of what was stated and not asked
+        if is_told or not role.is_bound_to_documents or not (wants or is_closed):
             return None
         near = self._looked.near if self._looked.question_id == question.id else ()
         return Prepared("unknown", unknown_reply(self._store, self._persona, question, self.shelves, near))

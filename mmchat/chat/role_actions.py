@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mmchat.chat.asking import goes_on, is_courtesy, is_question
 from mmchat.chat.worth import is_small_talk
-from mmchat.domain import Turn, Understood
+from mmchat.domain import Likely, Turn, Understood
 from mmchat.role_values import IntentAction, Persona
 from mmchat.script import language_of
 
@@ -73,6 +73,17 @@ def _action_of(intent: str, persona: Persona | None, language: str) -> IntentAct
     return IntentAction(own.instructions, hand_over=own.hand_over) if own is not None else None
 
 
+def wants_person(likely: Likely, persona: Persona | None) -> bool:
+    """Whether an intent is one after which a person is suggested."""
+    action = _action_of(likely.label, persona, persona.language) if persona is not None else None
+    return action is not None and action.hand_over and likely.probability >= SURE_OF_REPLY
+
+
+def speaks_prepared(persona: Persona | None) -> bool:
+    """Whether a role says only what was written for it: it quotes its documents, and knows nothing else."""
+    return persona is not None and persona.role.answers == "quote" and persona.role.is_bound_to_documents
+
+
 def instructions_for(turn: Turn, persona: Persona | None) -> str:
     """What the model is told beside a message of the user's, for as long as that is in view; empty: nothing.
 
@@ -87,8 +98,9 @@ def instructions_for(turn: Turn, persona: Persona | None) -> str:
 def own_reply(question: Turn, history: Sequence[Turn], persona: Persona | None) -> str:
     """What a role says to an intent itself, the first time that it comes up in a conversation; empty: nothing.
 
-    To greetings and thanks it says it each time. A question that goes on from what was said before gets none, unless
-    a person is asked for: what it wants lies in the question before it.
+    To greetings and thanks it says it each time, and to everything where it says only what was written for it. A
+    question that goes on from what was said before gets none, unless a person is asked for: what it wants lies in
+    the question before it.
     """
     intent = _intent(question)
     action = _action_of(intent, persona, language_spoken(persona, (*history, question)))
@@ -99,6 +111,9 @@ def own_reply(question: Turn, history: Sequence[Turn], persona: Persona | None) 
     words = spoken_words(question)
     if history and not action.hand_over and goes_on(words) and is_question(words):
         return ""
+    if speaks_prepared(persona):  # again and again, but not twice in a row
+        last = next((turn.text for turn in reversed(history) if turn.role == "assistant"), "")
+        return action.reply if last.strip() != action.reply else hand_over_offer(persona, (*history, question))
     said_before = {turn.parent_id for turn in history if turn.prepared == "intent"}
     is_again = any(turn.id in said_before and _intent(turn) == intent for turn in history)
     return "" if is_again else action.reply

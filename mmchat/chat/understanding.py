@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 from mmchat.chat.mood import exchanges_of, person_suggested
 from mmchat.chat.prepared import Prepared
 from mmchat.chat.remembering import searchable_text
-from mmchat.chat.role_actions import answers_questions, hand_over_offer, own_reply, refusal, spoken_words
+from mmchat.chat.role_actions import (
+    IDLE_INTENTS,
+    SURE_OF_REPLY,
+    answers_questions,
+    hand_over_offer,
+    own_reply,
+    refusal,
+    spoken_words,
+    wants_person,
+)
 from mmchat.domain import (
     OUT_OF_SCOPE,
     Likely,
@@ -30,7 +39,9 @@ from mmchat.errors import (
     ModelNotFound,
     WeightsError,
 )
+from mmchat.memory.text_search import cjk_share
 from mmchat.memory.understood import save_understood
+from mmchat.patterns import later
 from mmchat.role_values import Persona
 
 if TYPE_CHECKING:
@@ -44,6 +55,9 @@ TOPIC = "forbidden:"
 """Before the label of a forbidden topic, so that it is no intent of the same name."""
 SURE_TOPIC = 0.5
 """A topic is refused from this probability on."""
+MAX_CLAUSES = 6
+"""Of a long message, the first so many parts are read by themselves too."""
+_CLAUSE_END = later(r"[，。；！？\n]+|[,;.!?]+(?=\s|$)")
 KEPT_INTENTS = 3
 """The likeliest few are stored: the one that is acted on, and its runners-up."""
 
@@ -121,13 +135,33 @@ class Understanding:
             return (), "", ""
         if not self._head:
             reader = self._engines.intent_reader({**self._intents, **self._topics})
-            likely = _surest(reader, question)
+            likely = self._surest(reader, question)
             return self._intents_of(likely), _topic_of(likely), reader.name
         head = self._engines.intent_reader({}, self._head)
         topics: tuple[Likely, ...] = ()
         if self._topics:  # what a head knows was settled when it was trained
-            topics = _surest(self._engines.intent_reader(self._topics), question)
-        return self._intents_of(_surest(head, question)), _topic_of(topics), head.name
+            topics = self._surest(self._engines.intent_reader(self._topics), question)
+        return self._intents_of(self._surest(head, question)), _topic_of(topics), head.name
+
+    def _surest(self, reader: IntentReader, question: Turn) -> tuple[Likely, ...]:
+        """What a message is likeliest to want: by the user's own words, or by them with what was seen, if surer.
+
+        What stands in a picture says what "this" is, and drowns a sentence that is clear by itself. In the same way
+        an order number drowns the wish for a person beside it: a wish that is clear in one part of the message goes
+        before what wants nothing, and that for a person before all.
+        """
+        image, own, whole = _first_picture(question), spoken_words(question), searchable_text(question)
+        readings = [reader.read(text, image) for text in dict.fromkeys((own, whole)) if text]
+        best = max(readings, key=_sureness)
+        clear = [each for text in _clauses(own) if _sureness(each := reader.read(text)) >= SURE_OF_REPLY]
+        for each in sorted((best, *clear), key=_sureness, reverse=True):
+            if each and wants_person(each[0], self._persona):
+                return each
+        is_unsure = _sureness(best) < SURE_OF_REPLY
+        wishes = [each for each in clear if each[0].label not in IDLE_INTENTS]
+        if wishes and (is_unsure or best[0].label in IDLE_INTENTS):
+            return max(wishes, key=_sureness)
+        return max(clear, key=_sureness) if clear and is_unsure else best
 
     def _intents_of(self, likely: Sequence[Likely]) -> tuple[Likely, ...]:
         if not (self._head or self._intents):
@@ -166,14 +200,11 @@ class Understanding:
             yield PersonSuggested(hand_over_offer(self._persona, turns), reason)
 
 
-def _surest(reader: IntentReader, question: Turn) -> tuple[Likely, ...]:
-    """What a message is likeliest to want: by the user's own words, or by them with what was seen, as either is surer.
-
-    What stands in a picture says what "this" is, and drowns a sentence that is clear by itself.
-    """
-    image, own, whole = _first_picture(question), spoken_words(question), searchable_text(question)
-    readings = [reader.read(text, image) for text in dict.fromkeys((own, whole)) if text]
-    return max(readings, key=_sureness)
+def _clauses(text: str) -> list[str]:
+    """The parts of a message that stand by themselves; empty where it is one."""
+    parts = [part.strip() for part in _CLAUSE_END().split(text)]
+    found = [part for part in parts if len(part.split()) > 1 or cjk_share(part) > 0 and len(part) > 2]
+    return found[:MAX_CLAUSES] if len(parts) > 1 else []
 
 
 def _sureness(likely: Sequence[Likely]) -> float:

@@ -329,6 +329,17 @@ def test_what_asks_nothing_is_left_to_the_model(make_bench: Callable[..., Bench]
     assert prepared(bench, text, shop(is_bound_to_documents=True)) is None
 
 
+@pytest.mark.parametrize("text", ["My name is Anna.", "It is about lamps that can be returned.", "我叫安娜。"])
+def test_who_says_only_what_was_written_leaves_no_statement_to_the_model(
+    make_bench: Callable[..., Bench], text: str
+) -> None:
+    bench = make_bench()
+    shelve(bench, RETURNS)
+    said = prepared(bench, text, shop(is_bound_to_documents=True, answers="quote"))
+    assert said is not None
+    assert said.kind == "unknown"
+
+
 def test_who_is_not_bound_may_know_more_than_the_documents(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     shelve(bench, RETURNS)

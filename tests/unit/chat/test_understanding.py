@@ -20,6 +20,7 @@ from mmchat.chat.role_actions import FORBIDDEN_REPLY, HAND_OVER_OFFER
 from mmchat.chat.session import ChatSession, SessionSettings, UserInput
 from mmchat.domain import (
     OUT_OF_SCOPE,
+    AttachmentRead,
     Likely,
     MessageUnderstood,
     Notice,
@@ -185,6 +186,35 @@ def test_what_was_heard_and_seen_is_read_with_the_words(bench: Bench, tmp_path: 
     assert has_picture
     assert own == "my lamp"
     assert whole.startswith("my lamp ")
+
+
+def test_a_message_that_is_stopped_while_its_files_are_read_is_not_answered(bench: Bench, tmp_path: Path) -> None:
+    pictures = [tmp_path / "lamp.png", tmp_path / "cable.png"]
+    for picture, color in zip(pictures, ("red", "blue"), strict=True):
+        Image.new("RGB", (32, 32), color).save(picture)
+    session, cancel, events = talk(bench), Event(), []
+    for event in session.reply(UserInput("my lamp is broken", tuple(pictures)), cancel):
+        events.append(event)
+        if isinstance(event, AttachmentRead):
+            cancel.set()
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        "Stopped before the reply began. Your message is kept."
+    ]
+    assert not bench.engines.asked, "nor is it understood"  # type: ignore[attr-defined]
+    (kept,) = session.turns()
+    assert [attachment.seen is not None for attachment in kept.attachments] == [True, False]
+    assert reply_of(list(session.regenerate(Event()))).prepared == "intent", "answered when it is asked for"
+    assert [attachment.seen is not None for attachment in session.turns()[0].attachments] == [True, True]
+
+
+def test_a_message_that_is_stopped_once_it_was_understood_is_not_answered(bench: Bench) -> None:
+    session, cancel, events = talk(bench), Event(), []
+    for event in session.reply(UserInput("my lamp is broken"), cancel):
+        events.append(event)
+        if isinstance(event, MessageUnderstood):
+            cancel.set()
+    assert isinstance(events[-1], Notice)
+    assert [turn.role for turn in session.turns()] == ["user"]
 
 
 def test_what_is_in_a_picture_helps_out_and_drowns_nothing(bench: Bench, tmp_path: Path) -> None:
@@ -375,6 +405,35 @@ def test_a_greeting_that_surely_says_more_and_a_nod_are_no_small_talk(bench: Ben
 
 
 # --- a person -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is order LO-204518 and was sent in May. I want to talk to a person",
+        "my lamp is broken, I want to talk to a person",
+    ],
+)
+def test_the_wish_for_a_person_is_heard_beside_everything_else(bench: Bench, text: str) -> None:
+    events = say(talk(bench), text)
+    understood = understood_of(events)
+    assert understood is not None
+    assert understood.intent == "person"
+    assert suggested(events) == ["intent"]
+
+
+def test_a_wish_in_one_part_of_a_message_is_heard(bench: Bench) -> None:
+    understood = understood_of(say(talk(bench), "I bought it in May for my mother, I want my money back"))
+    assert understood is not None
+    assert understood.intent == "refund"
+
+
+def test_who_says_only_what_was_written_says_it_again_but_not_twice_in_a_row(bench: Bench) -> None:
+    closed = Persona(replace(SHOP, answers="quote", is_bound_to_documents=True, reads_mood=False), "en")
+    session = talk(bench, closed)
+    said = [reply_of(say(session, text)) for text in ("my lamp is broken", "my lamp is broken", "my lamp is broken")]
+    photo, offer = "Please send us a photo of the lamp.", "Shall a colleague take over?"
+    assert [(turn.text, turn.prepared) for turn in said] == [(photo, "intent"), (offer, "intent"), (photo, "intent")]
 
 
 def test_one_angry_message_suggests_nobody_and_a_second_does_once(bench: Bench) -> None:

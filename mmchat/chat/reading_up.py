@@ -89,6 +89,9 @@ class ReadingUp:
                 yield from self._waited_for(embedding, PATIENCE_TO_EMBED_S, cancel)
             finally:
                 stop.set()
+        for path in self._role.knowledge if self._role is not None else ():
+            if not path.exists():
+                yield Notice(f"knowledge: there is nothing at {path}.")
         if self._problems and self._role is not None:
             what = "1 document" if self._problems == 1 else f"{self._problems} documents"
             yield Notice(f"{what} could not be read in full: mmchat docs list --role {self._role.name}")

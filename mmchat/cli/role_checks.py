@@ -70,6 +70,8 @@ def _knowledge_advice(role: Role) -> Iterator[str]:
             yield f"knowledge: there is no document in {path}; mmchat reads {READABLE}."
     if role.answers == "quote" and not role.knowledge:
         yield 'answers: "quote" does nothing without documents.'
+    if role.is_bound_to_documents and role.memory == "shared":
+        yield 'memory: with "shared" it also tells of your own documents; with memory = "own" of its own only.'
 
 
 def _same_messages(role: Role) -> Iterator[str]:

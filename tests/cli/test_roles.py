@@ -190,3 +190,13 @@ def test_a_copied_shop_brings_its_documents(run: Run, home: Path) -> None:
     assert list((path.parent / "docs").rglob("*.md"))
     shown = json.loads(run("roles", "show", "mine", "--json").out)
     assert shown["knowledge"] == [str(path.parent / "docs")]
+
+
+def test_a_bound_role_that_also_tells_of_the_users_own_documents_is_advised(run: Run, home: Path) -> None:
+    made = Path(json.loads(run("roles", "new", "guide", "--json").out)["path"])
+    (made.parent / "notes.md").write_text("# Notes\n\nTea is green.")
+    bound = 'system = "x"\nknowledge = ["notes.md"]\nis_bound_to_documents = true\n'
+    made.write_text(bound)
+    assert 'advice: memory: with "shared" it also tells of your own documents' in run("roles", "check", "guide").out
+    made.write_text(bound + 'memory = "own"\n')
+    assert run("roles", "check", "guide").out.strip() == "guide: good"

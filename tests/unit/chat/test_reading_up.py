@@ -175,3 +175,9 @@ def test_the_first_answer_knows_the_roles_documents(bench: Bench, docs: Path) ->
     assert [document.name for document in desk.documents.all()] == ["returns.md"]
     desk.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "read-documents"]
+
+
+def test_a_missing_folder_is_told_once(bench: Bench, tmp_path: Path) -> None:
+    reading_up = reading(bench, make_role(tmp_path / "nodocs", memory="shared", is_bound_to_documents=True))
+    assert [notice.text for notice in told(reading_up)] == [f"knowledge: there is nothing at {tmp_path / 'nodocs'}."]
+    assert told(reading_up) == []

@@ -291,24 +291,17 @@ class ChatSession:
         question = yield from self._read_attachments(question, cancel)
         self._title_from(question)
         history = self.branches.before(question)
-        question = yield from self._understanding.read(question)
-        said = self._understanding.prepared(question, history)
-        passages: tuple[Recalled, ...] = ()
-        if said is None:
-            if self._documents is not None:
-                yield from self._documents.awaited(cancel)
-            passages = yield from self._consulting.passages(question, history)
-            said = self._consulting.prepared(question, passages)
-            if said.kind == "unknown" if said is not None else not passages:
-                said = self._understanding.otherwise(question, history) or said
+        question, said, passages = yield from self._consulted(question, history, cancel)
+        if cancel.is_set():
+            yield from self._stopped(question)
+            return
         if said is not None:
             yield from self._say(question, history, said)
             return
         yield WorkStarted("waiting for the model")
         model = self._engines.language_model()
         if cancel.is_set():
-            yield Notice("Stopped before the reply began. Your message is kept.")
-            yield from self._learn(question)
+            yield from self._stopped(question)
             return
         recalled = yield from self._recalled(question, history, has_pixels=model.accepts_images)
         options = self._options()
@@ -333,6 +326,32 @@ class ChatSession:
             yield event
         self._index_afterwards(question, reply)
 
+    def _consulted(
+        self, question: Turn, history: Sequence[Turn], cancel: Event
+    ) -> Generator[ReplyEvent, None, tuple[Turn, Prepared | None, tuple[Recalled, ...]]]:
+        """What the message wants, what is said to it without the model, and the passages that bear on it.
+
+        Nothing more is looked for once `cancel` is set, for nothing is answered then.
+        """
+        said: Prepared | None = None
+        passages: tuple[Recalled, ...] = ()
+        if not cancel.is_set():
+            question = yield from self._understanding.read(question)
+        if not cancel.is_set():
+            said = self._understanding.prepared(question, history)
+        if said is None and self._documents is not None and not cancel.is_set():
+            yield from self._documents.awaited(cancel)
+        if said is None and not cancel.is_set():
+            passages = yield from self._consulting.passages(question, history)
+            said = self._consulting.prepared(question, passages)
+            if said.kind == "unknown" if said is not None else not passages:
+                said = self._understanding.otherwise(question, history) or said
+        return question, said, passages
+
+    def _stopped(self, question: Turn) -> Iterator[ReplyEvent]:
+        yield Notice("Stopped before the reply began. Your message is kept.")
+        yield from self._learn(question)
+
     def _say(self, question: Turn, history: Sequence[Turn], said: Prepared) -> Iterator[ReplyEvent]:
         """Answer without the model."""
         reply: Turn | None = None
@@ -352,6 +371,9 @@ class ChatSession:
     def _read_attachments(self, turn: Turn, cancel: Event) -> Generator[ReplyEvent, None, Turn]:
         attachments = []
         for attachment in turn.attachments:
+            if cancel.is_set():  # the next of several is not begun any more
+                attachments.append(attachment)
+                continue
             if self._senses.needs_work(attachment):
                 verb = "looking at" if attachment.kind == "image" else "listening to"
                 yield WorkStarted(f"{verb} {attachment.name}")

@@ -192,7 +192,8 @@ def test_a_message_that_is_stopped_while_its_files_are_read_is_not_answered(benc
     pictures = [tmp_path / "lamp.png", tmp_path / "cable.png"]
     for picture, color in zip(pictures, ("red", "blue"), strict=True):
         Image.new("RGB", (32, 32), color).save(picture)
-    session, cancel, events = talk(bench), Event(), []
+    session, cancel = talk(bench), Event()
+    events: list[ReplyEvent] = []
     for event in session.reply(UserInput("my lamp is broken", tuple(pictures)), cancel):
         events.append(event)
         if isinstance(event, AttachmentRead):
@@ -208,7 +209,8 @@ def test_a_message_that_is_stopped_while_its_files_are_read_is_not_answered(benc
 
 
 def test_a_message_that_is_stopped_once_it_was_understood_is_not_answered(bench: Bench) -> None:
-    session, cancel, events = talk(bench), Event(), []
+    session, cancel = talk(bench), Event()
+    events: list[ReplyEvent] = []
     for event in session.reply(UserInput("my lamp is broken"), cancel):
         events.append(event)
         if isinstance(event, MessageUnderstood):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmchat.chat.worth import is_small_talk, worth_telling
+from mmchat.chat.worth import is_small_talk, telling_sentences, worth_telling
 from mmchat.domain import Recalled, Role
 
 
@@ -73,3 +73,21 @@ def test_small_talk_is_known(text: str) -> None:
 )
 def test_what_asks_for_something_is_not_small_talk(text: str) -> None:
     assert not is_small_talk(text)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "My mail is ann@example.com, order LO-204518.",
+        "I paid 12.50 for it with app v1.2.3 and sent lamp.final.jpg.",
+        "I ordered at https://shop.example/a.php?id=1.2 yesterday.",
+        "我的邮箱是ann@example.com，付了12.5元。",
+    ],
+)
+def test_a_dot_with_no_blank_after_it_ends_no_sentence(said: str) -> None:
+    assert telling_sentences(f"{said} I am Ann.") == (said, "I am Ann.")
+
+
+def test_sentences_end_where_they_do() -> None:
+    assert telling_sentences("I waited... I am angry!! We moved.") == ("I waited...", "I am angry!!", "We moved.")
+    assert telling_sentences("我的灯坏了.我要退款。我很生气") == ("我的灯坏了.", "我要退款。", "我很生气")

@@ -197,7 +197,10 @@ class Understanding:
             return
         turns = (*history, question, reply)
         if reason := person_suggested(exchanges_of(turns, self._persona)):
-            yield PersonSuggested(hand_over_offer(self._persona, turns), reason)
+            offer = hand_over_offer(self._persona, turns)
+            if offer == reply.text:  # said just now; the line that names the command says it in other words
+                offer = hand_over_offer(None, turns)
+            yield PersonSuggested(offer, reason)
 
 
 def _clauses(text: str) -> list[str]:

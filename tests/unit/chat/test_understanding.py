@@ -433,9 +433,18 @@ def test_a_wish_in_one_part_of_a_message_is_heard(bench: Bench) -> None:
 def test_who_says_only_what_was_written_says_it_again_but_not_twice_in_a_row(bench: Bench) -> None:
     closed = Persona(replace(SHOP, answers="quote", is_bound_to_documents=True, reads_mood=False), "en")
     session = talk(bench, closed)
-    said = [reply_of(say(session, text)) for text in ("my lamp is broken", "my lamp is broken", "my lamp is broken")]
+    said = [reply_of(say(session, "my lamp is broken")) for _ in range(3)]
     photo, offer = "Please send us a photo of the lamp.", "Shall a colleague take over?"
     assert [(turn.text, turn.prepared) for turn in said] == [(photo, "intent"), (offer, "intent"), (photo, "intent")]
+
+
+def test_an_offer_that_was_the_reply_is_not_repeated_below_it(bench: Bench) -> None:
+    closed = Persona(replace(SHOP, answers="quote", is_bound_to_documents=True), "en")
+    session = talk(bench, closed)
+    events = [say(session, "my lamp is broken !") for _ in range(2)][-1]
+    offers = [event.text for event in events if isinstance(event, PersonSuggested)]
+    assert reply_of(events).text == "Shall a colleague take over?"
+    assert offers == [HAND_OVER_OFFER["en"]]
 
 
 def test_one_angry_message_suggests_nobody_and_a_second_does_once(bench: Bench) -> None:

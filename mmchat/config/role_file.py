@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
 from mmchat.config.model_entries import Decoding, absolute_path, is_model_name
-from mmchat.config.problems import read_toml, validation_problems
+from mmchat.config.problems import did_you_mean, read_toml, validation_problems
 from mmchat.domain import OUT_OF_SCOPE
 from mmchat.errors import ConfigError
 from mmchat.role_values import Answering, IntentAction, MaskKind, MemoryScope, Role, RoleExample, RoleText
@@ -53,7 +53,7 @@ class ActionTable(BaseModel):
 
     instructions: _Words = ""
     reply: _Words = ""
-    hand_over: bool = False
+    hand_over: StrictBool = False
 
 
 class TextTable(BaseModel):
@@ -90,7 +90,7 @@ class RoleTable(TextTable):
     creator: Annotated[str, StringConstraints(max_length=200)] = ""
     knowledge: tuple[str, ...] = ()
     """Folders and files with what it knows, below the folder of the role's file where they are relative."""
-    is_bound_to_documents: bool = False
+    is_bound_to_documents: StrictBool = False
     """What the documents do not tell, it does not know: it says `unknown` then."""
     answers: Answering = "model"
     """`quote` answers in the documents' own words instead of the model's."""
@@ -102,7 +102,7 @@ class RoleTable(TextTable):
     """Topics that it does not talk about → messages of that kind, in any language."""
     mask: tuple[MaskKind, ...] = ()
     """Personal data that is masked before it is stored."""
-    reads_mood: bool = False
+    reads_mood: StrictBool = False
     """The mood of messages is read; where it falls, a person is suggested."""
 
 
@@ -120,11 +120,11 @@ def read_role(path: Path, *, is_shipped: bool = False) -> Role:
     try:
         parsed = RoleTable.model_validate(table)
     except ValidationError as error:
-        problems += validation_problems(error, file, "", RoleTable)
+        problems += [*validation_problems(error, file, "", RoleTable), *_intent_problems(file, table)]
         raise ConfigError(
             "\n".join(problems), hint="Mend what is named; 'mmchat roles new' writes an example."
         ) from error
-    problems += _language_problems(file, parsed) + _intent_problems(file, parsed)
+    problems += _language_problems(file, parsed) + _intent_problems(file, table)
     if problems:
         raise ConfigError("\n".join(problems), hint="Mend what is named.")
     return _role(name, path, parsed, is_shipped=is_shipped)
@@ -173,17 +173,29 @@ def _language_problems(file: Path, table: RoleTable) -> list[str]:
     return problems
 
 
-def _intent_problems(file: Path, table: RoleTable) -> list[str]:
-    """Intents that something is done for, and that nothing tells. What a head can tell is known to it only."""
-    if table.intent_model:
+def _intent_problems(file: Path, table: dict[str, Any]) -> list[str]:
+    """Intents that something is done for, and that nothing tells. What a head can tell is known to it only.
+
+    The table is as TOML has it, so that this is said beside whatever else is wrong in it.
+    """
+    misspelt = table.keys() - RoleTable.model_fields.keys()
+    is_unknown = "intents" not in table and any(did_you_mean(key, ("intents", "intent_model")) for key in misspelt)
+    if table.get("intent_model") or is_unknown:
         return []
-    texts = {"": table.on_intent, **{f"text.{language}.": text.on_intent for language, text in table.text.items()}}
+    told = _table(table, "intents").keys() | {OUT_OF_SCOPE}
+    texts = {"": table} | {f"text.{language}.": text for language, text in _table(table, "text").items()}
     return [
         f"{file}: {place}on_intent.{intent}: there are no messages of that kind; give some under [intents]."
-        for place, actions in texts.items()
-        for intent in actions
-        if intent not in table.intents and intent != OUT_OF_SCOPE
+        for place, text in texts.items()
+        for intent in _table(text, "on_intent")
+        if intent not in told
     ]
+
+
+def _table(table: Any, key: str) -> dict[str, Any]:
+    """The table under a key; empty where something else stands there."""
+    found = table.get(key) if isinstance(table, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _role(name: str, path: Path, table: RoleTable, *, is_shipped: bool) -> Role:

@@ -76,6 +76,32 @@ def test_everything_wrong_with_a_role_is_said_at_once(write: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "complaints"),
+    [
+        ("on_intent.a = { handover = true }", ["on_intent.a.handover: no such key. Did you mean 'hand_over'?"]),
+        ("on_intent.a = 5", ["on_intent.a: should be text or a table, not 5."]),
+        ('on_intent.a = { hand_over = "yes" }', ["on_intent.a.hand_over: should be true or false, not 'yes'."]),
+        ('is_bound_to_documents = "yes"', ["is_bound_to_documents: should be true or false, not 'yes'."]),
+        ('text.zh = { sistem = "y", system = "x" }', ["text.zh.sistem: no such key. Did you mean 'system'?"]),
+        (
+            'sytem = "x"\non_intent.b = "Ask."',
+            [
+                "sytem: no such key. Did you mean 'system'?",
+                "on_intent.b: there are no messages of that kind; give some under [intents].",
+            ],
+        ),
+        ('intent.b = ["x"]\non_intent.b = "Ask."', ["intent: no such key. Did you mean 'intents'?"]),
+    ],
+)
+def test_a_mistake_is_one_line_in_the_files_own_words(write: Any, text: str, complaints: list[str]) -> None:
+    intents = "" if "intent.b =" in text.splitlines()[0] else 'intents.a = ["Hello"]'
+    path = write(f'system = "x"\n{intents}\n{text}')
+    with pytest.raises(ConfigError) as caught:
+        read_role(path)
+    assert caught.value.message.splitlines() == [f"{path}: {each}" for each in complaints]
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ('system = "x"\nlanguages = ["en", "zh"]', "'zh' has no [text.zh] table"),

@@ -41,7 +41,8 @@ class PlainChat:
     """Reads what the user says from stdin, a line at a time, and prints the replies.
 
     With a person there, it prompts, tells what is going on and survives errors. In a pipe, stdout holds
-    the replies and what commands print, the rest goes to stderr, and the first error ends it.
+    the replies and what commands print, and the rest goes to stderr. A command that fails is told and the next line
+    is read; a message that fails ends it, for what follows was written to go with its reply.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class PlainChat:
         self._files = list(files)
         self.is_interactive = is_interactive
         self._interrupts = 0
+        self._exit_code = 0
         self._pasted = PastedPictures()
 
     @property
@@ -72,11 +74,11 @@ class PlainChat:
 
     # --- the loop -------------------------------------------------------------------------------
 
-    def run(self, *, is_hands_free: bool = False) -> None:
-        """Talk until the input ends or `/quit`.
+    def run(self, *, is_hands_free: bool = False) -> int:
+        """Talk until the input ends or `/quit`; the exit code, with nobody there that of the first failed command.
 
         Raises:
-            MmchatError: a turn failed and nobody is there to be told.
+            MmchatError: a message failed and nobody is there to be told.
         """
         self.desk.warm(("lm",))
         if self.is_interactive:
@@ -94,6 +96,7 @@ class PlainChat:
         if self.is_interactive:
             is_stored = self.conversation.info is not None and not self.conversation.is_private
             self.say("Everything is stored." if is_stored else "Goodbye.")
+        return self._exit_code
 
     def say(self, text: str) -> None:
         """Tell the person; beside the data when the data go into a pipe."""
@@ -169,7 +172,9 @@ class PlainChat:
                 self._send(message)
         except MmchatError as error:
             if not self.is_interactive:
-                raise
+                if not is_command(message):
+                    raise
+                self._exit_code = self._exit_code or error.exit_code
             print_error(error)
 
     # --- messages -------------------------------------------------------------------------------

@@ -107,8 +107,7 @@ def _run_plain(desk: Desk, conversation: ChatSession, files: tuple[Path, ...], *
     # Line editing writes to descriptor 1 itself, so that one is only closed to libraries when nobody edits.
     is_interactive = sys.stdin.isatty()
     with native_noise_to(paths.log_dir() / "native.log", is_stdout_too=not is_interactive):
-        PlainChat(desk, conversation, files, is_interactive=is_interactive).run(is_hands_free=is_hands_free)
-    return 0
+        return PlainChat(desk, conversation, files, is_interactive=is_interactive).run(is_hands_free=is_hands_free)
 
 
 def chosen_keys(keymap: Mapping[str, str]) -> Keys:

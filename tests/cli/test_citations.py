@@ -103,7 +103,7 @@ def test_citations_come_back_and_say_when_their_document_is_gone(run: Run, shop:
 def test_the_plain_mode_names_and_shows_them(run: Run, shop: Path) -> None:
     script = f"{ASKED}\n/sources\n/sources 7\n"
     done = run("talk", "--no-tui", "--persona", "shop", stdin=script)
-    assert done.code == 2, "a pipe ends at the first error"
+    assert done.code == 2, "one of its commands failed"
     assert f"From: {SOURCE}" in done.err
     assert "Used lamps get 80 percent back." in done.out
     assert f"{SOURCE} [{shop / 'docs' / 'returns.md'}, line 5]" in done.out

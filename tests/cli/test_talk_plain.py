@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -72,11 +73,23 @@ def test_deleting_moves_to_the_trash(pipe: Run) -> None:
     assert len(stored()) == 1
 
 
-def test_an_unknown_command_ends_a_script_with_a_usage_error(pipe: Run) -> None:
-    done = pipe("talk", stdin="/hlep\nhello\n")
+def test_a_command_that_fails_drops_nothing_of_a_script_and_is_seen_in_its_end(pipe: Run) -> None:
+    done = pipe("talk", stdin="/hlep\n/open nosuch\nhello\n/why\n")
     assert done.code == 2
-    assert "/hlep" in done.err
-    assert done.out == ""
+    for problem in ("/hlep", "nosuch"):
+        assert problem in done.err
+    assert done.out.startswith("You said: hello\n")
+    assert "tokens" in done.out
+
+
+def test_a_message_that_fails_ends_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = ScriptedLanguageModel(error=EngineUnavailable("The server is away."))
+    bench = Bench(tmp_path / "data", FakeEngines(lm))
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n"))
+    desk = Desk(bench.store, bench.recall, bench.engines, bench.settings, Microphone(NotImplemented))
+    with closing(desk), pytest.raises(EngineUnavailable, match="away"):
+        PlainChat(desk, desk.new_session(), is_interactive=False).run()
+    assert sys.stdin.read() == "two\n"
 
 
 def test_a_file_named_in_a_message_goes_with_it(pipe: Run, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from mmchat.chat.worth import is_asking, is_small_talk
 from mmchat.domain import OUT_OF_SCOPE, Attachment, HandOver, Session, Turn
 from mmchat.errors import MemoryStoreError, MmchatError, UsageError
 from mmchat.memory import hand_overs as rows
+from mmchat.memory.ids import new_id, now_text
 from mmchat.moments import local_day
 from mmchat.picture_sentences import caption_of
 
@@ -31,6 +32,9 @@ OWN_WORDS_CHARACTERS = 600
 WANTED_AT_MOST = 8
 ANSWERED_AT_MOST = 10
 """Of more, the last: the talk goes on from them."""
+
+ASKED = "asked"
+"""The reason where nobody suggested a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +111,18 @@ class HandingOver:
         self._get_session = get_session
 
     def prepare(self) -> HandOver:
-        """Sum the conversation up as it is now, and keep that; the same again is not kept twice.
+        """Sum the conversation up as it is now, to be looked at.
+
+        It is kept where a person was suggested, for that is taken up so; else once `keep` is told that it was used.
 
         Raises:
             UsageError: nothing was said yet.
         """
-        return self.with_summary()[0]
+        made, _ = self.with_summary()
+        return made if made.reason == ASKED else self.keep(made)
 
     def with_summary(self) -> tuple[HandOver, Summary]:
-        """The same, with what it says piece by piece. Raises UsageError."""
+        """The same, with what it says piece by piece; nothing is kept. Raises UsageError."""
         from mmchat.chat.hand_over_text import as_text
 
         session = self._get_session()
@@ -123,11 +130,11 @@ class HandingOver:
         if session is None or not any(turn.role == "user" for turn in turns):
             raise _nothing_said()
         summary = sum_up(session, turns, self._persona)
-        text = as_text(summary)
-        kept = rows.hand_overs(self._store, session.id)
-        if kept and kept[-1].text == text:
-            return kept[-1], summary
-        return rows.add_hand_over(self._store, session.id, reason=summary.reason, text=text), summary
+        return HandOver(new_id(), session.id, summary.reason, as_text(summary), now_text()), summary
+
+    def keep(self, made: HandOver) -> HandOver:
+        """Keep a summary that was copied, written or passed on; one that is kept already is not kept twice."""
+        return rows.keep_hand_over(self._store, made)
 
     def path_for(self, argument: str, cwd: Path) -> Path:
         """Where it is to be written: as named, in the folder that was named, or of a name of our own in `cwd`.
@@ -198,7 +205,7 @@ def sum_up(session: Session, turns: Sequence[Turn], persona: Persona | None) -> 
 def _reason(turns: Sequence[Turn], persona: Persona | None) -> Reason | str:
     """Why a person was suggested last."""
     told = [reason for reason in suggestions(exchanges_of(turns, persona)) if reason is not None]
-    return told[-1] if told and persona is not None else "asked"
+    return told[-1] if told and persona is not None else ASKED
 
 
 def _wanted(said: Sequence[Turn]) -> tuple[Wanted, ...]:

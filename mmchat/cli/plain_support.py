@@ -18,10 +18,12 @@ def hand_over(chat: PlainChat, argument: str) -> None:
     handing_over = chat.conversation.hand_over
     if not argument:
         print_text(handing_over.prepare().text, end="")
-        chat.say("/handover FILE writes it to a file. It is kept with this conversation.")
+        chat.say("/handover FILE writes it to a file, and keeps it with this conversation.")
         return
     path = handing_over.path_for(argument, Path.cwd())
     if path.exists() and not chat.confirm(f"{path} is there already. Replace it? [y/N] "):
         raise UsageError("Nothing was written.", hint="Give another name: /handover case.md")
-    write_summary(handing_over.prepare().text, path)
+    made, _ = handing_over.with_summary()
+    write_summary(made.text, path)
+    handing_over.keep(made)
     chat.say(f"The summary was written to {path}.")

@@ -52,14 +52,16 @@ def hand_over(
             narrate("Nothing was written.")
             raise typer.Exit(1)
         made, summary = handing_over.with_summary()
+        if should_copy:
+            _copy(made.text)
+        elif path is not None:
+            write_summary(made.text, path)
+        made = handing_over.keep(made)
     if as_json:
         print_json({"id": made.id, **asdict(summary), "text": made.text, "created_at": made.created_at})
-    elif should_copy:
-        _copy(made.text)
     elif path is not None:
-        write_summary(made.text, path)
         narrate(f"The summary was written to {path}.")
-    else:
+    elif not should_copy:
         print_text(made.text, end="")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mmchat.domain import HandOver
@@ -21,6 +22,25 @@ def add_hand_over(store: MemoryStore, session_id: str, *, reason: str, text: str
     with store.file.write() as db:
         insert_hand_over(db, made)
     return made
+
+
+def keep_hand_over(store: MemoryStore, made: HandOver) -> HandOver:
+    """Keep a summary; where the last one of its conversation was for the same reason, in the place of that.
+
+    So a conversation that is looked at and saved three times was handed over once.
+    """
+    kept = hand_overs(store, made.session_id)
+    if not kept or kept[-1].reason != made.reason:
+        return add_hand_over(store, made.session_id, reason=made.reason, text=made.text)
+    text = storable(made.text)
+    if kept[-1].text == text:
+        return kept[-1]
+    newer = replace(kept[-1], text=text, created_at=now_text())
+    with store.file.write() as db:
+        db.execute(
+            "UPDATE hand_overs SET text = ?, created_at = ? WHERE id = ?", [newer.text, newer.created_at, newer.id]
+        )
+    return newer
 
 
 def insert_hand_over(db: Database, made: HandOver) -> None:

@@ -33,6 +33,7 @@ class SupportActions(ActionGroup):
         match await self._app.push_screen_wait(HandOverScreen(made)):
             case "copy":
                 self._app.copy(clean(made.text), "summary")
+                await self._branch(lambda: self._chat.session.hand_over.keep(made))
             case "save":
                 await self._save_hand_over(made, "")
 
@@ -48,4 +49,5 @@ class SupportActions(ActionGroup):
                 self._hint("Nothing was written.")
                 return
         await asyncio.to_thread(write_summary, made.text, path)
+        await self._branch(lambda: self._chat.session.hand_over.keep(made))
         self._hint(one_line(f"The summary was written to {path}."))

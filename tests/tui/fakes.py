@@ -111,6 +111,10 @@ class FakeHandOver:
             raise UsageError("Nothing was said yet, so there is nothing to hand over.")
         return HandOver("h1", "s1", "mood", HANDED, NOW)
 
+    def keep(self, made: HandOver) -> HandOver:
+        self.session.handed_over.append(made)
+        return made
+
     def path_for(self, argument: str, cwd: Path) -> Path:
         return self.session.desk.folder / (argument or "handover-lamp.md")
 
@@ -166,6 +170,7 @@ class FakeSession:
     info: Session | None = None
     stored: list[Turn] = field(default_factory=list)
     sent: list[UserInput] = field(default_factory=list)
+    handed_over: list[HandOver] = field(default_factory=list)
     is_private: bool = False
     listening: Listening = field(default_factory=Listening)
     persona: Persona | None = None

@@ -75,6 +75,13 @@ async def test_a_hand_over_is_shown_copied_and_saved(desk: FakeDesk, stage: Stag
         shown = "\n".join(str(each.render()) for each in s.app.screen.query("Static"))
         assert "refund (92%)" in shown
         assert "##" not in shown
+        await s.pilot.press("escape")
+        await s.until(lambda: s.app.screen is s.chat, "it is closed")
+        session = s.chat.session
+        assert isinstance(session, FakeSession)
+        assert session.handed_over == []
+        await s.send("/handover")
+        await s.until(lambda: s.app.screen is not s.chat, "it is shown again")
         await s.pilot.press("c")
         await s.until(lambda: "the summary" in s.chat.activity.words, "it says where it was copied to")
         await s.send("/handover")
@@ -83,6 +90,7 @@ async def test_a_hand_over_is_shown_copied_and_saved(desk: FakeDesk, stage: Stag
         path = tmp_path / "handover-lamp.md"
         await s.until(lambda: str(path.name) in s.chat.activity.words, "it says where it was written")
         assert path.read_text("utf-8") == HANDED
+        assert len(session.handed_over) == 2
 
 
 async def test_a_file_of_ones_own_is_replaced_only_after_a_yes(

@@ -35,7 +35,7 @@ class HandOverScreen(ModalScreen[Choice | None]):
         """Title, the words, keys."""
         with Vertical(classes="dialog -large", id="hand-over"):
             yield Static(Content.styled("For the person who takes over", "bold $primary"), markup=False)
-            yield Static(Content.styled("It is kept with this conversation, and goes with it.", MUTED), markup=False)
+            yield Static(Content.styled("Copied or saved, it is kept with this conversation.", MUTED), markup=False)
             with VerticalScroll(id="hand-over-text"):
                 yield Static(Content("\n").join(map(_line, clean(self._hand_over.text).splitlines())), markup=False)
             keys = [("c", " copy   "), ("s", " save to a file   "), ("↑ ↓", " look   "), ("Esc", " closes")]

@@ -212,10 +212,26 @@ def test_a_hand_over_is_kept_once_and_goes_with_its_conversation(bench: Bench) -
     assert hand_overs(bench.store, session.info.id) == (made,)
     assert made.reason == "intent"
     list(session.reply(UserInput("Hello?"), Event()))
-    assert session.hand_over.prepare() != made
-    assert len(hand_overs(bench.store, session.info.id)) == 2
+    newer = session.hand_over.prepare()
+    assert (newer.id, newer.text == made.text) == (made.id, False)
+    assert hand_overs(bench.store, session.info.id) == (newer,)
     bench.store.delete_session(session.info.id)
     assert hand_overs(bench.store, session.info.id) == ()
+
+
+def test_looking_is_no_hand_over_and_keeping_thrice_is_one(bench: Bench) -> None:
+    session = spoken(bench, "Is it dimmable?")
+    assert session.info is not None
+    looked_at = session.hand_over.prepare()
+    assert (looked_at.reason, hand_overs(bench.store, session.info.id)) == ("asked", ())
+    for text in ("And red?", "And blue?", "And green?"):
+        list(session.reply(UserInput(text), Event()))
+        session.hand_over.keep(session.hand_over.prepare())
+    [kept] = hand_overs(bench.store, session.info.id)
+    assert "And green?" in kept.text
+    list(session.reply(UserInput("I want to talk to a person"), Event()))
+    session.hand_over.prepare()
+    assert [each.reason for each in hand_overs(bench.store, session.info.id)] == ["asked", "intent"]
 
 
 def test_a_photographed_product_and_a_spoken_complaint_are_acted_on_and_told(bench: Bench, tmp_path: Path) -> None:

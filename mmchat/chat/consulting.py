@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_PASSAGES = 3
 """Few: what is found fourth seldom answers, and a small model drowns in notes."""
+MOST_KEYWORDS, MOST_KEYWORDS_ZH = 5, 10
+"""What is no longer and says nothing of the one who writes it is taken for a search: words, Chinese characters."""
 DEPTH = 8
 """How many are looked at, for those in the message's language and for what could be asked instead."""
 KIND_BONUS = 0.1
@@ -103,7 +105,7 @@ class Consulting:
             return None
         words = spoken_words(question)
         is_closed = speaks_prepared(self._persona) and not is_chat(words)
-        wants = wants_answer(words) or (bool(question.attachments) and not words)
+        wants = wants_answer(words) or not words or (is_closed and _is_keywords(words))
         is_told = bool(passages)
         if passages and role.answers == "quote" and (wants or not is_closed):
             said = self._quoted(question, passages)
@@ -194,6 +196,15 @@ def _asked(turn: Turn) -> str:
     from mmchat.chat.role_actions import spoken_words
 
     return spoken_words(turn).strip() or searchable_text(turn)
+
+
+def _is_keywords(words: str) -> bool:
+    """Whether it is what one types into a search box: "free shipping", 检查费."""
+    from mmchat.chat.worth import speaks_of_self
+    from mmchat.script import is_mostly_chinese
+
+    length = len(words) if is_mostly_chinese(words) else len(words.split())
+    return length <= (MOST_KEYWORDS_ZH if is_mostly_chinese(words) else MOST_KEYWORDS) and not speaks_of_self(words)
 
 
 def _asked_before(history: Sequence[Turn]) -> str:

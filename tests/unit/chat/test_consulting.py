@@ -329,13 +329,22 @@ def test_what_asks_nothing_is_left_to_the_model(make_bench: Callable[..., Bench]
     assert prepared(bench, text, shop(is_bound_to_documents=True)) is None
 
 
+@pytest.mark.parametrize("text", ["unused lamps returned", "returned within 30 days"])
+def test_keywords_are_a_question(make_bench: Callable[..., Bench], text: str) -> None:
+    bench = make_bench()
+    shelve(bench, RETURNS)
+    said = prepared(bench, text, shop(is_bound_to_documents=True, answers="quote"), note(RETURNS.text))
+    assert said is not None
+    assert said.kind == "quote"
+
+
 @pytest.mark.parametrize("text", ["My name is Anna.", "It is about lamps that can be returned.", "我叫安娜。"])
 def test_who_says_only_what_was_written_leaves_no_statement_to_the_model(
     make_bench: Callable[..., Bench], text: str
 ) -> None:
     bench = make_bench()
     shelve(bench, RETURNS)
-    said = prepared(bench, text, shop(is_bound_to_documents=True, answers="quote"))
+    said = prepared(bench, text, shop(is_bound_to_documents=True, answers="quote"), note(RETURNS.text))
     assert said is not None
     assert said.kind == "unknown"
 
@@ -477,6 +486,7 @@ def test_the_finder_shows_a_passage_in_its_place_and_opens_only_documents(make_b
     finder = Finder(bench.store, bench.recall, bench.engines)
     there = finder.in_place(passage)
     assert (there.before, there.after) == (RETURNS.text, SHIPPING.text)
+    assert (there.heading_before, there.heading_after) == (RETURNS.heading, SHIPPING.heading)
     with pytest.raises(MediaError, match="not there any more"):
         finder.open_document(passage)
     remove_documents(bench.store, [document])

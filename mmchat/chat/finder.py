@@ -35,6 +35,8 @@ class InPlace:
     passage: Passage
     before: str = ""
     after: str = ""
+    heading_before: str = ""
+    heading_after: str = ""
 
 
 class Finder:
@@ -71,8 +73,10 @@ class Finder:
 
     def in_place(self, passage: Passage) -> InPlace:
         """A passage with what stands around it."""
-        before, after = beside(self._store, passage.id) if not passage.is_gone else ("", "")
-        return InPlace(passage, before, after)
+        if passage.is_gone:
+            return InPlace(passage)
+        (heading_before, before), (heading_after, after) = beside(self._store, passage.id)
+        return InPlace(passage, before, after, heading_before, heading_after)
 
     def open_document(self, passage: Passage) -> None:
         """Show the document of a passage with the system's program: `Viewer.open_document`.

@@ -35,15 +35,19 @@ def headings(store: MemoryStore, shelves: Sequence[str], *, most: int = 200) -> 
     return tuple(dict.fromkeys(str(row["heading"]) for row in found))
 
 
-def beside(store: MemoryStore, passage_id: str) -> tuple[str, str]:
+Neighbour = tuple[str, str]
+"""Heading and words of a passage; both empty for none."""
+
+
+def beside(store: MemoryStore, passage_id: str) -> tuple[Neighbour, Neighbour]:
     """The passages before and after one in its document; empty where it begins or ends there, or is gone."""
     found = store.file.rows(
-        "SELECT o.position - p.position AS step, o.text FROM passages p JOIN passages o"
+        "SELECT o.position - p.position AS step, o.heading, o.text FROM passages p JOIN passages o"
         " ON o.document_id = p.document_id AND o.position IN (p.position - 1, p.position + 1) WHERE p.id = ?",
         (passage_id,),
     )
-    texts = {row["step"]: str(row["text"]) for row in found}
-    return texts.get(-1, ""), texts.get(1, "")
+    there = {row["step"]: (str(row["heading"]), str(row["text"])) for row in found}
+    return there.get(-1, ("", "")), there.get(1, ("", ""))
 
 
 def is_document(store: MemoryStore, path: Path) -> bool:

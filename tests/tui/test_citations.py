@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static
 
 from mmchat.chat.finder import InPlace
@@ -36,9 +37,10 @@ class FakeFinder:
 
     opened: list[Passage] = field(default_factory=list)
     refuse: EngineUnavailable | None = None
+    before: str = "Before it."
 
     def in_place(self, passage: Passage) -> InPlace:
-        return InPlace(passage, "Before it.", "After it.")
+        return InPlace(passage, self.before, "After it.", "Returns › Deadlines", "")
 
     def open_document(self, passage: Passage) -> None:
         if self.refuse is not None:
@@ -76,11 +78,31 @@ async def test_chips_stand_below_the_reply_and_open_the_passage(
         await screen_of(s)
         await s.until(lambda: "After it." in shown(s), "what stands around it was read")
         text = shown(s)
-        for part in ("Returns › Refunds", "/docs/returns.md", "Line 5.", "Used lamps get 80 percent.", "1 of 2"):
+        for part in (
+            "Cited: Returns › Refunds",
+            "Before it: Returns › Deadlines",
+            "/docs/returns.md",
+            "Line 5.",
+            "Used lamps get 80 percent.",
+            "1 of 2",
+        ):
             assert part in text
         assert text.index("Before it.") < text.index("Used lamps") < text.index("After it.")
         await s.pilot.press("escape")
         await s.until(lambda: s.app.screen is s.chat, "the conversation is in front")
+
+
+async def test_the_cited_passage_is_in_view_at_once_in_a_small_terminal(
+    desk: FakeDesk, finder: FakeFinder, stage: StageMaker
+) -> None:
+    finder.before = "\n".join(f"{number} days" for number in range(40))
+    async with stage(desk) as s:
+        await s.say("What do I get back?")
+        await s.send("/sources")
+        screen = await screen_of(s)
+        cited, scroll = screen.query_one("#passage-text"), screen.query_one(VerticalScroll)
+        await s.until(lambda: scroll.max_scroll_y > 0, "what stands before it was read")
+        await s.until(lambda: cited.region in scroll.region, "the cited one is in view")
 
 
 async def test_keys_reach_every_passage_and_open_its_file(

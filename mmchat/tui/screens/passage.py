@@ -26,7 +26,10 @@ GONE_WORDS = "This document was changed or removed after it was cited, so its wo
 
 
 class PassageScreen(ModalScreen[None]):
-    """One of the cited passages at a time; what stands before and after it in the document is dim."""
+    """One of the cited passages at a time; what stands before and after it in the document is dim.
+
+    Where there is more than fits, it is the cited one that is seen first.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss(None)", "Close"),
@@ -53,7 +56,9 @@ class PassageScreen(ModalScreen[None]):
         with Vertical(classes="dialog -large", id="passage"):
             yield Static(id="passage-place", markup=False)
             with VerticalScroll(can_focus=False):
+                yield Static(id="passage-before", markup=False)
                 yield Static(id="passage-text", markup=False)
+                yield Static(id="passage-after", markup=False)
             yield Static(classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
@@ -116,9 +121,25 @@ class PassageScreen(ModalScreen[None]):
 
     def _show_words(self, there: InPlace) -> None:
         if there.passage.is_gone:
-            parts = [Content.styled(GONE_WORDS, "$text-warning")]
+            words = Content.styled(GONE_WORDS, "$text-warning")
         else:
-            parts = [Content.styled(clean(there.before), MUTED)] if there.before else []
-            parts.append(Content(clean(there.passage.text)))
-            parts += [Content.styled(clean(there.after), MUTED)] if there.after else []
-        self.query_one("#passage-text", Static).update(Content("\n\n").join(parts))
+            words = Content.assemble(
+                (_heading("Cited", there.passage.heading), "bold $accent"), "\n", clean(there.passage.text)
+            )
+        self.query_one("#passage-text", Static).update(words)
+        self._show_neighbour("before", "Before it", there.heading_before, there.before)
+        self._show_neighbour("after", "After it", there.heading_after, there.after)
+        self.call_after_refresh(self._scroll_to_cited)
+
+    def _show_neighbour(self, side: str, where: str, heading: str, text: str) -> None:
+        widget = self.query_one(f"#passage-{side}", Static)
+        widget.display = bool(text)
+        widget.update(Content.styled(f"{_heading(where, heading)}\n{clean(text)}", MUTED))
+
+    def _scroll_to_cited(self) -> None:
+        cited = self.query_one("#passage-text", Static)
+        self.query_one(VerticalScroll).scroll_to_widget(cited, top=True, animate=False, force=True)
+
+
+def _heading(where: str, heading: str) -> str:
+    return f"{where}: {clean(one_line(heading))}" if heading else where

@@ -17,6 +17,7 @@ from mmchat.chat.document_files import (
     hash_of,
     is_gone,
     outermost_first,
+    passed_over,
 )
 from mmchat.chat.document_names import fitting
 from mmchat.documents.kinds import MEDIA_TYPES, READABLE, kind_of
@@ -71,6 +72,8 @@ class Shelved:
     """Removed since, as their files were."""
     problems: tuple[FileProblem, ...] = ()
     """Files of which nothing, or not all, could be read just now."""
+    passed_over: tuple[Path, ...] = ()
+    """Files in folders, of kinds that are not read."""
     was_stopped: bool = False
 
 
@@ -169,10 +172,21 @@ class Bookshelf:
             self._adding = cancel or Event()
             try:
                 shelved = self._take_in(shelf, list(found.values()), on_progress, self._adding, named=frozenset(roots))
+                shelved = self._with_known_problems(shelved, shelf, found)
                 self.embed(on_progress, self._adding)
-                return replace(shelved, was_stopped=self._adding.is_set())
+                others = tuple(path for root in roots for path in passed_over(root))
+                return replace(shelved, passed_over=others, was_stopped=self._adding.is_set())
             finally:
                 self._adding = None
+
+    def _with_known_problems(self, shelved: Shelved, shelf: str, files: Iterable[Path]) -> Shelved:
+        """What was wrong with files before, and is since they did not change, is said again to whoever adds them."""
+        told = {each.path for each in shelved.problems}
+        named = set(files) - told
+        again = [document for document in self.all(shelf) if document.problem and document.path in named]
+        problems = (*shelved.problems, *(FileProblem(document.path, document.problem) for document in again))
+        empty = sum(not document.passages for document in again)
+        return replace(shelved, problems=problems, unchanged=shelved.unchanged - empty)
 
     @property
     def is_adding(self) -> bool:
@@ -271,6 +285,10 @@ class Bookshelf:
             read = read_document(file.path, read_picture=self._read_picture, cancel=cancel)
         if cancel.is_set():  # it may be half of it
             return None
+        if not read.pieces and kind_of(file.path) is None:  # no document at all, so that it is not kept as one
+            if known is not None:
+                rows.remove_documents(self._store, [known.document])
+            return FileProblem(file.path, read.problem)
         return self._save(shelf, file, sha256, read, READER)
 
     def _save(self, shelf: str, file: FileAt, sha256: str, read: ReadDocument, reader: str) -> Document:

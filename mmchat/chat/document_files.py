@@ -62,6 +62,16 @@ def files_below(root: Path) -> Iterator[FileAt]:
                 yield found
 
 
+def passed_over(root: Path) -> list[Path]:
+    """The files below a folder that are no documents, going by their names; those that tools put there are not told."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not is_left_out(name))
+        paths = [Path(folder, name) for name in sorted(names) if not is_left_out(name)]
+        found += [path for path in paths if kind_of(path) is None]
+    return found
+
+
 def is_left_out(name: str) -> bool:
     """Whether a file or folder is none of the user's own: hidden, a lock file of an office program, made by tools."""
     return name.startswith((".", "~$")) or name.lower() in _NO_DOCUMENTS_IN

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NONE_YET = "There are no documents yet. mmchat docs add PATH, or /docs add PATH in a talk, takes some in."
 SHOWN_PROBLEMS = 10
+SHOWN_PASSED_OVER = 3
 EXCERPT = 300
 """Characters of a passage that a list quotes."""
 
@@ -31,10 +32,16 @@ def shelved_words(shelved: Shelved) -> str:
     """What became of files, in a sentence or two."""
     passages = sum(document.passages for document in shelved.read)
     told = []
-    if shelved.read or not shelved.unchanged:
+    if not shelved.read and not shelved.unchanged:
+        told.append("Nothing was read.")
+    elif shelved.read:
         told.append(f"Read {counted(len(shelved.read), 'document')}: {counted(passages, 'passage')}.")
     if shelved.unchanged:
         told.append(f"{counted(shelved.unchanged, 'document')} had been read before and did not change.")
+    if shelved.passed_over:
+        names = ", ".join(path.name for path in shelved.passed_over[:SHOWN_PASSED_OVER])
+        more = " …" if len(shelved.passed_over) > SHOWN_PASSED_OVER else "."
+        told.append(f"{counted(len(shelved.passed_over), 'file')} of a kind that is not read: {names}{more}")
     if shelved.was_stopped:
         told.insert(0, "Stopped; what was read is kept, and adding it again goes on.")
     return " ".join(told)
@@ -45,6 +52,18 @@ def problem_lines(shelved: Shelved) -> list[str]:
     lines = [f"{each.path.name}: {each.problem}" for each in shelved.problems[:SHOWN_PROBLEMS]]
     left = len(shelved.problems) - len(lines)
     return [*lines, f"… and {left:,} more: mmchat docs list --json"] if left else lines
+
+
+def of_conversation(documents: Sequence[Document], shelves: Sequence[str]) -> tuple[list[Document], str]:
+    """Those that answers in a conversation use, its role's first, and a line on the others where there are any.
+
+    Args:
+        documents: all that there are.
+        shelves: the conversation's.
+    """
+    used = [document for shelf in shelves for document in documents if document.shelf == shelf]
+    left = len(documents) - len(used)
+    return used, f"{counted(left, 'document')} that this conversation does not use: /docs all" if left else ""
 
 
 def document_words(document: Document) -> str:

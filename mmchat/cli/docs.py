@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmchat.cli.exits import EXIT_INTERRUPTED
-from mmchat.cli.output import StatusLine, confirm, narrate, print_json, print_table, warn
+from mmchat.cli.output import StatusLine, confirm, narrate, print_json, print_table, print_text, warn
 
 if TYPE_CHECKING:
     from mmchat.chat.bookshelf import Bookshelf, OnProgress, Reading, Shelved
@@ -58,7 +58,10 @@ def add(
             print_json(shelved_object(shelved))
         for line in problem_lines(shelved):
             warn(line)
-        (warn if shelved.was_stopped else narrate)(shelved_words(shelved))
+        if shelved.was_stopped:
+            warn(shelved_words(shelved))
+        elif not as_json:
+            print_text(shelved_words(shelved))
     if shelved.was_stopped:
         raise typer.Exit(130)
     if shelved.problems and not shelved.unchanged and not any(document.passages for document in shelved.read):

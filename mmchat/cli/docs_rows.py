@@ -55,6 +55,7 @@ def shelved_object(shelved: Shelved) -> dict[str, Any]:
         "read": [document_object(document) for document in shelved.read],
         "unchanged": shelved.unchanged,
         "problems": [{"file": str(each.path), "problem": each.problem} for each in shelved.problems],
+        "passed_over": [str(path) for path in shelved.passed_over],
         "stopped": shelved.was_stopped,
     }
 

@@ -11,6 +11,7 @@ from mmchat.chat.shelf_words import (
     NONE_YET,
     document_words,
     found_words,
+    of_conversation,
     problem_lines,
     reading_words,
     shelved_words,
@@ -34,6 +35,8 @@ def docs(chat: PlainChat, argument: str) -> None:
     match word.lower():
         case "" | "list":
             _list(chat)
+        case "all":
+            _list(chat, is_all=True)
         case "add":
             _add(chat, rest.strip())
         case "remove":
@@ -41,14 +44,17 @@ def docs(chat: PlainChat, argument: str) -> None:
         case "search":
             _search(chat, rest.strip())
         case _:
-            raise UsageError(f"/docs {word}: there is no such thing.", hint="/docs lists; add, remove, search.")
+            raise UsageError(f"/docs {word}: there is no such thing.", hint="/docs lists; all, add, remove, search.")
 
 
-def _list(chat: PlainChat) -> None:
+def _list(chat: PlainChat, *, is_all: bool = False) -> None:
     documents = chat.desk.documents.all()
-    for document in documents:
+    used, left = (documents, "") if is_all else of_conversation(documents, chat.conversation.shelves)
+    for document in used:
         print_text(document_words(document))
-    if not documents:
+    if left:
+        chat.say(left)
+    elif not documents:
         chat.say(NONE_YET)
 
 

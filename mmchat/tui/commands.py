@@ -84,7 +84,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("memory", "What I know of you: look, edit, forget", "[WORDS]", aliases=("facts",)),
     Command("remember", "Keep a fact about you", "TEXT"),
     Command("forget", "Forget what was remembered last, or a fact", "[WORDS|undo]"),
-    Command("docs", "What your documents say: list, add, search, remove", "[add|search|remove]"),
+    Command("docs", "What your documents say: list, add, search, remove", "[all|add|search|remove]"),
     Command("private", "Talk without storing or recalling anything"),
     Command("theme", "Show or switch the colours", "[NAME]"),
     Command("quit", "Leave; everything is saved", aliases=("exit", "bye")),

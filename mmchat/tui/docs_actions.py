@@ -34,6 +34,8 @@ class DocsActions(ActionGroup):
         match word.lower():
             case "" | "list":
                 await self._list_docs()
+            case "all":
+                await self._list_docs(is_all=True)
             case "add":
                 await self._add_docs(rest.strip(), draft)
             case "stop":
@@ -47,18 +49,20 @@ class DocsActions(ActionGroup):
             case _:
                 raise UsageError(
                     f"/docs {one_line(word)}: there is no such thing.",
-                    hint="/docs lists; /docs add PATH, /docs search WORDS, /docs remove NAME.",
+                    hint="/docs lists; /docs all, /docs add PATH, /docs search WORDS, /docs remove NAME.",
                 )
 
-    async def _list_docs(self) -> None:
-        from mmchat.chat.shelf_words import document_words
+    async def _list_docs(self, *, is_all: bool = False) -> None:
+        from mmchat.chat.shelf_words import document_words, of_conversation
 
         documents = await asyncio.to_thread(lambda: self._documents.all())
         if not documents:
             self._hint(f"There are no documents yet. {ADD_HINT}")
             return
-        lines = [f"{plural(len(documents), 'document')} (/docs search WORDS, /docs remove NAME, /docs add PATH):"]
-        lines += [f"   {clean(document_words(document))}" for document in documents]
+        used, left = (documents, "") if is_all else of_conversation(documents, self._chat.session.shelves)
+        lines = [f"{plural(len(used), 'document')} (/docs search WORDS, /docs remove NAME, /docs add PATH):"]
+        lines += [f"   {clean(document_words(document))}" for document in used]
+        lines += [left] if left else []
         await self._chat.say("\n".join(lines))
 
     async def _add_docs(self, text: str, draft: Draft | None) -> None:

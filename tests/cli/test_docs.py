@@ -116,6 +116,25 @@ def test_what_cannot_be_done_is_said(pipe: Run, docs: Path, tmp_path: Path) -> N
     assert (twice.code, "2 documents are called 'returns.md'" in twice.err) == (2, True)
 
 
+def test_what_is_no_document_is_not_kept(pipe: Run, docs: Path) -> None:
+    (docs / "old.doc").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(range(256)) * 20)
+    alone = pipe("docs", "add", str(docs / "old.doc"))
+    assert (alone.code, alone.out) == (4, "Nothing was read.\n")
+    assert "old.doc: It is no document. Save it as DOCX first." in alone.err
+    assert listed(pipe) == []
+    among = pipe("docs", "add", str(docs))
+    assert (among.code, among.err) == (0, "")
+    assert among.out == "Read 2 documents: 3 passages. 1 file of a kind that is not read: old.doc.\n"
+
+
+def test_damaged_files_alone_fail_each_time(pipe: Run, docs: Path) -> None:
+    (docs / "bad.pdf").write_text("no pdf")
+    for _ in range(2):
+        failed = pipe("docs", "add", str(docs / "bad.pdf"))
+        assert (failed.code, failed.err) == (4, "bad.pdf: It is damaged, or no PDF at all.\n")
+    assert pipe("docs", "add", str(docs)).code == 0
+
+
 def test_files_that_are_gone_are_marked_in_the_list(pipe: Run, docs: Path) -> None:
     pipe("docs", "add", str(docs))
     (docs / "returns.md").unlink()
@@ -169,3 +188,13 @@ def test_the_plain_mode_lists_adds_searches_and_removes(pipe: Run, docs: Path) -
 @pytest.mark.parametrize("said", ["/docs add", "/docs add /nowhere/x.md", "/docs remove", "/docs search", "/docs foo"])
 def test_the_plain_mode_says_what_is_missing(pipe: Run, said: str) -> None:
     assert pipe("talk", "--no-tui", stdin=said).code == 2
+
+
+def test_the_plain_mode_lists_what_the_conversation_uses(pipe: Run, docs: Path, shop: Path) -> None:
+    pipe("docs", "add", str(docs / "prices.csv"))
+    pipe("docs", "search", "--role", "shop", "lamps")
+    of_role = pipe("talk", "--no-tui", "--persona", "shop", stdin="/docs")
+    assert ("repairs.md" in of_role.out, "prices.csv" in of_role.out) == (True, False)
+    assert "1 document that this conversation does not use: /docs all" in of_role.err
+    everything = pipe("talk", "--no-tui", "--persona", "shop", stdin="/docs all")
+    assert ("repairs.md" in everything.out, "prices.csv" in everything.out) == (True, True)

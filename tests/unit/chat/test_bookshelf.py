@@ -56,7 +56,7 @@ def test_a_folder_is_taken_in_with_what_is_in_it_and_is_the_users(desk: Desk) ->
     shelved = desk.shelf.add([desk.folder], on_progress=told.append)
     assert desk.names() == ["returns.md", "care.txt"]
     assert [(each.done, each.total, each.name) for each in told] == [(0, 2, "returns.md"), (1, 2, "care.txt")]
-    assert shelved_words(shelved) == "Read 2 documents: 2 passages."
+    assert shelved_words(shelved) == "Read 2 documents: 2 passages. 1 file of a kind that is not read: e.py."
     (found,) = desk.shelf.search("how many days", use_vectors=False)
     assert found.passage is not None
     assert found.passage.label == "returns.md › Returns"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
+from mmchat.chat.citing import last_citing, source_index
 from mmchat.cli.output import print_text
 from mmchat.cli.session_rows import print_recalled
 from mmchat.domain import Attachment
@@ -34,12 +35,12 @@ def recall(chat: PlainChat, words: str) -> None:
 
 def sources(chat: PlainChat, number: str) -> None:
     """`/sources`: the passages that the last reply with any cites, in full."""
-    cited = next((turn.cited for turn in reversed(chat.conversation.turns()) if turn.cited), ())
-    if not cited:
-        raise UsageError("No reply here cites a document.", hint="/docs lists the documents.")
-    if number and not (number.isdecimal() and 1 <= int(number) <= len(cited)):
-        raise UsageError(f"'{plain_line(number)}' is no source here.", hint=f"/sources 1 to /sources {len(cited)}.")
-    for note in cited[int(number) - 1 : int(number)] if number else cited:
+    citing = last_citing(chat.conversation.turns())
+    cited = citing.turn.cited
+    chosen = [cited[source_index(citing.turn, number)]] if number else cited
+    if citing.note:
+        chat.say(citing.note)
+    for note in chosen:
         if (passage := note.passage) is not None:
             place = ", ".join(part for part in (str(passage.path), passage.position) if part)
             print_text(f"{passage.source} [{place}]")

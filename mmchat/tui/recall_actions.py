@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat.chat.attachments import kind_of
+from mmchat.chat.citing import last_citing, source_index
 from mmchat.errors import MmchatError, UsageError
 from mmchat.tui.action_base import ActionGroup
 from mmchat.tui.text import one_line
 
 if TYPE_CHECKING:
-    from mmchat.domain import Attachment, Passage
+    from mmchat.domain import Attachment, Passage, Turn
     from mmchat.tui.drafts import Draft
 
 
@@ -62,26 +63,22 @@ class RecallActions(ActionGroup):
 
     async def do_sources(self, argument: str) -> None:
         """Show the passages that the last reply with any cites, from the first or the N-th on."""
-        cited = [turn for turn in await self._turns() if turn.cited]
-        if not cited:
-            self._hint("No reply here cites a document. /docs lists the documents.")
-            return
-        word = argument.strip() or "1"
-        count = len(cited[-1].cited)
-        if not (word.isdecimal() and 1 <= int(word) <= count):
-            raise UsageError(f"'{one_line(argument)}' is no source here.", hint=f"/sources 1 to /sources {count}.")
-        await self.show_source(cited[-1].id, int(word) - 1)
+        turns = await self._turns()
+        citing = await self._branch(lambda: last_citing(turns))
+        if citing is not None:
+            at = source_index(citing.turn, argument.strip() or "1")
+            await self._show_passages(_passages(citing.turn), at, citing.note)
 
     async def show_source(self, turn_id: str, at: int) -> None:
         """Show what a reply cites, beginning with one of its passages."""
         turn = next((turn for turn in await self._turns() if turn.id == turn_id), None)
         if turn is not None and at < len(turn.cited):
-            await self._show_passages([note.passage for note in turn.cited if note.passage is not None], at)
+            await self._show_passages(_passages(turn), at)
 
-    async def _show_passages(self, passages: Sequence[Passage], at: int) -> None:
+    async def _show_passages(self, passages: Sequence[Passage], at: int, note: str = "") -> None:
         from mmchat.tui.screens.passage import PassageScreen
 
-        await self._app.push_screen_wait(PassageScreen(self._app.desk, passages, at))
+        await self._app.push_screen_wait(PassageScreen(self._app.desk, passages, at, note))
 
     async def _files(self) -> dict[str, Attachment]:
         """What came with the turns of this conversation, or was recalled in it, oldest first, by id."""
@@ -94,6 +91,10 @@ class RecallActions(ActionGroup):
     async def _open(self, attachment: Attachment) -> None:
         await asyncio.to_thread(self._app.desk.finder.open_file, attachment)
         self._chat.activity.set_hint(f"Opened {one_line(attachment.name)}.")
+
+
+def _passages(turn: Turn) -> list[Passage]:
+    return [note.passage for note in turn.cited if note.passage is not None]
 
 
 def _picture(draft: Draft | None) -> Path | None:

@@ -107,8 +107,13 @@ def test_the_plain_mode_names_and_shows_them(run: Run, shop: Path) -> None:
     assert f"From: {SOURCE}" in done.err
     assert "Used lamps get 80 percent back." in done.out
     assert f"{SOURCE} [{shop / 'docs' / 'returns.md'}, line 5]" in done.out
-    assert "is no source here" in done.err
+    assert "'7' is no source here." in done.err
+    assert "There is one: /sources 1" in done.err
+    assert "The last reply cites nothing" not in done.err
     why = run("talk", "--no-tui", "-c", stdin="/why\n")
     assert f"Looked up in {SOURCE}: Unused lamps can be returned" in why.out
+    later = run("talk", "--no-tui", "-c", stdin="Do you sell kites?\n/sources 1\n")
+    assert "The last reply cites nothing. An earlier one does: " in later.err
+    assert f"{SOURCE} [" in later.out
     none = run("talk", "--no-tui", stdin="hello\n/sources\n")
     assert "cites a document" in none.err

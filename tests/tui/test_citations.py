@@ -102,7 +102,7 @@ async def test_the_cited_passage_is_in_view_at_once_in_a_small_terminal(
         screen = await screen_of(s)
         cited, scroll = screen.query_one("#passage-text"), screen.query_one(VerticalScroll)
         await s.until(lambda: scroll.max_scroll_y > 0, "what stands before it was read")
-        await s.until(lambda: cited.region in scroll.region, "the cited one is in view")
+        await s.until(lambda: scroll.region.contains_region(cited.region), "the cited one is in view")
 
 
 async def test_keys_reach_every_passage_and_open_its_file(
@@ -132,6 +132,24 @@ async def test_sources_that_are_not_there(desk: FakeDesk, finder: FakeFinder, st
         await s.say("What do I get back?")
         await s.send("/sources 9")
         await s.until(lambda: "is no source here" in s.text_of(".error-view"), "there is no ninth")
+
+
+async def test_sources_of_an_earlier_reply_say_whose_they_are(
+    desk: FakeDesk, finder: FakeFinder, stage: StageMaker
+) -> None:
+    async with stage(desk) as s:
+        await s.say("What do I get back?")
+        await s.send("/sources")
+        await screen_of(s)
+        assert "The last reply" not in shown(s)
+        await s.pilot.press("escape")
+        await s.until(lambda: s.app.screen is s.chat, "closed")
+        desk.script = answer("You are welcome.")
+        await s.say("Thank you!")
+        await s.send("/sources 2")
+        await screen_of(s)
+        await s.until(lambda: "After it." in shown(s), "what stands around it was read")
+        assert 'The last reply cites nothing. An earlier one does: "Eighty percent."' in shown(s)
 
 
 async def test_why_shows_a_passage_that_enter_opens(desk: FakeDesk, finder: FakeFinder, stage: StageMaker) -> None:

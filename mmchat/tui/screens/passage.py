@@ -43,13 +43,14 @@ class PassageScreen(ModalScreen[None]):
         Binding("pageup", "scroll(-10)", "Page up", show=False),
     ]
 
-    def __init__(self, desk: Desk, passages: Sequence[Passage], at: int = 0) -> None:
-        """`at`: the passage to begin with."""
+    def __init__(self, desk: Desk, passages: Sequence[Passage], at: int = 0, whose: str = "") -> None:
+        """`at`: the passage to begin with; `whose`: which reply cites them, where that is not plain."""
         super().__init__()
         self._desk = desk
         self._passages = tuple(passages)
         self._at = at
         self._note = ""
+        self._whose = whose
 
     def compose(self) -> ComposeResult:
         """Place, words, keys."""
@@ -112,6 +113,8 @@ class PassageScreen(ModalScreen[None]):
         ]
         if passage.position:
             lines.append(Content.styled(sentence(passage.position), MUTED))
+        if self._whose:
+            lines.insert(0, Content.styled(clean(self._whose), "$text-warning"))
         if self._note:
             lines.append(Content.styled(clean(self._note), "$text-warning"))
         self.query_one("#passage-place", Static).update(Content("\n").join(lines))

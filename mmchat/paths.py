@@ -100,14 +100,25 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a file in UTF-8, whole or not at all. Raises OSError, and leaves what was there."""
+def replace_text(path: Path, text: str, *, is_private: bool = False) -> None:
+    """Write a file in UTF-8, whole or not at all. Raises OSError, and leaves what was there.
+
+    `is_private`: readable by the user alone, as the database is.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if is_private:
+            partial.unlink(missing_ok=True)  # of a crash: its mode would stay
+            make_private(partial)
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def make_private(path: Path) -> None:
+    """Create an empty file that the user alone can read. Raises FileExistsError, and OSError."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def sync_dir(folder: Path) -> None:

@@ -15,7 +15,7 @@ from mmchat.memory.question import asks_for_reply
 from mmchat.patterns import later
 
 _SENTENCE = later(r"(?:[^.!?。！？\n]|\.(?=[^\W一-鿿])|\?(?=\w+=))+[.!?。！？]*")
-"""A dot inside of a mail address, a number, a version or a file's name ends none; before a Chinese character it does."""
+"""A dot inside a mail address, a number or a file's name ends none; before a Chinese character it does."""
 _OF_THEMSELVES = later(r"\b(?:i|i'm|i've|my|mine|we|our|us)\b|(?<![帮给教跟和对])(?<!告诉)我")
 """Who speaks of themselves tells something, even in a question: "What can I cook for my vegan sister?"."""
 _ORDER = later(

@@ -93,9 +93,9 @@ def _role(scope: Scope) -> Any:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file, whole or not at all. Raises MemoryStoreError."""
+    """Write a file that holds what users said, whole or not at all. Raises MemoryStoreError."""
     try:
-        replace_text(path, text)
+        replace_text(path, text, is_private=True)
     except OSError as error:
         raise MemoryStoreError(
             f"{path} could not be written: {error.strerror or error}.", hint="Check the folder."

@@ -12,6 +12,7 @@ from mmchat.cli.memory_rows import told_object
 from mmchat.cli.output import dim, has_colour, print_text
 from mmchat.errors import MemoryStoreError, UsageError
 from mmchat.moments import local_minute
+from mmchat.paths import replace_text
 from mmchat.sanitize import plain_line, plain_text
 
 if TYPE_CHECKING:
@@ -170,7 +171,10 @@ def _write(text: str, output: Path | None) -> None:
         print_text(text, end="")
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        if output.exists() and not output.is_file():  # a pipe or a terminal, which is written into
+            output.write_text(text, encoding="utf-8")
+        else:
+            replace_text(output, text, is_private=True)
     except OSError as error:
         raise MemoryStoreError(
             f"{output} could not be written: {error.strerror or error}.", hint="Check the folder."

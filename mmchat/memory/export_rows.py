@@ -164,6 +164,7 @@ class FileCopier:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(attachment.path, target)
+                target.chmod(0o600)  # as the kept copy: it may show anything
             except OSError as error:
                 raise MemoryStoreError(
                     f"{attachment.name} could not be copied to {target}: {error.strerror or error}.",

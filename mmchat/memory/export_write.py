@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from mmchat.memory.export_turns import read_conversation
 from mmchat.memory.ids import new_id
 from mmchat.memory.store import MemoryStore
 from mmchat.moments import local_day
+from mmchat.paths import make_private
 
 ExportFormat = Literal["jsonl", "md", "html"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -197,6 +197,7 @@ def _write_zip(
         # A zip takes one member at a time, so the text waits beside it until the files are in.
         text_path = part.with_name(f"{part.name}.text")
         try:
+            make_private(text_path)
             with text_path.open("w", encoding="utf-8", newline="") as text:
                 text.writelines(export_pieces(store, sessions, file_format, _ZipFiles(archive), tally, step))
             archive.write(text_path, f"conversations.{file_format}")
@@ -210,7 +211,7 @@ def _whole_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{new_id()}.part")
     try:
         # A folder that is missing is an error said before any work.
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        make_private(part)
         yield part
         part.replace(path)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -189,6 +190,8 @@ def test_the_page_is_whole_escaped_and_fetches_nothing(run: Run, shop: Talks, tm
     shop.hand_over(session, evil)
     page = tmp_path / "report.html"
     assert run("sessions", "report", "--role", "support", "--html", str(page)).code == 0
+    if os.name == "posix":
+        assert page.stat().st_mode & 0o777 == 0o600
     text = page.read_text(encoding="utf-8")
     checker = Checker()
     checker.feed(text)
@@ -254,6 +257,8 @@ def test_better_texts_are_rows_at_once_and_the_rest_waits_in_a_sheet(
     done = run("sessions", "report", "--role", "support", "--rows", str(out))
     assert done.code == 0
     assert f"5 lines of {sheet} wait for an answer in the column 'answer'." in done.err
+    if os.name == "posix":
+        assert {path.stat().st_mode & 0o777 for path in (out, sheet)} == {0o600}
     (row,) = read_rows(out).rows
     assert isinstance(row, DialogueRow)
     assert row.persona == "support"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -151,6 +152,14 @@ def test_a_hand_over_in_a_file_that_is_there_only_after_a_yes(spoken: str, run: 
     assert path.read_text("utf-8") == text
     assert run("sessions", "handover", "last", "-o", str(tmp_path)).code == 0
     assert list(tmp_path.glob("handover-*.md"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+@pytest.mark.parametrize("name", ["case.md", "case.jsonl", "case.html", "case.zip"])
+def test_what_was_said_is_exported_for_the_user_alone(spoken: str, run: Run, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    assert run("sessions", "export", spoken, "-o", str(path)).code == 0
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_hand_over_without_a_clipboard_names_the_file(

@@ -6,14 +6,14 @@ seen and heard stands as it was stored. `chat.hand_over_text` lays it out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat import paths
 from mmchat.chat.mood import Reason, exchanges_of, suggestions
-from mmchat.chat.role_actions import IDLE_INTENTS, SURE, language_spoken, spoken_words
+from mmchat.chat.role_actions import IDLE_INTENTS, SURE, action_for, language_spoken, spoken_words
 from mmchat.chat.wording import describe
 from mmchat.chat.worth import is_asking, is_small_talk
 from mmchat.domain import OUT_OF_SCOPE, Attachment, HandOver, Session, Turn
@@ -32,6 +32,8 @@ OWN_WORDS_CHARACTERS = 600
 WANTED_AT_MOST = 8
 ANSWERED_AT_MOST = 10
 """Of more, the last: the talk goes on from them."""
+CARRIED_CHARACTERS = 1_000
+"""A message or a reply is carried up to here; whole, it stands in the conversation."""
 
 ASKED = "asked"
 """The reason where nobody suggested a person."""
@@ -65,7 +67,7 @@ class Open:
 
     asked: str
     why: str
-    """"unknown", "forbidden" or "broken off"."""
+    """"unknown", "forbidden", "broken off", "person" (one was wanted) or "prepared" (the role's own reply is all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def write_summary(text: str, path: Path) -> None:
         MemoryStoreError: it cannot be written; a file that was there is as it was.
     """
     try:
-        paths.replace_text(path, text)
+        paths.replace_text(path, text, is_private=True)
     except OSError as error:
         raise MemoryStoreError(
             f"{path} could not be written: {error.strerror or error}.", hint="Give another name or folder."
@@ -196,7 +198,7 @@ def sum_up(session: Session, turns: Sequence[Turn], persona: Persona | None) -> 
         wanted=_wanted(said),
         own_words=_own_words(said),
         answered=tuple(answered[-ANSWERED_AT_MOST:]),
-        open=tuple(Open(_said(turn), why) for turn in said if (why := _why_open(turn, replies.get(turn.id)))),
+        open=_open(said, replies, persona, language),
         files=tuple(_shown(each, language) for turn in said for each in turn.attachments),
         moods=tuple(mood for mood in moods if mood is not None),
     )
@@ -222,8 +224,8 @@ def _wanted(said: Sequence[Turn]) -> tuple[Wanted, ...]:
         best = now if known is None or now.probability > known.probability else known
         found[now.intent] = replace(best, times=known.times + 1 if known is not None else 1)
     if not found:
-        asking = [turn for turn in said if is_asking(spoken_words(turn))]
-        return tuple(Wanted("", 0.0, _said(turn)) for turn in asking[:WANTED_AT_MOST])
+        asking = dict.fromkeys(_said(turn) for turn in said if is_asking(spoken_words(turn)))
+        return tuple(Wanted("", 0.0, words) for words in list(asking)[:WANTED_AT_MOST])
     return tuple(found.values())[:WANTED_AT_MOST]
 
 
@@ -242,7 +244,7 @@ def _is_answered(turn: Turn, reply: Turn | None) -> bool:
 
 def _answered(turn: Turn, reply: Turn) -> Answered:
     cited = (note.passage.label for note in reply.recalled if note.passage is not None)
-    return Answered(_said(turn), " ".join(reply.text.split()), tuple(dict.fromkeys(cited)))
+    return Answered(_said(turn), _cut(reply.text), tuple(dict.fromkeys(cited)))
 
 
 def _why_open(turn: Turn, reply: Turn | None) -> str:
@@ -251,16 +253,56 @@ def _why_open(turn: Turn, reply: Turn | None) -> str:
     return reply.prepared if reply.prepared in ("unknown", "forbidden") else ""
 
 
+def _open(
+    said: Sequence[Turn], replies: Mapping[str, Turn], persona: Persona | None, language: str
+) -> tuple[Open, ...]:
+    """What nobody answered, and what got no more than a reply that the role has ready; the same words once."""
+    drawn = ((turn, replies.get(turn.id)) for turn in said)
+    told = {
+        _sure_intent(turn)
+        for turn, reply in drawn
+        if reply is not None and reply.prepared != "intent" and _is_answered(turn, reply)
+    }
+    found: dict[str, Open] = {}
+    asked_for: set[str] = set()
+    for turn in said:
+        why = _why_open(turn, replies.get(turn.id))
+        intent = _sure_intent(turn)
+        if not why and intent and intent not in IDLE_INTENTS:
+            action = action_for(turn.understood, persona, language)
+            if action is not None and action.hand_over:
+                why = "person" if intent not in asked_for else ""
+            elif intent not in told | asked_for and replies[turn.id].prepared == "intent":
+                why = "prepared"
+            if why:
+                asked_for.add(intent)
+        if why:
+            found.setdefault(_said(turn), Open(_said(turn), why))
+    return tuple(found.values())
+
+
+def _sure_intent(turn: Turn) -> str:
+    understood = turn.understood
+    is_sure = understood is not None and not understood.topic and understood.confidence >= SURE
+    return understood.intent if understood is not None and is_sure else ""
+
+
 def _shown(attachment: Attachment, language: str) -> Shown:
     if attachment.heard is not None:
-        return Shown(attachment.name, attachment.kind, " ".join(attachment.heard.text.split()))
+        return Shown(attachment.name, attachment.kind, _cut(attachment.heard.text))
     seen = attachment.seen
     if seen is None:
         return Shown(attachment.name, attachment.kind, "")
     caption = caption_of(seen, is_chinese=language == "zh") or describe(seen, is_chinese=language == "zh")
-    return Shown(attachment.name, attachment.kind, caption, " ".join(seen.text.split()))
+    return Shown(attachment.name, attachment.kind, caption, _cut(seen.text))
 
 
 def _said(turn: Turn) -> str:
     """A message on one line; of one without words, the names of its files."""
-    return " ".join(spoken_words(turn).split()) or ", ".join(each.name for each in turn.attachments)
+    return _cut(spoken_words(turn)) or ", ".join(each.name for each in turn.attachments)
+
+
+def _cut(text: str) -> str:
+    """A text on one line, as far as it is carried."""
+    line = " ".join(text.split())
+    return line if len(line) <= CARRIED_CHARACTERS else line[: CARRIED_CHARACTERS - 1].rstrip() + "…"

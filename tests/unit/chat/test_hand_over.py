@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import wave
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mmchat.chat.hand_over import ANSWERED_AT_MOST, Answered, Open, Shown, sum_up, write_summary
+from mmchat.chat.hand_over import ANSWERED_AT_MOST, CARRIED_CHARACTERS, Answered, Open, Shown, sum_up, write_summary
 from mmchat.chat.hand_over_text import as_text, mood_word
 from mmchat.chat.session import ChatSession, SessionSettings, UserInput
 from mmchat.domain import Attachment, Heard, Likely, Passage, Recalled, Seen, Session, Tag, Turn, Understood
@@ -93,6 +94,7 @@ def test_a_summary_holds_what_was_wanted_said_answered_and_left_open() -> None:
     )
     assert summary.open == (
         Open("My lamp arrived with a broken switch.", "unknown"),
+        Open("I want my money back now!", "prepared"),
         Open("Which pills help against anger?", "forbidden"),
     )
     assert summary.files == (
@@ -142,6 +144,7 @@ def test_the_layout_in_chinese() -> None:
         "refund（90%）：“我要退款！”",
         "## 未解决",
         "“这是照片”（不知道答案）",
+        "“我要退款！”（只有预设的答复）",
         "图片",
         "很不满",
     ):
@@ -170,6 +173,39 @@ def test_small_talk_and_what_broke_off_are_no_answers() -> None:
     assert summary.answered == ()
     assert [each.intent for each in summary.wanted] == ["", ""]
     assert [each.asked for each in summary.open] == ["Is it dimmable?", "And red?"]
+
+
+def test_what_got_a_prepared_reply_only_and_who_wants_a_person_is_open() -> None:
+    talk = (
+        Talk()
+        .user("I want my money back", "refund")
+        .reply("Your order number?", prepared="intent")
+        .user("LO-204518", "details")
+        .reply("Noted.", prepared="intent")
+        .user("My lamp is broken", "repair")
+        .reply("A photo?", prepared="intent")
+        .user("How do I repair the switch?", "repair")
+        .reply("Turn it off first.", prepared="quote")
+        .user("Give me a person", "person")
+        .reply("Of course.")
+        .user("A person, I said", "person")
+        .reply("Of course.")
+    )
+    summary = sum_up(SESSION, talk.turns, CLERK)
+    assert summary.open == (Open("I want my money back", "prepared"), Open("Give me a person", "person"))
+    text = as_text(summary)
+    assert "- “I want my money back” (answered by a prepared reply only)" in text
+    assert "- “Give me a person” (a person is wanted)" in text
+
+
+def test_a_long_message_is_cut_and_carried_once_in_each_part() -> None:
+    long = "Why is my lamp broken? " * 3_000
+    talk = Talk().user(long).reply(long).user(long).reply("", status="failed").user(long).reply("", status="failed")
+    summary = sum_up(SESSION, talk.turns, None)
+    assert (len(summary.wanted), len(summary.answered), len(summary.open)) == (1, 1, 1)
+    for words in (summary.wanted[0].words, summary.answered[0].asked, summary.answered[0].reply, summary.open[0].asked):
+        assert words.endswith("…")
+        assert len(words) <= CARRIED_CHARACTERS
 
 
 def test_a_long_conversation_keeps_its_last_answers() -> None:
@@ -282,5 +318,7 @@ def test_it_is_written_where_one_says_or_under_a_name_of_its_own(bench: Bench, t
     text = session.hand_over.prepare().text
     write_summary(text, own)
     assert own.read_text("utf-8") == text
+    if os.name == "posix":
+        assert own.stat().st_mode & 0o777 == 0o600
     with pytest.raises(MemoryStoreError, match="could not be written"):
         write_summary(text, tmp_path / "no-such-folder" / "a.md")

@@ -27,8 +27,8 @@ app = typer.Typer(
     '  mmchat docs search "how long is the guarantee?"\n'
     "  mmchat docs list\n"
     "  mmchat docs remove notes.md\n"
-    "\n\nRead are Markdown, text, HTML, PDF, DOCX, CSV, and pictures with text. The files stay where they are, and are "
-    "read again when they change.",
+    "\n\nRead are Markdown, text, HTML, PDF, DOCX, CSV, and pictures with text. The files stay where they are; those "
+    "that changed are read again at the start of each conversation.",
 )
 
 RoleOption = Annotated[

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
+from mmchat.config.greeting import USER, unnamed
 from mmchat.config.model_entries import Decoding, absolute_path, is_model_name
 from mmchat.config.problems import did_you_mean, read_toml, validation_problems
 from mmchat.domain import OUT_OF_SCOPE
@@ -230,13 +231,13 @@ def _text(name: str, language: str, table: TextTable) -> RoleText:
 
     def filled(text: str, user: str = you) -> str:
         """Character cards name the two who speak by these marks; people write them into files of their own too."""
-        return text.strip().replace("{{char}}", title).replace("{{user}}", user)
+        return text.strip().replace("{{char}}", title).replace(USER, user)
 
     examples = tuple(RoleExample(filled(each.user), filled(each.reply)) for each in table.examples)
     return RoleText(
         title,
         filled(table.system, them),
-        filled(table.greeting),
+        filled(unnamed(table.greeting, you)),
         examples,
         unknown=filled(table.unknown),
         forbidden=filled(table.forbidden),

@@ -51,7 +51,7 @@ def test_a_role_says_who_it_is_in_each_language(write: Any) -> None:
     assert (role.name, role.languages, role.memory, role.options) == ("luz", ("en", "zh"), "own", {"temperature": 0.3})
     english, chinese = role.text("en"), role.text("zh")
     assert english.system == "You are Luz, who teaches the user Spanish."
-    assert english.greeting == "Hola, you!"
+    assert english.greeting == "Hola!"
     assert [(each.user, each.reply) for each in english.examples] == [("dog?", "Un perro.")]
     assert (chinese.title, chinese.system) == ("露丝", "你是露丝，教用户西班牙语。")
     assert role.text("fr") == english
@@ -219,7 +219,7 @@ def test_a_card_becomes_a_role(tmp_path: Path, data: bytes | dict[str, Any]) -> 
     assert "Isolde Marsh sails the Merrow." in text.system
     assert "Personality: blunt" in text.system
     assert "Scenario: the user came aboard." in text.system
-    assert text.greeting == "Who are you, you?"
+    assert text.greeting == "Who are you?"
     assert [(each.user, each.reply) for each in text.examples] == [("Where to?", "North,\nalways.")]
     assert role.memory == "own"
 

@@ -30,6 +30,7 @@ from mmchat.domain import (
     WorkStarted,
 )
 from mmchat.errors import MmchatError, ReplyUnsaved
+from mmchat.tui.commands import Invocation, parse
 from mmchat.tui.drafts import Draft
 from mmchat.tui.text import one_line, plural
 from mmchat.tui.widgets.turns import ErrorView, NoticeLine, ReplyView, UserTurnView
@@ -126,6 +127,12 @@ class ReplyFlow:
         self._screen.transcript.is_streaming = True
         self._screen.activity.set_work("sending")
         self._screen.start_reply_worker(run.id, events, run.cancel, run.ended)
+
+    def wait(self, command: str) -> None:
+        """Carry out a slash command when this turn, and the messages behind it, are answered."""
+        if all(draft.text != command for draft in self.queue):
+            self.queue.append(Draft(command))
+            self._screen.show_queue(self.queue)
 
     # --- stopping -------------------------------------------------------------------------------
 
@@ -306,7 +313,21 @@ class ReplyFlow:
         self.run = None
         self._screen.transcript.is_streaming = False
         self._screen.activity.set_work("")
-        if self.queue:
-            draft = self.queue.popleft()
+        while self.queue and not self.is_busy:
+            # Commands that wait sum up what was said, so messages go first, whatever was typed first.
+            draft = next((each for each in self.queue if parse(each.text) is None), self.queue[0])
+            self.queue.remove(draft)
             self._screen.show_queue(self.queue)
-            await self.send(draft)
+            match parse(draft.text):
+                case Invocation(command, argument):
+                    await self._run_command(command.name, argument)
+                case _:
+                    await self.send(draft)
+
+    async def _run_command(self, name: str, argument: str) -> None:
+        """Carry out a command that waited; what is being typed meanwhile must not end in its dialog."""
+        screen = self._screen
+        if screen.composer.draft.is_empty and screen.app.screen is screen:
+            screen.app.run_command(name, argument)
+        else:
+            await screen.say(f"The reply has ended: /{f'{name} {argument}'.rstrip()} can be used now.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmchat.chat.hand_over import write_summary
-from mmchat.tui.action_base import BUSY, ActionGroup
+from mmchat.tui.action_base import ActionGroup
 from mmchat.tui.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class SupportActions(ActionGroup):
         from mmchat.tui.screens.hand_over import HandOverScreen
 
         if self._chat.flow.is_busy:
-            self._hint(BUSY)
+            self._chat.flow.wait(f"/handover {argument}".rstrip())
             return
         made = await self._branch(self._chat.session.hand_over.prepare)
         if made is None:

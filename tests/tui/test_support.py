@@ -93,6 +93,29 @@ async def test_a_hand_over_is_shown_copied_and_saved(desk: FakeDesk, stage: Stag
         assert len(session.handed_over) == 2
 
 
+@pytest.mark.parametrize("typed", ["", "s"])
+async def test_a_hand_over_waits_for_the_reply_and_never_takes_what_is_typed(
+    desk: FakeDesk, stage: StageMaker, tmp_path: Path, typed: str
+) -> None:
+    desk.folder, gate = tmp_path, Event()
+    desk.script = answer("one", gates=[gate])
+    async with stage(desk) as s:
+        await s.send("first")
+        for text in ("/handover", "/handover", "second"):
+            await s.send(text)
+        assert s.text_of("#queue").count("/handover") == 1
+        await s.pilot.press(*typed)
+        gate.set()
+        if typed:
+            await s.until(lambda: "/handover can be used now" in s.text_of("NoticeLine"), "it says that it can be had")
+            assert s.app.screen is s.chat
+            assert s.chat.composer.text == "s"
+        else:
+            await s.until(lambda: s.app.screen is not s.chat, "the summary is shown")
+        assert [given.text for given in s.session.sent] == ["first", "second"]
+        assert not s.chat.flow.queue
+
+
 async def test_a_file_of_ones_own_is_replaced_only_after_a_yes(
     desk: FakeDesk, stage: StageMaker, tmp_path: Path
 ) -> None:

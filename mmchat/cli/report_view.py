@@ -253,14 +253,16 @@ def _lengths(report: Report) -> Sequence[RenderableType]:
     for size, count in lengths.sizes.items():
         if count:
             table.add_row(size, bar(count / most, _NAME_CELLS), f"{count:,}")
-    about = f"median {_median(lengths.messages)} messages"
+    about = f"median {_median(lengths.messages, 'message')}"
     if lengths.minutes is not None:
-        about += f", {lengths.minutes.median:.0f} minutes"
+        minutes = round(lengths.minutes.median)
+        about += f", {counted(minutes, 'minute') if minutes else 'less than a minute'}"
     return [_title("Messages in a conversation", about), table]
 
 
-def _median(spread: Spread | None) -> str:
-    return f"{spread.median:g}" if spread is not None else "0"
+def _median(spread: Spread | None, what: str) -> str:
+    median = spread.median if spread is not None else 0.0
+    return f"{median:g} {what}{'' if median == 1 else 's'}"
 
 
 # --- pieces ---------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def report_sessions(
     from mmchat.cli.report_export import check_rows_as, write_report_rows
     from mmchat.cli.report_view import print_report
     from mmchat.cli.spans import span_bounds
-    from mmchat.memory.report import Scope
+    from mmchat.memory.report import Scope, exchanges
     from mmchat.wiring import open_store
 
     if rows_as and rows is None:
@@ -65,7 +65,8 @@ def report_sessions(
     with closing(open_store()) as store:
         report = make_report(store, scope, now)
         if not report.messages:
-            _say_nothing(report, scope, as_json=as_json)
+            has_others = scope.role == "" and bool(exchanges(store, Scope()))
+            _say_nothing(report, scope, as_json=as_json, has_others=has_others)
             return
         for path in (html, rows):
             if path is not None and path.exists() and not is_sure and not confirm(f"Replace {path}?"):
@@ -105,7 +106,7 @@ def _rounded(value: object) -> Any:
     return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _say_nothing(report: Report, scope: Scope, *, as_json: bool) -> None:
+def _say_nothing(report: Report, scope: Scope, *, as_json: bool, has_others: bool) -> None:
     """There is no message: say what to do. Raises UsageError where there is no such role."""
     from mmchat.chat.roles import find_persona
 
@@ -117,5 +118,7 @@ def _say_nothing(report: Report, scope: Scope, *, as_json: bool) -> None:
         warn("Nothing was said in that time. Leave out --since and --until to see all.")
     elif scope.role:
         warn(f"No conversation with {scope.role} yet: mmchat talk --persona {scope.role}")
+    elif has_others:
+        warn("All conversations have a role. Leave out --role to see them.")
     else:
         warn("No conversation yet: mmchat talk")

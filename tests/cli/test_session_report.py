@@ -128,6 +128,13 @@ def test_times_can_be_days_and_words(run: Run, shop: Talks) -> None:
             span_bounds(since, until, now)
 
 
+def test_of_one_message_with_a_role_it_says_so(run: Run, talks: Talks) -> None:
+    talks.say(talks.begin(), "Where is my lamp?")
+    assert "median 1 message\n" in run("sessions", "report").out
+    done = run("sessions", "report", "--role", "none")
+    assert (done.code, done.err) == (0, "All conversations have a role. Leave out --role to see them.\n")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -120,3 +120,18 @@ async def test_nothing_is_taken_in_during_a_private_conversation(desk: FakeDesk,
         await s.until(lambda: s.chat.session.is_private, "it is private")
         await s.send(f"/docs add '{docs}'")
         await s.until(lambda: "Nothing is taken in" in s.text_of("ErrorView"), "it is refused")
+
+
+async def test_what_the_conversation_does_not_use_is_listed_where_asked(
+    desk: FakeDesk, docs: Path, stage: StageMaker
+) -> None:
+    desk.documents.add([docs / "care.txt"])
+    desk.documents.add([docs / "returns.md"], "shop")
+    async with stage(desk) as s:
+        await s.send("/docs")
+        await s.until(
+            lambda: "1 document that this conversation does not use: /docs all" in s.text_of("NoticeLine"), ""
+        )
+        assert "shop: " not in s.text_of("NoticeLine")
+        await s.send("/docs all")
+        await s.until(lambda: "shop: returns.md" in s.text_of("NoticeLine"), "all are listed")

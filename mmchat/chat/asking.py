@@ -37,9 +37,11 @@ _GOES_ON = later(
     r"^\W*(?:and|but|or|also|then|so|what about|how about|what if|even|only|not)\b"
     r"|^\W*(?:那|那么|还有|如果|要是|可是|但|而|也|或者)|呢\W*$",
 )
+_ASKS_FOR_FIGURE = later(r"\bhow (?:much|many|long|far|old|big|tall)\b(?! (?:thanks|thank))|多少")
+"""All of its words may be those of small talk: "How much is it?"."""
 _POINTS_BACK = later(
     r"\b(?:it|that|they|them|those|these|this|ones?|its|their|there|the same|either|neither|else|another)\b"
-    r"|它|这个|那个|这些|那些|这样|那样|同样|其他|别的|这款|那款",
+    r"|它|[这那]一?[个些样款盏张台件把种只条本块双辆部座]|同样|其他|别的",
 )
 _IT_IS_SO = later(r"\b(?:is|was|would) it (?:also )?(?:possible|allowed|ok|okay|true|necessary)\b")
 """Here "it" is what follows."""
@@ -48,7 +50,7 @@ _IT_IS_SO = later(r"\b(?:is|was|would) it (?:also )?(?:possible|allowed|ok|okay|
 def is_chat(text: str) -> bool:
     """Whether a message is a greeting, thanks, or about the assistant itself: no document tells of that."""
     said = _folded(text)
-    if is_small_talk(said) or _ABOUT_ASSISTANT().search(said):
+    if (is_small_talk(said) and not _ASKS_FOR_FIGURE().search(said)) or _ABOUT_ASSISTANT().search(said):
         return True
     return bool(_THANKS().match(said)) and not said.rstrip().endswith(_QUESTION_MARKS)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_PASSAGES = 3
 """Few: what is found fourth seldom answers, and a small model drowns in notes."""
+MIN_NAME = 2
+"""Letters of a name that is read in a picture."""
 MOST_KEYWORDS, MOST_KEYWORDS_ZH = 5, 10
 """What is no longer and says nothing of the one who writes it is taken for a search: words, Chinese characters."""
 DEPTH = 8
@@ -42,6 +44,8 @@ class _LookedUp:
     sure: tuple[Recalled, ...] = ()
     near: tuple[Recalled, ...] = ()
     """What comes nearest, sure or not."""
+    is_named: bool = False
+    """What was found is what a picture of the message names."""
 
 
 class Consulting:
@@ -139,6 +143,10 @@ class Consulting:
             more = self._going_on(query, before, history, use_vectors=use_vectors)
             if more:
                 sure, went_on = _each_once((*more, *sure)), before
+        if (shown := _names_shown(question)) and points_back(query):
+            named = self._named(query, shown, use_vectors=use_vectors)
+            if named:
+                return _LookedUp(question.id, shown, _in_language(query, named)[:1], near, is_named=True)
         if not sure and (seen := searchable_text(question)) != query:
             # What stands in a picture adds to what was asked, but does not decide.
             sure = self._with_more(query, seen, (), use_vectors=use_vectors)
@@ -149,6 +157,24 @@ class Consulting:
         """What bears on a message together with the question before it; of that, what holds some of its own words."""
         cited = [note for note in _cited_last(history) if note.passage is not None and note.passage.text]
         return self._with_more(query, f"{before} {query}", cited, use_vectors=use_vectors)
+
+    def _named(self, query: str, shown: str, *, use_vectors: bool) -> tuple[Recalled, ...]:
+        """What bears on a message about "this", of that which a picture names: the passages that hold the name."""
+        from mmchat.chat.answer_kinds import answers, kind_of
+        from mmchat.chat.excerpts import holds, share, wanted_words
+
+        kind = kind_of(query)
+        names = [word for word in wanted_words(shown) if len(word) >= MIN_NAME]
+        weights = dict.fromkeys(wanted_words(query), 1.0)
+
+        def bears(text: str) -> bool:
+            is_asked = not weights or share(text, weights) > 0 or (kind is not None and answers(kind, text) > 0)
+            return is_asked and any(holds(text, name) for name in names)
+
+        found = self._find(f"{shown} {query}", use_vectors=use_vectors)
+        named = [each for each in found if each.passage and bears(f"{each.passage.heading}\n{each.text}")]
+        # "Heron" is the Heron before it is the Tall Heron.
+        return tuple(sorted(named, key=lambda each: _more_than(names, each)))
 
     def _with_more(
         self, query: str, whole: str, known: Sequence[Recalled], *, use_vectors: bool
@@ -173,7 +199,8 @@ class Consulting:
         query = _asked(question)
         before = self._looked.before if self._looked.question_id == question.id else ""
         said = own_words(query, passages, self._embed(query), before=before)
-        return Prepared("quote", said.text, said.cited) if said is not None and said.is_sure else None
+        is_sure = said is not None and (said.is_sure or self._looked.is_named)
+        return Prepared("quote", said.text, said.cited) if said is not None and is_sure else None
 
     def _embed(self, query: str) -> Embed | None:
         """What compares sentences by meaning, in the languages that the embedder knows; None without one."""
@@ -189,6 +216,20 @@ class Consulting:
         if cjk_share(query) > CJK_LIMIT and not getattr(embedder, "is_multilingual", False):
             return None
         return embedder.embed
+
+
+def _more_than(names: Sequence[str], note: Recalled) -> int:
+    """How many words a passage's heading has beside some names."""
+    from mmchat.chat.excerpts import wanted_words
+
+    tail = note.passage.heading.rpartition(" › ")[2] if note.passage is not None else ""
+    return sum(word not in names for word in wanted_words(tail))
+
+
+def _names_shown(turn: Turn) -> str:
+    """The words that stand in a message's pictures, numbers left out."""
+    texts = [attachment.seen.text for attachment in turn.attachments if attachment.seen is not None]
+    return " ".join(word for word in " ".join(texts).split() if word.isalpha())
 
 
 def _asked(turn: Turn) -> str:

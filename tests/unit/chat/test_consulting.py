@@ -229,6 +229,19 @@ def test_the_words_typed_decide_and_what_is_seen_may_add(make_bench: Callable[..
     assert found(photo("", "Wren pendant"))[0] == added
 
 
+@pytest.mark.parametrize("text", ["Which bulb fits this lamp?", "How much is it?"])
+def test_this_is_what_the_picture_names(make_bench: Callable[..., Bench], text: str) -> None:
+    bench = make_bench()
+    shelve(bench, RETURNS)
+    bulbs = note("This lamp takes any bulb, and how much you like it.")
+    wren = note("Lamp: Wren. Bulb: E14. Price: 59 euros", number=2, is_sure=False)
+    knowledge = FakeKnowledge([("", bulbs), ("Wren", wren)])
+    consulting = Consulting(bench.store, bench.engines, shop(), lambda: cast(Knowledge, knowledge))
+    asked = photo(text, "Wren LO-204518")
+    list(consulting.passages(asked, ()))
+    assert consulting._looked.sure[0] == wren
+
+
 OWN_REPLY = {"details": IntentAction(reply="Noted."), "repair": IntentAction(reply="Send a photo.")}
 
 

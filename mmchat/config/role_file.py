@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
 from mmchat.config.greeting import USER, unnamed
@@ -138,6 +137,8 @@ def role_toml(table: dict[str, Any], head: str = "") -> str:
         table: what `RoleTable` takes.
         head: comment lines before it, without their `#`.
     """
+    import tomlkit  # writes roles; reading them, as a start may, does without
+
     document = tomlkit.document()
     for line in head.splitlines():
         document.add(tomlkit.comment(line))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from mmchat.adapter_files import adapter_kind
 from mmchat.config.model_entries import LmEntry
-from mmchat.config.role_shelf import all_roles
 from mmchat.engines.base import RedressableModel
 from mmchat.engines.registry import load_engine
 from mmchat.errors import MmchatError
@@ -98,6 +97,8 @@ class Wardrobe:
 
     def _names(self, base: str) -> list[str]:
         """Models that roles name and that are LoRA on a base."""
+        from mmchat.config.role_shelf import all_roles  # read when a model is loaded, not when the program starts
+
         named = dict.fromkeys(self._models[role.model].name for role in all_roles()[0] if role.model in self._models)
         return [name for name in named if self._is_lora_on(name, base)]
 

@@ -23,8 +23,8 @@ from mmchat.domain import Fact, Recalled, Turn
 from mmchat.errors import MmchatError, UsageError
 from mmchat.memory import facts as rows
 from mmchat.memory.facts import ForgottenFact
-from mmchat.memory.question import CJK_LIMIT
-from mmchat.memory.text_search import STOP_WORDS, cjk_share, is_cjk, is_function_pair, terms
+from mmchat.memory.question import can_compare, is_chinese
+from mmchat.memory.text_search import STOP_WORDS, is_cjk, is_function_pair, terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -284,7 +284,7 @@ class KnownFacts:
 
     def _add_vectors(self, scores: dict[str, float], query: str, facts: Sequence[Fact]) -> None:
         embedder = self._embedder()
-        if embedder is None or not (cjk_share(query) <= CJK_LIMIT or getattr(embedder, "is_multilingual", False)):
+        if embedder is None or not can_compare(embedder, query):
             return
         vectors = rows.fact_vectors(self._store, embedder.name)
         known = [fact.id for fact in facts if fact.id in vectors]
@@ -379,9 +379,9 @@ def _cues() -> Mapping[str, re.Pattern[str]]:
 
 def _by_kind_and_words(query: str, facts: Sequence[Fact]) -> dict[str, float]:
     asked = _words(query)
-    is_chinese = cjk_share(query) > CJK_LIMIT
-    floor = CJK_COVERAGE_FLOOR if is_chinese else COVERAGE_FLOOR
-    far_words = 1 if is_chinese or _OF_ME.search(query) else FAR_WORDS
+    is_in_pairs = is_chinese(query)
+    floor = CJK_COVERAGE_FLOOR if is_in_pairs else COVERAGE_FLOOR
+    far_words = 1 if is_in_pairs or _OF_ME.search(query) else FAR_WORDS
     wanted = {kind for kind, cue in _cues().items() if cue.search(query)}
     scores: dict[str, float] = {}
     for fact in facts:

@@ -25,8 +25,7 @@ from mmchat.memory.citations import PASSAGES, as_citation, passage_from_row
 from mmchat.memory.embedding_backlog import May
 from mmchat.memory.passage_vectors import PassageVectors
 from mmchat.memory.passage_words import PassageHits, PassageWords
-from mmchat.memory.question import CJK_LIMIT, EMBEDDED_CHARACTERS
-from mmchat.memory.text_search import cjk_share
+from mmchat.memory.question import EMBEDDED_CHARACTERS, can_compare, is_chinese
 from mmchat.memory.turn_parts import PartVectors
 from mmchat.memory.vectors import VectorIndex
 
@@ -111,14 +110,15 @@ class Knowledge:
         hits = self._words.find(query, shelves, limit=DEPTH)
         is_foreign = hits.unknown_names or (hits.unknown_words and asks_whether(query))
         penalty = UNKNOWN_NAME if is_foreign else 0.0
-        nearness = self._nearness(query, shelves, hits) if use_vectors else {}
+        embedder = self._embedder() if use_vectors else None
+        nearness = self._nearness(embedder, query, shelves, hits) if embedder is not None else {}
         if not nearness:
             return self._by_words(hits, shelves, penalty)
         found: list[Found] = []
         for number, passage in self._passages(nearness.keys() | hits.shares.keys(), shelves).items():
             share = hits.shares.get(number, 0.0)
             near = nearness.get(number, WORDS_AS_NEARNESS * share)
-            if not self._compares(query, passage):
+            if not can_compare(embedder, passage.text):
                 near = 0.0
             score = near + WORDS_WEIGHT * share
             found.append(Found(passage, score, score - penalty, is_by_words=False))
@@ -167,10 +167,9 @@ class Knowledge:
         ]
         return tuple(sorted(found, key=lambda each: -each.score))
 
-    def _nearness(self, query: str, shelves: Sequence[str], hits: PassageHits) -> dict[int, float]:
+    def _nearness(self, embedder: Embeds, query: str, shelves: Sequence[str], hits: PassageHits) -> dict[int, float]:
         """How near passages are to a question, by number: the nearest, and those that words found."""
-        embedder = self._embedder()
-        if embedder is None or (is_chinese(query) and not self._is_multilingual()):
+        if not can_compare(embedder, query):
             return {}
         vector = np.asarray(embedder.embed([query[:EMBEDDED_CHARACTERS]])[0], np.float32)
         index = self._index(embedder.name)
@@ -188,23 +187,11 @@ class Knowledge:
         )
         return {row["number"]: passage_from_row(row) for row in rows}
 
-    def _is_multilingual(self) -> bool:
-        return bool(getattr(self._embedder(), "is_multilingual", False))
-
-    def _compares(self, query: str, passage: Passage) -> bool:
-        """Whether the cosine of a question and a passage means anything."""
-        return self._is_multilingual() or not (is_chinese(passage.text) or is_chinese(query))
-
     def _index(self, model: str) -> VectorIndex:
         with self._lock:
             if model not in self._indexes:
                 self._indexes[model] = VectorIndex(self._store.file, "passage", model)
             return self._indexes[model]
-
-
-def is_chinese(text: str) -> bool:
-    """Whether it is Chinese rather than English."""
-    return cjk_share(text) > CJK_LIMIT
 
 
 def _with_foreign(query: str, found: Sequence[Found]) -> tuple[Found, ...]:

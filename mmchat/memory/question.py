@@ -16,6 +16,17 @@ CJK_LIMIT = 0.3
 EMBEDDED_CHARACTERS = 2000
 """The embedder cuts after 256 tokens anyway."""
 
+
+def is_chinese(text: str) -> bool:
+    """Whether it is Chinese rather than English, for an embedder."""
+    return cjk_share(text) > CJK_LIMIT
+
+
+def can_compare(embedder: object, *texts: str) -> bool:
+    """Whether an embedder's vectors of these texts mean anything: few know more than English."""
+    return bool(getattr(embedder, "is_multilingual", False)) or not any(map(is_chinese, texts))
+
+
 _ASKS_FOR_USER = later(
     r"\b(?:did|have|had) i (?:\w+ )?(?:say|said|tell|told|ask|asked|mention|mentioned)\b"
     r"|\bi (?:said|told|asked|mentioned)\b|我(?:之前|上次|刚才)?(?:说过|提过|提到|问过)"
@@ -48,7 +59,7 @@ class Question:
 
     @property
     def is_chinese(self) -> bool:
-        return cjk_share(self.text) > CJK_LIMIT
+        return is_chinese(self.text)
 
     def is_for(self, role: str, speaker: str) -> bool:
         """Whether it asks for the words of this speaker: by name, or as "did I say", "you suggested"."""
@@ -97,7 +108,7 @@ def _wordings(text: str, names: frozenset[str]) -> tuple[str, ...]:
         return (text,)
     pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     bounded = rf"(?<!\w)(?:{pattern})(?P<of>['’]s)?(?!\w)" if not cjk_share(pattern) else rf"(?:{pattern})(?P<of>的)?"
-    chinese = cjk_share(text) > CJK_LIMIT
+    chinese = is_chinese(text)
     me: Mapping[bool, str] = {True: "我的", False: "我"} if chinese else {True: "my", False: "I"}
     nameless = " ".join(re.sub(bounded, " ", text, flags=re.IGNORECASE).split())
     spoken = re.sub(bounded, lambda match: me[bool(match["of"])], text, flags=re.IGNORECASE)

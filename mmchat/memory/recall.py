@@ -18,7 +18,7 @@ from mmchat.memory.database import Row
 from mmchat.memory.embedding_backlog import May
 from mmchat.memory.picture_recall import ALIKE_FLOOR, PictureRecall
 from mmchat.memory.picture_spaces import Texts
-from mmchat.memory.question import Question, read_question
+from mmchat.memory.question import Question, can_compare, read_question
 from mmchat.memory.ranking import Candidate, Reach, bearing_scores
 from mmchat.memory.statements import LIVE_TURN
 from mmchat.memory.store import MemoryStore
@@ -284,10 +284,8 @@ class Recall:
 
     def _nearest(self, question: Question, filters: Filters) -> _Nearest | None:
         """The turns whose own vectors are near the question's; None where there is nothing to compare."""
-        if question.is_chinese and not self._knows_chinese():
-            return None
         embedder = self._embedder()
-        if embedder is None:
+        if embedder is None or not can_compare(embedder, question.text):
             return None
         wordings = embedder.embed(question.to_embed).mean(axis=0)
         vector = np.asarray(wordings / np.linalg.norm(wordings), np.float32)
@@ -340,10 +338,6 @@ class Recall:
             if question.span is not None:
                 each.timeliness = _timeliness(row["created_at"], question.span)
         return found
-
-    def _knows_chinese(self) -> bool:
-        embedder = self._embedder()
-        return bool(getattr(embedder, "is_multilingual", False))
 
     def _turn_vectors(self, embedder: Embeds) -> TurnVectors:
         return TurnVectors(self._store, embedder, self._vectors("turn", embedder.name))

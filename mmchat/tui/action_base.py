@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mmchat.errors import UsageError
+from mmchat.tui.text import one_line
 
 if TYPE_CHECKING:
     from mmchat.domain import Turn
@@ -32,6 +34,18 @@ class ActionGroup:
         except UsageError as error:
             self._hint(f"{error.message} {error.hint}".rstrip())
             return None
+
+    async def _may_write(self, path: Path) -> bool:
+        """Whether a file may be written; one that is there only after a yes."""
+        from mmchat.tui.screens.dialogs import ConfirmScreen
+
+        if not path.exists():
+            return True
+        question = f"Replace {one_line(path.name)}?"
+        if await self._app.push_screen_wait(ConfirmScreen(question, f"It is in {path.parent}.", "Replace")):
+            return True
+        self._hint("Nothing was written.")
+        return False
 
     async def _turns(self) -> tuple[Turn, ...]:
         return await asyncio.to_thread(self._chat.session.turns)

@@ -14,16 +14,9 @@ class ExportActions(ActionGroup):
 
     async def do_export(self, argument: str) -> None:
         """Write this conversation to a file, by its ending; one that is there only after a yes."""
-        from mmchat.tui.screens.dialogs import ConfirmScreen
-
         export = self._chat.session.export
         path = await self._branch(lambda: export.path_for(argument, Path.cwd()))
-        if path is None:
+        if path is None or not await self._may_write(path):
             return
-        if path.exists():
-            question = f"Replace {one_line(path.name)}?"
-            if not await self._app.push_screen_wait(ConfirmScreen(question, f"It is in {path.parent}.", "Replace")):
-                self._hint("Nothing was written.")
-                return
         self._hint("Writing…")
         self._hint(one_line(await asyncio.to_thread(export.write, path)))

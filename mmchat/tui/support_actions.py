@@ -38,16 +38,9 @@ class SupportActions(ActionGroup):
                 await self._save_hand_over(made, "")
 
     async def _save_hand_over(self, made: HandOver, argument: str) -> None:
-        from mmchat.tui.screens.dialogs import ConfirmScreen
-
         path = await self._branch(lambda: self._chat.session.hand_over.path_for(argument, Path.cwd()))
-        if path is None:
+        if path is None or not await self._may_write(path):
             return
-        if path.exists():
-            question = f"Replace {one_line(path.name)}?"
-            if not await self._app.push_screen_wait(ConfirmScreen(question, f"It is in {path.parent}.", "Replace")):
-                self._hint("Nothing was written.")
-                return
         await asyncio.to_thread(write_summary, made.text, path)
         await self._branch(lambda: self._chat.session.hand_over.keep(made))
         self._hint(one_line(f"The summary was written to {path}."))

@@ -110,14 +110,10 @@ class Consulting:
         words = spoken_words(question)
         is_closed = speaks_prepared(self._persona) and not is_chat(words)
         wants = wants_answer(words) or not words or (is_closed and _is_keywords(words))
-        is_told = bool(passages)
-        if passages and role.answers == "quote" and (wants or not is_closed):
-            said = self._quoted(question, passages)
-            if said is not None:
-                return said
-            is_told = False  # what bears on the same matter answers nothing
-        if is_closed:
-            is_told = False  # nor does the model speak of what was stated and not asked
+        is_quoting = role.answers == "quote"
+        if passages and is_quoting and (wants or not is_closed) and (said := self._quoted(question, passages)):
+            return said
+        is_told = bool(passages) and not is_quoting  # what is not quoted bears on the matter and answers nothing
         if is_told or not role.is_bound_to_documents or not (wants or is_closed):
             return None
         near = self._looked.near if self._looked.question_id == question.id else ()
@@ -136,6 +132,10 @@ class Consulting:
         from mmchat.chat.asking import goes_on, points_back
 
         near = self._find(query, use_vectors=use_vectors)
+        if (shown := _names_shown(question)) and points_back(query):
+            named = self._named(query, shown, use_vectors=use_vectors)
+            if named:
+                return _LookedUp(question.id, shown, _in_language(query, named)[:1], near, is_named=True)
         sure = tuple(note for note in near if note.is_sure)
         went_on = ""
         before = _asked_before(history)
@@ -143,10 +143,6 @@ class Consulting:
             more = self._going_on(query, before, history, use_vectors=use_vectors)
             if more:
                 sure, went_on = _each_once((*more, *sure)), before
-        if (shown := _names_shown(question)) and points_back(query):
-            named = self._named(query, shown, use_vectors=use_vectors)
-            if named:
-                return _LookedUp(question.id, shown, _in_language(query, named)[:1], near, is_named=True)
         if not sure and (seen := searchable_text(question)) != query:
             # What stands in a picture adds to what was asked, but does not decide.
             sure = self._with_more(query, seen, (), use_vectors=use_vectors)
@@ -168,7 +164,7 @@ class Consulting:
         weights = dict.fromkeys(wanted_words(query), 1.0)
 
         def bears(text: str) -> bool:
-            is_asked = not weights or share(text, weights) > 0 or (kind is not None and answers(kind, text) > 0)
+            is_asked = not weights or share(text, weights) > 0 or (kind is not None and answers(kind, text))
             return is_asked and any(holds(text, name) for name in names)
 
         found = self._find(f"{shown} {query}", use_vectors=use_vectors)
@@ -199,23 +195,19 @@ class Consulting:
         query = _asked(question)
         before = self._looked.before if self._looked.question_id == question.id else ""
         said = own_words(query, passages, self._embed(query), before=before)
-        is_sure = said is not None and (said.is_sure or self._looked.is_named)
-        return Prepared("quote", said.text, said.cited) if said is not None and is_sure else None
+        if said is None or not (said.is_sure or self._looked.is_named):
+            return None
+        return Prepared("quote", said.text, said.cited)
 
     def _embed(self, query: str) -> Embed | None:
         """What compares sentences by meaning, in the languages that the embedder knows; None without one."""
-        from mmchat.memory.question import CJK_LIMIT
-        from mmchat.memory.text_search import cjk_share
+        from mmchat.memory.question import can_compare
 
         try:
             embedder = self._engines.embedder()
         except (EngineUnavailable, WeightsError, DeviceError):
             return None  # said when the passages were looked up
-        if embedder is None:
-            return None
-        if cjk_share(query) > CJK_LIMIT and not getattr(embedder, "is_multilingual", False):
-            return None
-        return embedder.embed
+        return embedder.embed if embedder is not None and can_compare(embedder, query) else None
 
 
 def _more_than(names: Sequence[str], note: Recalled) -> int:
@@ -244,8 +236,9 @@ def _is_keywords(words: str) -> bool:
     from mmchat.chat.worth import speaks_of_self
     from mmchat.script import is_mostly_chinese
 
-    length = len(words) if is_mostly_chinese(words) else len(words.split())
-    return length <= (MOST_KEYWORDS_ZH if is_mostly_chinese(words) else MOST_KEYWORDS) and not speaks_of_self(words)
+    is_chinese = is_mostly_chinese(words)
+    is_short = len(words) <= MOST_KEYWORDS_ZH if is_chinese else len(words.split()) <= MOST_KEYWORDS
+    return is_short and not speaks_of_self(words)
 
 
 def _asked_before(history: Sequence[Turn]) -> str:

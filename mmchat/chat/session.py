@@ -7,7 +7,7 @@ in a turn, and in which order it becomes safe on disk, is decided here and nowhe
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -296,7 +296,7 @@ class ChatSession:
             yield from self._stopped(question)
             return
         if said is not None:
-            yield from self._say(question, history, said)
+            yield from self._told(say_prepared(self._store, question, said), question, history)
             return
         yield WorkStarted("waiting for the model")
         model = self._engines.language_model()
@@ -317,14 +317,9 @@ class ChatSession:
             yield Notice(notice)
         # What the window leaves of the context is the most that the reply can have.
         options = replace(options, max_new_tokens=prompt.window.room)
-        reply: Turn | None = None
-        for event in stream_reply(self._store, model, question, prompt, recalled, options, cancel):
-            if isinstance(event, ReplyEnded):
-                reply = event.turn
-                yield from self._understanding.afterwards(question, history, reply)
-                yield from self._learn(question)
-            yield event
-        self._index_afterwards(question, reply)
+        yield from self._told(
+            stream_reply(self._store, model, question, prompt, recalled, options, cancel), question, history
+        )
 
     def _consulted(
         self, question: Turn, history: Sequence[Turn], cancel: Event
@@ -352,18 +347,15 @@ class ChatSession:
         yield Notice("Stopped before the reply began. Your message is kept.")
         yield from self._learn(question)
 
-    def _say(self, question: Turn, history: Sequence[Turn], said: Prepared) -> Iterator[ReplyEvent]:
-        """Answer without the model."""
+    def _told(self, events: Iterable[ReplyEvent], question: Turn, history: Sequence[Turn]) -> Iterator[ReplyEvent]:
+        """A reply as it comes, whoever words it, and what follows from the exchange."""
         reply: Turn | None = None
-        for event in say_prepared(self._store, question, said):
+        for event in events:
             if isinstance(event, ReplyEnded):
                 reply = event.turn
                 yield from self._understanding.afterwards(question, history, reply)
                 yield from self._learn(question)
             yield event
-        self._index_afterwards(question, reply)
-
-    def _index_afterwards(self, question: Turn, reply: Turn | None) -> None:
         turn_ids = (question.id, *([reply.id] if reply is not None and reply.text else []))
         if not self.is_private:  # nothing of it will be looked for
             self._quiet.afterwards(lambda: self._index(*turn_ids))

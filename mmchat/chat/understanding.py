@@ -193,8 +193,8 @@ class Understanding:
 
     def afterwards(self, question: Turn, history: Sequence[Turn], reply: Turn) -> Iterator[ReplyEvent]:
         """Whether a person is suggested now."""
-        if self._persona is None:
-            return
+        if self._persona is None or (question.understood is None and reply.prepared != "unknown"):
+            return  # what suggests a person is a wish or a mood that was read, or one more answer that is not known
         turns = (*history, question, reply)
         if reason := person_suggested(exchanges_of(turns, self._persona)):
             offer = hand_over_offer(self._persona, turns)

@@ -165,9 +165,7 @@ def command_line() -> str:
     return shlex.join(["python", *program, *kept])
 
 
-def interleaved(
-    tasks: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int = 0
-) -> dict[str, list[float]]:
+def interleaved(tasks: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int = 0) -> dict[str, list[float]]:
     """What each task returned, one after the other and round after round: what slows one round slows all.
 
     The order turns from round to round, so that none always follows the same one. The first `warm_up` rounds are

@@ -1,0 +1,1 @@
+"""Programs that people would use instead of mmchat, each installed into an environment of its own."""

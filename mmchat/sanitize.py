@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 
-_SEQUENCES = re.compile(
+from mmchat.patterns import later
+
+_SEQUENCES = later(
     r"""
     (?: \x1b\[ | \x9b ) [0-?]* [ -/]* [@-~]                     # CSI: colour, cursor, modes
   | (?: \x1b[\]PX^_] | [\x9d\x90\x98\x9e\x9f] )                 # OSC, DCS, SOS, PM, APC: title, clipboard, …
@@ -20,10 +22,10 @@ _SEQUENCES = re.compile(
     re.VERBOSE,
 )
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = later(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """C0 without tab and newline, delete, C1, and the marks that reorder what follows them."""
 
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_SURROGATES = later(r"[\ud800-\udfff]")
 """Bytes of a file name that are not UTF-8, as Python carries them; no terminal can be sent these."""
 
 
@@ -33,9 +35,11 @@ def plain_text(text: str) -> str:
     Safe on pieces of a stream too: a sequence cut in two loses its escape character and stays
     visible as inert text.
     """
-    text = _SEQUENCES.sub("", text)
+    if text.isprintable():  # mostly: no controls, no surrogates, no marks
+        return text
+    text = _SEQUENCES().sub("", text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+    return _SURROGATES().sub("\ufffd", _CONTROLS().sub("", text))
 
 
 def plain_line(text: str) -> str:

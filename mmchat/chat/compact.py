@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from mmchat.chat.window import SessionWindow, reply_options, start_after
 from mmchat.domain import SENTENCES, GenerationDone, Message, Session, Summary, Turn
 from mmchat.errors import DeviceError, EngineUnavailable, UsageError, WeightsError
+from mmchat.later import np
 from mmchat.memory import summaries as rows
 from mmchat.script import is_mostly_chinese
 

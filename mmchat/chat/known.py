@@ -16,11 +16,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mmchat.chat.masked import Masking
 from mmchat.domain import Fact, Recalled, Turn
 from mmchat.errors import MmchatError, UsageError
+from mmchat.later import np
 from mmchat.memory import facts as rows
 from mmchat.memory.facts import ForgottenFact
 from mmchat.memory.question import can_compare, is_chinese

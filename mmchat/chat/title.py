@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from mmchat.domain import Turn
+from mmchat.patterns import later
 from mmchat.script import is_cjk
 
 MAX_COLUMNS = 48
@@ -12,7 +11,7 @@ MAX_COLUMNS = 48
 MIN_COLUMNS = 10
 """A first sentence shorter than this ("Hello!") names nothing; the next one is added."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s|(?<=[。！？])|\n")
+_SENTENCE_END = later(r"(?<=[.!?])\s|(?<=[。！？])|\n")
 
 
 def make_title(turn: Turn) -> str:
@@ -23,7 +22,7 @@ def make_title(turn: Turn) -> str:
     heard = [attachment.heard.text for attachment in turn.attachments if attachment.heard and attachment.heard.text]
     for text in (turn.text, *heard):
         title = ""
-        for sentence in filter(None, _SENTENCE_END.split(text.strip())):
+        for sentence in filter(None, _SENTENCE_END().split(text.strip())):
             title = " ".join(f"{title} {sentence}".split())
             if _columns(title) >= MIN_COLUMNS:
                 break

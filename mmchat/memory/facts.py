@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mmchat.domain import Fact, Recalled
 from mmchat.errors import UsageError
+from mmchat.later import np
 from mmchat.memory.database import Row
 from mmchat.memory.ids import new_id, now_text
 from mmchat.memory.statements import LIVE_TURN

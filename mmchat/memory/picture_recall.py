@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mmchat.domain import Recalled, Seen
+from mmchat.later import np
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
 from mmchat.memory.picture_spaces import Embeds, MapsSentences, Space, Spreads, Texts, embedded

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import numpy as np
-
+from mmchat.later import np
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.vectors import VectorIndex
 

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
+from mmchat.later import np
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
 from mmchat.memory.embedding_backlog import May, embeddable, unembedded

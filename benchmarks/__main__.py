@@ -3,9 +3,11 @@
     python -m benchmarks                        what there is
     python -m benchmarks all --out FOLDER       one after the other; minutes to hours
     python -m benchmarks start reply --out FOLDER
+    python -m benchmarks page                   docs/performance.md, made from benchmarks/results
 
-Writes what each prints (NAME.txt), its figures (NAME.json) where it has some, and the machine (machine.json).
-Run them while nothing else runs: each compares within one run, but a busy machine spoils seconds.
+Writes what each prints (NAME.txt), its figures (NAME.json) where it has some, and the machine (machine.json). With
+`--out benchmarks/results` the figures become those of docs/performance.md. Run them while nothing else runs: each
+compares within one run, but a busy machine spoils seconds.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+from benchmarks.page import PAGE, RESULTS, page
 
 ROOT = Path(__file__).parents[1]
 DATA = "{data}"
@@ -95,7 +99,7 @@ def run(name: str, out: Path, places: dict[str, str]) -> int | None:
 def main() -> int:
     """Run what was named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], "all", *BENCHMARKS])
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], "all", "page", *BENCHMARKS])
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"), help="folder for figures and texts")
     parser.add_argument("--data", default="", help="folder of public data, as ../shared/data")
     parser.add_argument("--store", default="", help="folder that 'python -m benchmarks.scale make' has written")
@@ -103,6 +107,9 @@ def main() -> int:
     if not arguments.names:
         for name, each in BENCHMARKS.items():
             print(f"{name:10} {each.about}")
+        return 0
+    if arguments.names == ["page"]:
+        PAGE.write_text(page(RESULTS, list(BENCHMARKS)), encoding="utf-8")
         return 0
     names = list(BENCHMARKS) if "all" in arguments.names else arguments.names
     out = arguments.out.absolute()

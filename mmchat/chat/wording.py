@@ -23,7 +23,7 @@ from mmchat.script import is_mostly_chinese
 
 MAX_TAGS = 4
 MIN_TAG_SCORE = 0.5
-"""What is less likely than not is not told: a small model repeats whatever it is told (docs/performance.md)."""
+"""What is less likely than not is not told: a small model repeats whatever it is told (docs/performance-log.md)."""
 MIN_GUESS = 0.25
 """Where nothing is likely, the best guess is told as one from here on."""
 MAX_NOTE_CHARS = 240

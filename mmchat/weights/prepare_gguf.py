@@ -1,7 +1,7 @@
 """GGUF files made ready for the engine that is to read them, once, at pull time.
 
 llama.cpp multiplies whole prompts fastest with formats whose blocks it can lay out anew for the CPU.
-Measured with SmolLM2-135M (see `docs/performance.md`): the published Q4_1 file prefills at about half
+Measured with SmolLM2-135M (see `docs/performance-log.md`): the published Q4_1 file prefills at about half
 the speed of the same weights as Q8_0. Every Q4_1 block of 32 weights holds 16 evenly spaced values,
 which Q8_0 keeps to within 1/254 of the block's range, so nothing noticeable is lost; the file grows
 from 94 to 137 MB. Q4_0 would decode a little faster still but rounds the weights again, so it is not

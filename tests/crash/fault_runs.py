@@ -1,6 +1,6 @@
 """Faults, each tried many times over: what was lost, and what a user would have seen.
 
-The suite tries each a few times; `python -m benchmarks.faults` as often as the table in docs/performance.md says.
+The suite tries each a few times; `python -m benchmarks.faults` as often as the table in docs/performance-log.md says.
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ class DatabaseFile:
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[Row]:
         """All rows of a query, as dictionaries."""
         with self.read() as db:
-            return list(db.query(sql, parameters))
+            cursor = db.execute(sql, parameters)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def check_integrity(self) -> list[str]:
         """Problems that SQLite finds: pages, indexes, foreign keys, the full-text index."""

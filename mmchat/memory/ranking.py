@@ -91,7 +91,9 @@ class Candidate:
     @property
     def nearest(self) -> float:
         """The turn's own cosine or that of its nearest sentence."""
-        return max((each for each in (self.cosine, self.sentence) if each is not None), default=-1.0)
+        if self.cosine is None:
+            return -1.0 if self.sentence is None else self.sentence
+        return self.cosine if self.sentence is None else max(self.cosine, self.sentence)
 
 
 @dataclass(frozen=True, slots=True)

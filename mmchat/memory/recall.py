@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from mmchat.domain import Recalled
+from mmchat.later import np
 from mmchat.memory import rows as convert
 from mmchat.memory.database import Row
 from mmchat.memory.embedding_backlog import May
@@ -189,7 +188,7 @@ class Recall:
         scores = bearing.scores
         rows = [row for row in found if row["number"] in scores]
         rows.sort(key=lambda row: (-scores[row["number"]], -row["number"]))
-        chosen = _without_copies(rows, self._texts_of(exclude_turns))[:k]
+        chosen = _without_copies(rows, self._texts_of(exclude_turns), k)
         files = self._store.attachments_by_turn(
             "SELECT value FROM json_each(?)", (json.dumps([row["id"] for row in chosen]),)
         )
@@ -320,24 +319,29 @@ class Recall:
         found = self._rows_of(candidates)
         for number in candidates.keys() - {row["number"] for row in found}:
             del candidates[number]
-        wordless = json.dumps([row["id"] for row in found if not row["text"].strip()])
-        seen_alone = {
-            row["turn_id"]
-            for row in self._store.file.rows(
-                "SELECT turn_id FROM attachments WHERE turn_id IN (SELECT value FROM json_each(?))"
-                " GROUP BY turn_id HAVING min(kind) = 'image'",  # 'audio' comes before it
-                (wordless,),
-            )
-        }
+        seen_alone = self._seen_alone([row["id"] for row in found if not row["text"].strip()])
+        is_asked_for: dict[tuple[str, str], bool] = {}
         for row in found:
             each = candidates[row["number"]]
             each.session = row["session_id"]
             each.is_seen_alone = row["id"] in seen_alone
-            each.is_asked_for = question.is_for(row["role"], row["speaker"])
+            spoke = row["role"], row["speaker"]
+            if spoke not in is_asked_for:
+                is_asked_for[spoke] = question.is_for(*spoke)
+            each.is_asked_for = is_asked_for[spoke]
             each.is_asking = row["text"].rstrip().endswith(("?", "？"))
             if question.span is not None:
                 each.timeliness = _timeliness(row["created_at"], question.span)
         return found
+
+    def _seen_alone(self, wordless: Sequence[str]) -> set[str]:
+        """Ids of those of these turns that are pictures and nothing else."""
+        found = self._store.file.rows(
+            "SELECT turn_id FROM attachments WHERE turn_id IN (SELECT value FROM json_each(?))"
+            " GROUP BY turn_id HAVING min(kind) = 'image'",  # 'audio' comes before it
+            (json.dumps(wordless),),
+        )
+        return {row["turn_id"] for row in found}
 
     def _turn_vectors(self, embedder: Embeds) -> TurnVectors:
         return TurnVectors(self._store, embedder, self._vectors("turn", embedder.name))
@@ -392,10 +396,12 @@ def _copy_key(row: Row) -> tuple[str, str]:
     return row["role"], " ".join(row["text"].casefold().split())
 
 
-def _without_copies(found: list[Row], seen: set[tuple[str, str]]) -> list[Row]:
-    """Drop turns that say the very same as an earlier one (forks, repeated questions) or as one in `seen`."""
+def _without_copies(found: list[Row], seen: set[tuple[str, str]], most: int) -> list[Row]:
+    """The first turns that do not say the very same as an earlier one (forks, repeated questions) or one in `seen`."""
     kept: list[Row] = []
     for row in found:
+        if len(kept) >= most:
+            break
         key = _copy_key(row)
         if key not in seen or not key[1]:
             kept.append(row)

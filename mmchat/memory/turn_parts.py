@@ -11,13 +11,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mmchat.later import np
 from mmchat.memory.database import DatabaseFile
 from mmchat.memory.text_search import words_in
 from mmchat.memory.vector_owners import OWNERS, OwnerKind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_SENTENCES = 8
 """The first so many sentences of a turn have vectors of their own."""
@@ -101,15 +103,13 @@ class PartVectors:
             return {}
         packed = np.frombuffer(b"".join(row["vector"] for row in found), np.int8).reshape(-1, width)
         rows = packed.astype(np.float32)
-        cosines = rows @ query / np.maximum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), 1.0)
-        nearness: dict[int, Nearness] = {}
-        start = 0
-        for row in found:
-            end = start + len(row["vector"]) // width
-            around, sentences = float(cosines[start]), cosines[start + 1 : end]
-            nearness[row["owner"]] = Nearness(around, float(sentences.max()) if sentences.size else -1.0)
-            start = end
-        return nearness
+        cosines = np.vecdot(rows, query) / np.maximum(np.sqrt(np.vecdot(rows, rows)), 1.0)
+        counts = np.array([len(row["vector"]) // width for row in found])
+        starts = np.cumsum(counts) - counts
+        around = cosines[starts].tolist()
+        cosines[starts] = -1.0  # what is left are sentences
+        sentences = np.maximum.reduceat(cosines, starts).tolist()
+        return {row["owner"]: Nearness(*each) for row, *each in zip(found, around, sentences, strict=True)}
 
 
 def _packed(rows: NDArray[np.float32]) -> bytes:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from mmchat.openmp import settle_waiting
+
 # A slow machine is no failure. With CI set, hypothesis loads a profile of its own: no deadline, no chance.
 settings.register_profile("mmchat", deadline=None)
 if "CI" not in os.environ:
@@ -20,8 +22,7 @@ if "CI" not in os.environ:
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Idle threads sleep instead of spinning: on a busy machine torch is ten times faster so.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+settle_waiting()  # on a busy machine torch is ten times faster so
 
 # A shell that runs the tests in its background has them ignore Ctrl+C, and so would the programs they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -21,6 +21,7 @@ from mmchat import __version__, paths
 from mmchat.cli.output import StatusLine, print_error, print_error_text
 from mmchat.errors import MmchatError
 from mmchat.narration import listen
+from mmchat.openmp import settle_waiting
 from mmchat.sanitize import plain_line, plain_text
 
 EXIT_INTERNAL = 1
@@ -74,9 +75,7 @@ def _quiet_libraries() -> None:
     handler = _LogFile(level=logging.WARNING)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
-    # OpenMP threads that spin while they wait starve the others on a busy machine: one transcription took
-    # 10 s instead of 0.8 s. Read once, when the first library that uses OpenMP is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle_waiting()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

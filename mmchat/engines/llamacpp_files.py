@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import xllamacpp
-
 from mmchat.domain import EngineSpec
+from mmchat.engines.llamacpp_library import xllamacpp
 from mmchat.errors import DeviceError, MmchatError, ModelNotFound, WeightsError
 from mmchat.gguf_names import is_model, is_projector
 

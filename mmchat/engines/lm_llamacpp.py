@@ -12,13 +12,12 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any, cast
 
-import xllamacpp
-
 from mmchat.domain import BatchReply, EngineSpec, FinishReason, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.engines.control_marks import ControlMarks
 from mmchat.engines.device import usable_threads
 from mmchat.engines.llamacpp_control import ControlChannel
 from mmchat.engines.llamacpp_files import ModelFiles, model_files, why_not_loaded
+from mmchat.engines.llamacpp_library import xllamacpp
 from mmchat.engines.llamacpp_prompts import PromptFormat
 from mmchat.engines.llamacpp_slots import Slots, slots_for
 from mmchat.engines.lm_base import (

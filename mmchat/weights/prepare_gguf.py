@@ -26,6 +26,7 @@ from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
 
 from mmchat.errors import WeightsError
 from mmchat.gguf_names import is_model, is_projector
+from mmchat.openmp import bring_runtime
 
 Report = Callable[[str], None]
 
@@ -176,6 +177,7 @@ def file_type(format_: GGMLQuantizationType) -> int:
 def has_wide_integer_kernels() -> bool:
     """Whether this CPU runs llama.cpp's fast Q8_0 kernels: AVX2 on x86, NEON on ARM (always there)."""
     # Deferred: the compiled library is only needed to ask what it found in this CPU.
+    bring_runtime()
     import xllamacpp
 
     flags = xllamacpp.get_system_info()

@@ -30,8 +30,8 @@ _TOLD_LINES = 3
 _LEFT_BEHIND = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
 """Variables that would lead a peer to the running environment's packages."""
 _LIST_OF_VERSIONS = """
-import importlib.metadata, json, sysconfig
-found = importlib.metadata.distributions(path=[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+import importlib.metadata, json
+found = reversed(list(importlib.metadata.distributions()))  # what comes first on the path counts
 print(json.dumps({each.metadata["Name"].lower().replace("_", "-"): each.version for each in found}))
 """
 
@@ -73,7 +73,7 @@ def peer_environment(
 
 
 def peer_versions(python: Path, *names: str) -> dict[str, str]:
-    """Versions of what is installed in an environment, borrowed packages not among them; all where none is named."""
+    """Versions of what can be imported in an environment, borrowed packages among them; all where none is named."""
     versions: dict[str, str] = json.loads(_record(python.parents[1]).read_text(encoding="utf-8"))
     return {name: versions[name] for name in names} if names else versions
 

@@ -1,0 +1,458 @@
+"""mmchat's replies beside what people would use instead, on the same weights (SmolLM2-135M).
+
+    python -m benchmarks.peers.talk [--keep FOLDER] [--wheels FOLDER] [--llama-server PROGRAM] [--without PEER]
+
+Peers: `llm` with llama-cpp-python, llama.cpp's own server (as xllamacpp starts it, and the `llama-server` program),
+transformers' generate, and a plain HTTP client beside mmchat's engine for servers. Each is asked in turns with mmchat,
+round after round: in a running program, as one command, and through sixty turns of a conversation.
+
+`llm` is installed once into an environment of its own; llama-cpp-python is compiled then (about 15 minutes on two
+cores, needs a compiler) unless `--wheels` holds its wheel. `--llama-server`, or one on the PATH, is the program;
+docs/models.md tells how to compile it. A peer that is not there is left out with a line that says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.figures import Cell, Report, Spread, Table, interleaved, ratio_of
+from benchmarks.peers.environment import PeerMissing, peer_environment, peer_variables, peer_versions
+from benchmarks.peers.speakers import (
+    ROOT,
+    Command,
+    Figures,
+    LlamaServer,
+    OverHttp,
+    Speaker,
+    Voice,
+    run_command,
+)
+
+LLM = "llm"
+BARE_SERVER = "xllamacpp's server over HTTP"
+LLAMA_SERVER = "llama-server"
+TRANSFORMERS = "transformers"
+PEERS = (LLM, BARE_SERVER, LLAMA_SERVER, TRANSFORMERS)
+NAMES = {"llm": LLM, "bare-server": BARE_SERVER, "llama-server": LLAMA_SERVER, "transformers": TRANSFORMERS}
+OURS = "mmchat"
+SERVED = "mmchat over llama-server"
+LLM_NEEDS = ("llm", "llm-gguf", "llm-llama-cpp", "llama-cpp-python")
+CONTEXT = 8192
+TURNS_SHOWN = (2, 20, 40, 60)
+QUESTIONS = (
+    "Tell me a long story about a lighthouse.",
+    "How are lighthouses built? Tell me every step.",
+    "Who works there? Describe a whole day.",
+    "What did they burn before electricity, and why?",
+    "Describe a storm as the keeper sees it.",
+)
+WORDS = "the keeper of the lighthouse walked up the stairs and looked out over the grey sea while wind was blowing"
+ABOUT = (
+    "SmolLM2-135M as mmchat runs it (Q8_0, made from the published Q4_1), the likeliest token each time; peers with "
+    "the settings they have by themselves. What mmchat tells the model of itself is told to all. mmchat speaks "
+    "through a session that stores every turn; beside short prompts it recalls nothing, as the others have no memory."
+)
+READ_WORDS = 460
+"""Words of the long message: about 500 tokens with the rest."""
+
+
+@dataclass(slots=True)
+class Place:
+    """What the run works with."""
+
+    home: Path
+    """A temporary folder."""
+    weights: Path
+    tokens: int
+    llm: Path | None = None
+    """The python of its environment."""
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def ours(self) -> Path:
+        """The file that mmchat runs: requantised."""
+        return next((self.weights / "smollm2-135m/llamacpp").glob("*.gguf"))
+
+    @property
+    def published(self) -> Path:
+        """The file as it was published."""
+        return next((self.weights / "smollm2-135m/source").glob("*.gguf"))
+
+    def variables(self, home: Path | None = None) -> dict[str, str]:
+        """For our own programs."""
+        own = {"MMCHAT_HOME": str(home or self.home / "mmchat"), "MMCHAT_WEIGHTS": str(self.weights)}
+        return own | {"PYTHONPATH": str(ROOT), "MMCHAT_OFFLINE": "1"}
+
+
+# --- in a running program ---------------------------------------------------------------------------
+
+
+@contextmanager
+def speakers(place: Place, wanted: set[str], program: Path | None) -> Iterator[dict[str, Speaker]]:
+    """All that hold the model, by name; those that fail are left out."""
+    with ExitStack() as stack:
+        started: dict[str, Speaker] = {}
+
+        def start(name: str, make: Callable[[], Speaker]) -> None:
+            try:
+                started[name] = make()
+            except PeerMissing as error:
+                place.left_out.append(f"left out: {name}: {error}")
+            else:
+                stack.callback(started[name].close)
+
+        tokens, file = place.tokens, str(place.ours)
+        own = {"tokens": tokens, "recall": False}
+        start(OURS, lambda: Voice("mmchat", own, **place.variables()))
+        if place.llm is not None:
+            for path in (file, str(place.published)):
+                kind = path.rpartition(".gguf")[0].rpartition(".")[2]
+                options = {"tokens": tokens, "file": path, "context": CONTEXT}
+                start(f"llama-cpp-python, {kind}", lambda o=options: Voice("llama-cpp-python", o, place.llm))  # type: ignore[misc]
+        if BARE_SERVER in wanted:
+            start(BARE_SERVER, lambda: OverHttp(Voice("bare-server", {"file": file}), tokens))
+        if LLAMA_SERVER in wanted and program is not None:
+            start(LLAMA_SERVER, lambda: OverHttp(LlamaServer(program, place.ours), tokens))
+        if isinstance(served := started.get(LLAMA_SERVER), OverHttp):
+            own = own | {"model": "served"}
+            _name_server(place.home / "mmchat", served.server.address)
+            start(SERVED, lambda: Voice("mmchat", own, **place.variables()))
+        if TRANSFORMERS in wanted:
+            python = _transformers(place)
+            for dtype in ("float32", "bfloat16") if python else ():
+                options = {"tokens": tokens, "dtype": dtype, "folder": str(place.weights / "smollm2-135m/transformers")}
+                start(f"transformers, {dtype}", lambda o=options: Voice("transformers", o, python))  # type: ignore[misc]
+        yield started
+
+
+def _transformers(place: Place) -> Path | None:
+    try:
+        return peer_environment("transformers", ["torch", "transformers"], borrows=True)
+    except PeerMissing as error:
+        place.left_out.append(f"left out: {error}")
+        return None
+
+
+def _name_server(home: Path, address: str) -> None:
+    """An entry for the server, in the home's own models.toml."""
+    from mmchat.paths import config_dir
+
+    os.environ["MMCHAT_HOME"] = str(home)
+    file = config_dir() / "models.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    entry = f'[models.served]\nkind = "lm"\nengine = "openai"\nbase_url = "{address}/v1"\ncontext_tokens = {CONTEXT}\n'
+    file.write_text(f"schema_version = 1\n{entry}decoding = {{ repetition_penalty = 1.05 }}\n", encoding="utf-8")
+
+
+def measure_replies(report: Report, started: dict[str, Speaker], rounds: int) -> str:
+    """Short messages and long unread ones, each the first of a conversation; returns what mmchat is told to be."""
+    started[OURS].begin("")
+    system = str(started[OURS].say("Hello.").get("system", ""))
+    short: dict[str, list[Figures]] = {name: [] for name in started}
+    long: dict[str, list[Figures]] = {name: [] for name in started}
+    turns = {name: 0 for name in started}
+
+    def ask(name: str) -> float:
+        turns[name] += 1
+        chosen = random.Random(turns[name])  # the same for all; no message twice, as all keep what they have read
+        started[name].begin(system)
+        short[name].append(started[name].say(f"({turns[name]}) {QUESTIONS[turns[name] % len(QUESTIONS)]}"))
+        started[name].begin(system)
+        words = " ".join(chosen.choice(WORDS.split()) for _ in range(READ_WORDS))
+        long[name].append(started[name].say(f"{words}. {QUESTIONS[0]}"))
+        return 0.0
+
+    interleaved({name: lambda n=name: ask(n) for name in started}, rounds + 1)  # type: ignore[misc]
+    # The first round warms up; `interleaved` cannot know of figures that are kept here.
+    views: dict[str, tuple[dict[str, list[Figures]], str, int]] = {
+        "first token, s": (short, "first_s", 3),
+        "tokens/s": (short, "tokens_per_s", 0),
+        "500 tokens read, s": (long, "first_s", 2),
+        "tokens/s after 500": (long, "tokens_per_s", 0),
+    }
+    values = {
+        title: {name: [each[key] for each in figures[name][1:]] for name in started}
+        for title, (figures, key, _) in views.items()
+    }
+    rows: list[list[Cell]] = []
+    for name, speaker in started.items():
+        cells = [Spread.of(values[title][name]).cell(digits) for title, (_, _, digits) in views.items()]
+        rows.append([name, *cells, round(speaker.peak_mb())])
+    read = statistics.median(each.get("prompt_tokens", 0) for each in long[OURS])
+    report.tables.append(
+        Table(
+            "In a running program: median (least to most)",
+            ("", *views, "peak memory, MB"),
+            rows,
+            note=f"The long prompt has {read:.0f} tokens. `{SERVED}` holds no weights: the server does.",
+        )
+    )
+    for title, by_name in values.items():
+        for name in started:
+            ours, theirs = (SERVED, LLAMA_SERVER) if name == LLAMA_SERVER and SERVED in started else (OURS, name)
+            unit, is_more_better = ("s", False) if title.endswith(", s") else ("tokens/s", True)
+            what = title.removesuffix(", s")
+            if name == LLAMA_SERVER and ours == SERVED:
+                report.ratios.append(
+                    ratio_of(
+                        f"{what}, mmchat's engine for servers", "a plain client of the same llama-server",
+                        by_name[SERVED], by_name[theirs], unit, is_more_better=is_more_better,
+                    )
+                )  # fmt: skip
+            if name not in (OURS, SERVED):
+                report.ratios.append(
+                    ratio_of(what, name, by_name[OURS], by_name[name], unit, is_more_better=is_more_better)
+                )
+    report.samples["replies"] = {"short": short, "long": long}
+    return system
+
+
+def measure_growing(report: Report, place: Place, started: dict[str, Speaker], system: str, turns: int) -> None:
+    """One conversation with each, turn by turn; every one goes on from its own replies."""
+    home = place.home / "growing"
+    talking = {OURS: Voice("mmchat", {"tokens": place.tokens, "recall": True}, **place.variables(home))}
+    servers = [name for name in (BARE_SERVER, LLAMA_SERVER) if name in started]
+    both: dict[str, Speaker] = talking | {name: started[name] for name in servers}
+    said: dict[str, list[Figures]] = {name: [] for name in both}
+
+    def say(name: str) -> float:
+        turn = len(said[name]) + 1
+        said[name].append(both[name].say(f"{QUESTIONS[turn % len(QUESTIONS)]} ({turn})"))
+        return 0.0
+
+    try:
+        for name, speaker in both.items():
+            speaker.begin(system)
+            say(name)
+        interleaved({name: lambda n=name: say(n) for name in both}, turns - 1)  # type: ignore[misc]
+    finally:
+        talking[OURS].close()
+    shown = [turn for turn in TURNS_SHOWN if turn <= turns]
+    values = {
+        (name, turn, key): [each[key] for each in figures[max(1, turn - 3) : turn + 2]]
+        for name, figures in said.items()
+        for turn in shown
+        for key in ("first_s", "tokens_per_s", "prompt_tokens", "cached_tokens")
+    }
+    rows: list[list[Cell]] = []
+    for turn in shown:
+        for name in both:
+            figures = said[name][turn - 1]
+            first, speed = (Spread.of(values[name, turn, key]) for key in ("first_s", "tokens_per_s"))
+            held = (figures["prompt_tokens"], figures["cached_tokens"])
+            rows.append([f"turn {turn}, {name}", *held, first.cell(3), speed.cell(0)])
+            if name != OURS:
+                for what, key, is_more in (("first token", "first_s", False), ("tokens/s", "tokens_per_s", True)):
+                    ours, theirs = values[OURS, turn, key], values[name, turn, key]
+                    unit = "tokens/s" if is_more else "s"
+                    report.ratios.append(
+                        ratio_of(f"{what}, turn {turn}", name, ours, theirs, unit, is_more_better=is_more)
+                    )
+    report.tables.append(
+        Table(
+            "A growing conversation: median of five turns around each (least to most)",
+            ("", "prompt tokens", "of them held", "first token, s", "tokens/s"),
+            rows,
+            note="mmchat stores each turn and looks for memories; the servers are sent the whole conversation.",
+        )
+    )
+    report.samples["growing"] = said
+
+
+# --- as one command ---------------------------------------------------------------------------------
+
+SEED_LLM = """
+import json, sys, llm, sqlite_utils
+from llm.migrations import migrate
+turns = json.load(sys.stdin)
+class Told(llm.Model):
+    model_id = sys.argv[1]
+    can_stream = True
+    def execute(self, prompt, stream, response, conversation=None):
+        yield answers.pop(0)
+answers = [answer for _, answer in turns]
+database = sqlite_utils.Database(llm.user_dir() / "logs.db")
+migrate(database)
+conversation = llm.Conversation(model=Told())
+for question, _ in turns:
+    response = conversation.prompt(question)
+    response.text()
+    response.log_to_db(database)
+"""
+
+
+def measure_commands(report: Report, place: Place, rounds: int) -> None:
+    """`mmchat ask` and `llm`, from the start of the program."""
+    assert place.llm is not None
+    python, home = str(place.llm), place.home / "llm"
+    home.mkdir(parents=True, exist_ok=True)
+    variables = peer_variables(LLM_USER_PATH=str(home))
+    files = {"Q8_0": place.ours, "Q4_1": place.published}
+    for kind, file in files.items():
+        for command in (
+            ["llama-cpp", "add-model", str(file), "-a", f"raw{kind}"],
+            ["gguf", "register-model", kind, str(file)],
+        ):
+            subprocess.run([python, "-m", "llm", *command], env=variables, check=True, stdout=subprocess.DEVNULL)
+    question = "Tell me a long story about a lighthouse."
+    # llm-llama-cpp hands over the text as it is, so the marks of the chat are written out.
+    marked = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+    ours = [sys.executable, "-m", "mmchat", "ask"]
+    limit = str(place.tokens)
+    once: dict[str, list[Command]] = {"mmchat ask": []} | {f"llm, {kind}": [] for kind in files}
+    own = os.environ | place.variables(place.home / "ask")
+
+    def ask(name: str) -> float:
+        command = [*ours, question, "--max-tokens", limit]
+        if name != "mmchat ask":
+            model = f"raw{name.rpartition(' ')[2]}"
+            command = [python, "-m", "llm", "-m", model, "-o", "max_tokens", limit, marked]
+        once[name].append(run_command(command, own if name == "mmchat ask" else variables))
+        return 0.0
+
+    interleaved({name: lambda n=name: ask(n) for name in once}, rounds + 1)  # type: ignore[misc]
+    _tell_commands(report, f"One command, a reply of {limit} tokens", once, has_end=True)
+    later = _continued(place, rounds, {kind: f"gguf/{kind}" for kind in files})
+    _tell_commands(report, "One command that goes on with a conversation of ten turns", later, has_end=False)
+    report.samples["commands"] = {
+        "once": {name: [[each.first_s, each.whole_s] for each in runs] for name, runs in once.items()},
+        "continued": {name: [each.first_s for each in runs] for name, runs in later.items()},
+    }
+
+
+def _continued(place: Place, rounds: int, models: dict[str, str]) -> dict[str, list[Command]]:
+    """`ask -c` and `llm -c` after the same ten turns, up to the first letter; each from a fresh copy of its home."""
+    turns = [[question, f"{question} {WORDS}. {WORDS}."] for question in QUESTIONS * 2]
+    ready = place.home / "llm"
+    python = str(place.llm)
+    subprocess.run(
+        [python, "-c", SEED_LLM, next(iter(models.values()))],
+        input=json.dumps(turns),
+        text=True,
+        env=peer_variables(LLM_USER_PATH=str(ready)),
+        check=True,
+    )
+    held = place.home / "held"
+    _seed_mmchat(place, held, ready / "logs.db")
+    later: dict[str, list[Command]] = {"mmchat ask -c": []} | {f"llm -c, {kind}": [] for kind in models}
+
+    def ask(name: str) -> float:
+        copy = Path(tempfile.mkdtemp(dir=place.home))
+        shutil.copytree(held if name == "mmchat ask -c" else ready, copy, dirs_exist_ok=True)
+        command = [sys.executable, "-m", "mmchat", "ask", "-c", QUESTIONS[0]]
+        variables = os.environ | place.variables(copy)
+        if name != "mmchat ask -c":
+            command = [python, "-m", "llm", "-c", "-m", models[name.rpartition(" ")[2]], QUESTIONS[0]]
+            variables = peer_variables(LLM_USER_PATH=str(copy))
+        later[name].append(run_command(command, variables, stops_early=True))
+        shutil.rmtree(copy)
+        return 0.0
+
+    interleaved({name: lambda n=name: ask(n) for name in later}, rounds + 1)  # type: ignore[misc]
+    return later
+
+
+def _seed_mmchat(place: Place, home: Path, logs: Path) -> None:
+    """Import `llm`'s conversation, and ask once: what is done once for new turns is not timed."""
+    variables = os.environ | place.variables(home)
+    for arguments in (["sessions", "import", str(logs)], ["ask", "-c", "And then?", "--max-tokens", "8"]):
+        subprocess.run(
+            [sys.executable, "-m", "mmchat", *arguments], env=variables, check=True, stdout=subprocess.DEVNULL
+        )
+
+
+def _tell_commands(report: Report, title: str, runs: dict[str, list[Command]], *, has_end: bool) -> None:
+    """A table and ratios; the first run of each, which found the files cold, is not counted."""
+    counted = {name: each[1:] for name, each in runs.items()}
+    rows: list[list[Cell]] = []
+    ours = next(iter(counted))
+    for name, each in counted.items():
+        whole: list[Cell] = [Spread.of([run.whole_s for run in each]).cell()] if has_end else []
+        peak = max(run.peak_mb for run in each)
+        rows.append([name, Spread.of([run.first_s for run in each]).cell(), *whole, round(peak) or None])
+        if name != ours:
+            views = {"to the first letter": "first_s"} | ({"to the end": "whole_s"} if has_end else {})
+            for what, key in views.items():
+                mine, theirs = ([getattr(run, key) for run in counted[one]] for one in (ours, name))
+                report.ratios.append(ratio_of(f"`{ours}` {what}", f"`{name}`", mine, theirs, "s"))
+    columns = ("", "to the first letter, s", *(("to the end, s",) if has_end else ()), "peak memory, MB")
+    report.tables.append(Table(f"{title}: median (least to most)", columns, rows))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=60, help="of the growing conversation")
+    parser.add_argument("--tokens", type=int, default=32, help="longest reply")
+    parser.add_argument("--without", action="append", default=[], choices=sorted(NAMES), metavar="PEER")
+    parser.add_argument("--only", action="append", default=[], choices=("replies", "growing", "commands"))
+    parser.add_argument("--keep", type=Path, help="folder where the peers' environments stay")
+    parser.add_argument("--wheels", type=Path, help="folder with a wheel of llama-cpp-python")
+    parser.add_argument("--llama-server", type=Path, help="the program; default: the one on the PATH")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if not (place := _place(arguments)):
+        raise SystemExit(
+            "weights are missing; once each: mmchat ask Hello, mmchat ask -m smollm2-135m@transformers Hello"
+        )
+    report = Report("Replies beside what people would use instead", about=ABOUT)
+    wanted = set(PEERS) - {NAMES[each] for each in arguments.without}
+    try:
+        _measure(report, place, arguments, wanted)
+    finally:
+        shutil.rmtree(place.home, ignore_errors=True)
+    report.notes += place.left_out
+    report.finish(arguments.json)
+
+
+def _place(arguments: argparse.Namespace) -> Place | None:
+    from mmchat.paths import weights_dir
+
+    weights = weights_dir()
+    held = weights / "smollm2-135m"
+    needed = (held / "source", held / "llamacpp", held / "transformers")
+    if not all(folder.is_dir() for folder in needed):
+        return None
+    return Place(Path(tempfile.mkdtemp(prefix="mmchat-peers-run-")), weights, arguments.tokens)
+
+
+def _measure(report: Report, place: Place, arguments: argparse.Namespace, wanted: set[str]) -> None:
+    if arguments.keep is not None:
+        os.environ["MMCHAT_PEERS"] = str(arguments.keep.absolute())
+    found = arguments.llama_server or shutil.which("llama-server")
+    program = Path(found) if found else None
+    if LLAMA_SERVER in wanted and program is None:
+        place.left_out.append("left out: llama-server: it is not on the PATH, and --llama-server names none")
+    if LLM in wanted:
+        try:
+            place.llm = peer_environment("llm", LLM_NEEDS, wheels=arguments.wheels)
+        except PeerMissing as error:
+            place.left_out.append(f"left out: {error}")
+    parts = set(arguments.only) or {"replies", "growing", "commands"}
+    if place.llm is not None:
+        versions = peer_versions(place.llm, *LLM_NEEDS)
+        report.notes.append("Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
+        if "commands" in parts:
+            measure_commands(report, place, arguments.rounds)
+    if parts & {"replies", "growing"}:
+        with speakers(place, wanted, program) as started:
+            system = measure_replies(report, started, arguments.rounds if "replies" in parts else 0)
+            if "growing" in parts:
+                measure_growing(report, place, started, system, arguments.turns)
+
+
+if __name__ == "__main__":
+    main()

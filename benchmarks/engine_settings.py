@@ -3,8 +3,9 @@
     python -m benchmarks.engine_settings [NAME…] [--rounds N] [--busy] [--json FILE]
 
 Each setting lives in a process of its own, with the model loaded once; they are asked one after the other, round
-after round: a message of 22 tokens after 140 and after 2,640 that the model still holds, and 600 tokens it has not
-read. `--busy` keeps one core busy meanwhile. Names are those of `SETTINGS`; the first is what mmchat does.
+after round: a message of 22 tokens after 140 and after 2,640 that the model still holds, 600 tokens it has not read,
+a text of its own, and a text to be given back with its mistakes mended. `--busy` keeps one core busy meanwhile.
+Names are those of `SETTINGS`; the first is what mmchat does.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from benchmarks.figures import Report, Spread, Table, interleaved, ratio_of
+from mmchat.openmp import settle_waiting
 
 OURS = "as mmchat"
 WORDS = "the keeper of the lighthouse walked up the stairs and looked out over the grey sea while wind was blowing"
@@ -51,10 +53,12 @@ def _guess(kind: str) -> dict[str, Any]:
     return {"speculative.types": [f"common_speculative_type.COMMON_SPECULATIVE_TYPE_{kind}"]}
 
 
+_UNTOLD = {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": ""}
 SETTINGS = {
-    OURS: Setting(environment={"OMP_WAIT_POLICY": "PASSIVE"}),
-    "threads, untold": Setting(),
-    "threads spin 500": Setting(environment={"GOMP_SPINCOUNT": "500"}),
+    OURS: Setting(),
+    "threads, untold": Setting(environment=_UNTOLD),
+    "threads sleep": Setting(environment={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
+    "threads spin 200": Setting(environment={"GOMP_SPINCOUNT": "200"}),
     "threads spin 2000": Setting(environment={"GOMP_SPINCOUNT": "2000"}),
     "threads spin 10000": Setting(environment={"GOMP_SPINCOUNT": "10000"}),
     "threads spin 50000": Setting(environment={"GOMP_SPINCOUNT": "50000"}),
@@ -75,12 +79,19 @@ SETTINGS = {
     "guess: n-gram mod": Setting(_guess("NGRAM_MOD")),
     "guess: n-gram cache": Setting(_guess("NGRAM_CACHE")),
 }
+OWN, GIVEN_BACK = -1, -2
+GIVEN = (
+    "The keeper of the lighthouse got up at five. He filled the kettle, lit the stove and climbed the stairs to trim "
+    "the lamp, wich had burned all night. From the gallery he cuold see the boats comming home."
+)
 TASKS = {
     "first token after 140, s": ("first_s", 120),
     "first token after 2,640, s": ("first_s", 2600),
     "tokens/s after 140": ("tokens_per_s", 120),
     "tokens/s after 2,640": ("tokens_per_s", 2600),
     "600 tokens read, s": ("first_s", 0),
+    "tokens/s, own text": ("tokens_per_s", OWN),
+    "tokens/s, given back": ("tokens_per_s", GIVEN_BACK),
 }
 
 
@@ -116,12 +127,17 @@ def serve(setting: Setting, tokens: int) -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         held, number = int(line), number + 1
-        if held:
+        drawn = replace(options, max_new_tokens=96) if held in (OWN, GIVEN_BACK) else options
+        if held == OWN:
+            messages = [Message("user", f"Tell me a story about a lighthouse and the number {number}.")]
+        elif held == GIVEN_BACK:
+            messages = [Message("user", f"Correct the spelling of this text ({number}) and repeat it whole:\n{GIVEN}")]
+        elif held:
             before = [Message("user", _text(held, 0)), Message("assistant", "Yes, I see.")]
             messages = [*before, Message("user", _text(16, number))]
         else:
             messages = [Message("user", _text(590, number))]
-        done = [each for each in model.stream(messages, options, Event()) if isinstance(each, GenerationDone)][-1]
+        done = [each for each in model.stream(messages, drawn, Event()) if isinstance(each, GenerationDone)][-1]
         print(json.dumps({"first_s": done.first_token_s, "tokens_per_s": done.tokens_per_s}), flush=True)
     model.close()
 
@@ -146,10 +162,19 @@ def _text(words: int, seed: int) -> str:
 class Served:
     """A process that holds the model with one setting."""
 
-    def __init__(self, name: str, tokens: int) -> None:
-        environment = os.environ | SETTINGS[name].environment
+    def __init__(self, setting: Setting, tokens: int) -> None:
+        settle_waiting()
+        environment = os.environ | setting.environment
         environment = {key: value for key, value in environment.items() if value}
-        command = [sys.executable, "-m", "benchmarks.engine_settings", "--serve", name, "--tokens", str(tokens)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.engine_settings",
+            "--serve",
+            json.dumps(asdict(setting)),
+            "--tokens",
+            str(tokens),
+        ]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
@@ -187,9 +212,11 @@ def one_core_busy(is_wanted: bool) -> Iterator[None]:
         other.wait()
 
 
-def measure(names: list[str], rounds: int, tokens: int, is_busy: bool, tasks: dict[str, tuple[str, int]]) -> Report:
+def measure(
+    settings: dict[str, Setting], rounds: int, tokens: int, is_busy: bool, tasks: dict[str, tuple[str, int]]
+) -> Report:
     """Ask all settings in turns."""
-    served = {name: Served(name, tokens) for name in names}
+    served = {name: Served(setting, tokens) for name, setting in settings.items()}
     report = Report(
         "Settings of llama.cpp",
         about="The default model; each setting in a process of its own, asked in turns."
@@ -244,16 +271,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--busy", action="store_true", help="keep one core busy with another process")
-    parser.add_argument("--held", type=int, help="only the tasks after so many words: 0, 120 or 2600")
+    parser.add_argument("--held", type=int, help="only one kind of task: 0, 120, 2600, -1 or -2")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve(SETTINGS[arguments.serve], arguments.tokens)
+        serve(Setting(**json.loads(arguments.serve)), arguments.tokens)
         return
     names = arguments.names or [OURS, "threads spin", "one thread", "flash attention", "guess: n-gram mod"]
     tasks = {name: each for name, each in TASKS.items() if arguments.held in (None, each[1])}
-    measure(names, arguments.rounds, arguments.tokens, arguments.busy, tasks).finish(arguments.json)
+    measure({name: SETTINGS[name] for name in names}, arguments.rounds, arguments.tokens, arguments.busy, tasks).finish(
+        arguments.json
+    )
 
 
 if __name__ == "__main__":

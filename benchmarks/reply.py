@@ -26,6 +26,7 @@ import psutil
 from benchmarks.figures import Bar, Cell, Ratio, Report, Spread, Table
 from mmchat.chat.session import UserInput
 from mmchat.domain import GenerationDone, PromptReady, ReplyDelta, ReplyEnded
+from mmchat.openmp import settle_waiting
 from mmchat.paths import settings_path, weights_dir
 from mmchat.wiring import WiringOptions, open_desk
 
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    settle_waiting()
     report = Report("Replies")
     growing(report, arguments.model, arguments.turns, arguments.tokens)
     dropping(report, arguments.model, 24)

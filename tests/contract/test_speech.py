@@ -192,13 +192,16 @@ def test_both_engines_give_the_same_words(
 @pytest.mark.parametrize("engine_name", ENGINES)
 def test_languages_of_a_multilingual_model(engine_name: str, weights_dir: Path, tmp_path: Path) -> None:
     engine = recognizer("whisper-base", engine_name, weights_dir)
-    synthesise("今天天气很好，我们去公园吧。", tmp_path / "zh.wav", voice="cmn")
+    # In pinyin: the plain voice reads characters as English letters, and nobody understands those.
+    spoken_words = "ni3hao3. jin1tian1 tian1qi4 hen3 hao3. wo3men5 qu4 gong1yuan2."
+    synthesise(spoken_words, tmp_path / "zh.wav", voice="cmn-latn-pinyin")
     chinese = decode_audio(tmp_path / "zh.wav")
     synthesise(SENTENCES[1], tmp_path / "en.wav")
     assert heard(engine, decode_audio(tmp_path / "en.wav")).language == "en"
     explicit = heard(engine, chinese, language="zh-CN")
     assert explicit.language == "zh"
-    assert not set(explicit.text) & set("氣們園")  # simplified characters
+    assert "我们去公园" in explicit.text  # simplified characters
+    assert heard(engine, chinese).language == "zh"
     with pytest.raises(UsageError, match="does not know the language 'xx'"):
         engine.transcribe(chinese, language="xx")
     engine.close()

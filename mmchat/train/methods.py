@@ -22,6 +22,7 @@ from peft.utils.constants import (
 
 from mmchat.errors import UsageError
 from mmchat.train.base import MethodName, TrainSettings
+from mmchat.train.dropout import quickened
 
 _VIRTUAL_TOKENS = 20
 _FEWEST_ADALORA_STEPS = 10
@@ -127,7 +128,7 @@ def apply_method(model: Any, method: MethodName, settings: TrainSettings, steps:
         learns = torch.nn.ModuleList(_last_layers(model, settings.last_layers)).requires_grad_(True)
     else:
         task = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
-        model = peft.get_peft_model(model, _CONFIGS[method](settings, model, task, steps))
+        model = quickened(peft.get_peft_model(model, _CONFIGS[method](settings, model, task, steps)))
         learns = model
     if method == "prefix":
         _begin_prefix(model, opening)

@@ -27,6 +27,7 @@ from mmchat.engines.vision_open_clip import OpenClipReader
 from mmchat.engines.vision_open_clip import load as load_reader
 from mmchat.train.base import BaseModel, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, precision_of
+from mmchat.train.dropout import quickened
 from mmchat.train.estimate import Probe, probe
 from mmchat.train.features import FeatureCache, feature_key
 from mmchat.train.loop import LoopPlan, training_arguments
@@ -124,7 +125,7 @@ def _with_lora(model: Any, settings: TrainSettings) -> Any:
         lora_alpha=settings.alpha,
         target_modules=list(known or ()) or "all-linear",
     )
-    model = peft.get_peft_model(model, config)
+    model = quickened(peft.get_peft_model(model, config))
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()  # steps of Adam are smaller than bfloat16 can add

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from mmchat.engines.torch_memory import is_out_of_memory, out_of_memory
 from mmchat.train.base import BaseModel, MethodName, TrainSettings
+from mmchat.train.dropout import quickened
 from mmchat.train.loop import FixedOrder
 from mmchat.train.quiet import quiet
 from mmchat.train.speech_rows import IGNORED, Sounds
@@ -62,7 +63,7 @@ def with_method(model: whisper.Whisper, settings: TrainSettings) -> Any:
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=_ATTENTION
     )
     with quiet():
-        return peft.get_peft_model(model, config)
+        return quickened(peft.get_peft_model(model, config))
 
 
 def nats(model: Any, inputs: Mapping[str, torch.Tensor], time_begin: int) -> tuple[torch.Tensor, torch.Tensor]:

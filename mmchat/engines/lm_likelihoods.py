@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, Protocol
@@ -32,9 +33,18 @@ class ScoredRow:
 class Reader(Protocol):
     """A batch that is read from left to right."""
 
-    def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
-        """Read (B, P) more tokens; the logits of the last `keep` of them, (B, keep, V)."""
+    def read(self, ids: torch.Tensor, is_wanted: torch.Tensor) -> torch.Tensor:
+        """Read (B, P) more tokens; the logits behind those of them that are wanted, (N, V)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """Tokens that are read once for all rows that begin like them: the replies of one conversation, mostly."""
+
+    ids: Sequence[int]
+    rows: tuple[tuple[int, int, int], ...]
+    """Number of a row, and from which to which of the tokens it is scored."""
 
 
 class LikelihoodScorer:
@@ -55,63 +65,112 @@ class LikelihoodScorer:
         """
         outcomes: list[Likelihood | None] = [None] * len(rows)
 
-        def work(group: Sequence[int]) -> bool:
+        def work(group: Sequence[_Passage]) -> bool:
             try:
                 with cancellable(self._model, cancel):
-                    nats = self._nats([rows[index] for index in group])
+                    nats = self._nats(group, rows)
             except Cancelled:
                 return False
-            for index, each in zip(group, nats, strict=True):
+            for index, each in nats.items():
                 outcomes[index] = Likelihood(each, len(rows[index].ids) - rows[index].first)
             return True
 
-        def width(index: int) -> int:
-            return self._virtual.count + len(rows[index].ids)
+        def width(passage: _Passage) -> int:
+            return self._virtual.count + len(passage.ids)
 
-        in_turns(self._name, range(len(rows)), width, self._room, work)
+        in_turns(self._name, _passages(rows, may_share=not self._is_seq2seq), width, self._room, work)
         return outcomes
 
     @torch.inference_mode()
-    def _nats(self, rows: Sequence[ScoredRow]) -> list[float]:
+    def _nats(self, passages: Sequence[_Passage], rows: Sequence[ScoredRow]) -> dict[int, float]:
+        """Of each row that stands in the passages."""
         reader: Reader
         if self._is_seq2seq:
-            reader = _Decoding(self._model, [row.ids[: row.first] for row in rows])
+            own = {index: rows[index] for passage in passages for index, _, _ in passage.rows}
+            reader = _Decoding(self._model, [row.ids[: row.first] for row in own.values()])
             # The decoder begins with its start mark, so that its first token is scored too.
-            rows = [ScoredRow([reader.start, *row.ids[row.first :]], 1) for row in rows]
+            replies = [[reader.start, *row.ids[row.first :]] for row in own.values()]
+            passages = [_Passage(ids, ((index, 1, len(ids)),)) for index, ids in zip(own, replies, strict=True)]
         else:
-            reader = _Reading(self._model, self._virtual.cache(len(rows)))
-        return _read_rows(reader, rows, self._model)
+            reader = _Reading(self._model, self._virtual.cache(len(passages)))
+        return _read_passages(reader, passages, self._model)
 
 
-def _read_rows(reader: Reader, rows: Sequence[ScoredRow], model: Any) -> list[float]:
-    """Negative log-likelihoods of the rows.
+def _passages(rows: Sequence[ScoredRow], *, may_share: bool) -> list[_Passage]:
+    """Rows, those that are the beginning of another read with it.
+
+    228 replies in 59 conversations of mmchat's own have 36,004 tokens with what stands before them; 13,771 are read.
+    """
+    found: list[tuple[Sequence[int], list[tuple[int, int, int]]]] = []
+    for index in sorted(range(len(rows)), key=lambda index: -len(rows[index].ids)):
+        row = rows[index]
+        end = len(row.ids)
+        span = (index, row.first, end)
+        longer = (own for ids, own in found if may_share and ids[:end] == row.ids)
+        if (own := next(longer, None)) is None:
+            found.append((row.ids, [span]))
+        else:
+            own.append(span)
+    return [_Passage(ids, tuple(own)) for ids, own in found]
+
+
+def _read_passages(reader: Reader, passages: Sequence[_Passage], model: Any) -> dict[int, float]:
+    """Negative log-likelihoods of the rows in the passages.
 
     Padding is on the right, where no token that counts looks, so no mask is needed.
     """
-    ids, mask = (each.to(model.device) for each in padded([row.ids for row in rows], is_left=False))
-    first = torch.tensor([row.first for row in rows], device=model.device)
-    is_scored = (mask > 0) & (torch.arange(ids.shape[1], device=model.device)[None, :] >= first[:, None])
-    nats = torch.zeros(len(rows), dtype=torch.float64)  # on the CPU: not every device knows float64
+    ids = padded([passage.ids for passage in passages], is_left=False)[0].to(model.device)
+    is_scored = torch.zeros(ids.shape, dtype=torch.bool)
+    for at, passage in enumerate(passages):
+        for _, first, end in passage.rows:
+            is_scored[at, first:end] = True
+    nats = torch.zeros(ids.shape, dtype=torch.float64)  # on the CPU: not every device knows float64
     vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
-    for start, end, is_silent in _pieces(rows, ids.shape[1] - 1, vocabulary):
-        logits = reader.read(ids[:, start:end], 1 if is_silent else end - start)
-        if is_silent:
-            continue
+    for start, end in _pieces(is_scored[:, 1:].sum(0).tolist(), vocabulary):
         wanted = is_scored[:, start + 1 : end + 1]
-        targets = ids[:, start + 1 : end + 1][wanted]
-        losses = torch.nn.functional.cross_entropy(logits[wanted].float(), targets, reduction="none")
-        nats.index_add_(0, wanted.nonzero()[:, 0].cpu(), losses.cpu().double())
-    return [float(each) for each in nats]
+        on_device = wanted.to(ids.device)
+        logits = reader.read(ids[:, start:end], on_device)
+        targets = ids[:, start + 1 : end + 1][on_device]
+        losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        nats[:, start + 1 : end + 1][wanted] = losses.cpu().double()
+    spans = [(at, span) for at, passage in enumerate(passages) for span in passage.rows]
+    return {index: float(nats[at, first:end].sum()) for at, (index, first, end) in spans}
 
 
-def _pieces(rows: Sequence[ScoredRow], width: int, vocabulary: int) -> Iterator[tuple[int, int, bool]]:
-    """Beginnings and ends of the stretches to read, and whether nothing is scored after any of their tokens."""
-    quiet = min(row.first for row in rows) - 1
-    for start in range(0, quiet, _PIECE_TOKENS):
-        yield start, min(start + _PIECE_TOKENS, quiet), True
-    step = max(1, min(_PIECE_TOKENS, _LOGITS_BYTES // (4 * vocabulary * len(rows))))
-    for start in range(quiet, width, step):
-        yield start, min(start + step, width), False
+def _pieces(scored: Sequence[int], vocabulary: int) -> Iterator[tuple[int, int]]:
+    """Beginnings and ends of the stretches to read, of at most so many tokens and so many logits.
+
+    Args:
+        scored: of each place, how many rows are scored behind it.
+        vocabulary: logits of a token.
+    """
+    most = max(1, _LOGITS_BYTES // (4 * vocabulary))
+    start = held = 0
+    for place, count in enumerate(scored):
+        if place > start and (place - start == _PIECE_TOKENS or held + count > most):
+            yield start, place
+            start, held = place, 0
+        held += count
+    if start < len(scored):
+        yield start, len(scored)
+
+
+@contextmanager
+def wanted_only(head: torch.nn.Module, is_wanted: torch.Tensor) -> Iterator[None]:
+    """Let a model's head see the wanted positions alone: its logits are (N, V), N of them.
+
+    Most positions are read for those behind them only, and a large vocabulary is a fifth of a small model's work.
+
+    Args:
+        head: takes (B, T, D), where T may begin with virtual tokens.
+        is_wanted: (B, T) bool.
+    """
+    hook: Callable[..., Any] = lambda _, given: (given[0][:, -is_wanted.shape[1] :][is_wanted],)  # noqa: E731
+    handle = head.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 class _Reading:
@@ -121,8 +180,9 @@ class _Reading:
         self._model = model
         self._cache = cache
 
-    def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
-        output = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=keep)
+    def read(self, ids: torch.Tensor, is_wanted: torch.Tensor) -> torch.Tensor:
+        with wanted_only(self._model.get_output_embeddings(), is_wanted):
+            output = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True)
         logits: torch.Tensor = output.logits
         return logits
 
@@ -138,15 +198,16 @@ class _Decoding:
         self._encoded = model.get_encoder()(input_ids=ids, attention_mask=mask, return_dict=True)
         self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
-    def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
-        output = self._model(
-            encoder_outputs=self._encoded,
-            attention_mask=self._mask,
-            decoder_input_ids=ids,
-            past_key_values=self._cache,
-            use_cache=True,
-        )
-        logits: torch.Tensor = output.logits[:, -keep:]
+    def read(self, ids: torch.Tensor, is_wanted: torch.Tensor) -> torch.Tensor:
+        with wanted_only(self._model.get_output_embeddings(), is_wanted):
+            output = self._model(
+                encoder_outputs=self._encoded,
+                attention_mask=self._mask,
+                decoder_input_ids=ids,
+                past_key_values=self._cache,
+                use_cache=True,
+            )
+        logits: torch.Tensor = output.logits
         return logits
 
 

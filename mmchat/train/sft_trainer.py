@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from datasets import Dataset
 from trl import SFTTrainer
 
+from mmchat.engines.lm_likelihoods import wanted_only
 from mmchat.train.adalora import whole_adalora
 from mmchat.train.loop import FixedOrder
 from mmchat.train.samples import IGNORED, Example
@@ -117,10 +117,15 @@ class DialogueSft(FixedOrder, SFTTrainer):  # type: ignore[misc]
 
 
 def supervised_nats(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The summed negative log-likelihood of the supervised tokens of a batch, and how many they are."""
+    """The summed negative log-likelihood of the supervised tokens of a batch, and how many they are.
+
+    Rows are filled up on the right, where no token of a decoder looks, so that a mask of padding is not given to one:
+    attention that knows itself causal leaves half of the work out.
+    """
     labels = inputs["labels"]
     core = getattr(model, "module", model)  # inside DistributedDataParallel
     more: dict[str, torch.Tensor] = {}
+    mask: torch.Tensor | None = inputs["attention_mask"]
     if core.config.is_encoder_decoder:
         start = torch.full_like(labels[:, :1], core.generation_config.decoder_start_token_id)
         # What is fed behind the end of a reply is never scored; it need only be a token.
@@ -131,27 +136,11 @@ def supervised_nats(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[tor
         # What is said at a position shows in the logits of the one before it.
         is_wanted = torch.cat([labels[:, 1:] != IGNORED, torch.zeros_like(labels[:, :1], dtype=torch.bool)], dim=1)
         targets = labels[:, 1:][labels[:, 1:] != IGNORED]
+        if inputs["attention_mask"].dim() == 2:
+            mask = None
     if "position_ids" in inputs:
         more["position_ids"] = inputs["position_ids"]
-    with _only(core.get_output_embeddings(), is_wanted):
-        logits = model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False, **more
-        ).logits
+    with wanted_only(core.get_output_embeddings(), is_wanted):
+        logits = model(input_ids=inputs["input_ids"], attention_mask=mask, use_cache=False, **more).logits
     nats = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
     return nats, is_wanted.sum()
-
-
-@contextmanager
-def _only(head: torch.nn.Module, is_wanted: torch.Tensor) -> Iterator[None]:
-    """Let the head see the wanted positions alone: its logits are (N, V), N of them.
-
-    Args:
-        head: takes (B, T, D), where T may begin with virtual tokens.
-        is_wanted: (B, T) bool.
-    """
-    hook: Callable[..., Any] = lambda _, given: (given[0][:, -is_wanted.shape[1] :][is_wanted],)  # noqa: E731
-    handle = head.register_forward_pre_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -102,6 +102,53 @@ def test_a_batch_says_what_its_rows_say_alone(family: str, tmp_path: Path) -> No
     assert len({round(each.nats / each.tokens, 3) for each in together}) == len(PROMPTS)
 
 
+def conversation(turns: int) -> tuple[list[list[Message]], list[str]]:
+    """Every reply of one talk, after what was said before it."""
+    said = [Message("system", "Be kind.")]
+    prompts, replies = [], []
+    for turn in range(turns):
+        said = [*said, Message("user", f"the dog ran {turn} times over the mat")]
+        prompts.append(said)
+        replies.append("the cat sat on the mat " * (1 + turn % 3))
+        said = [*said, Message("assistant", replies[-1].strip())]
+    return prompts, replies
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_the_replies_of_a_conversation_are_read_in_one_pass(family: str, tmp_path: Path) -> None:
+    model = load(tiny_models.decoder(tmp_path, family))
+    prompts, replies = conversation(6)
+    others = [[Message("user", "hi")], prompts[2]]
+    prompts, replies = [others[0], *prompts[::-1], others[1]], ["no", *replies[::-1], "another reply"]
+    reads: list[int] = []
+
+    def count(module: torch.nn.Module, given: Any) -> None:
+        if isinstance(module, torch.nn.Embedding):
+            reads.append(given[0].numel())
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(count)
+    try:
+        together = model.likelihoods(prompts, replies, Event())
+        read_together = sum(reads)
+        reads.clear()
+        alone = [model.likelihoods([each], [reply], Event())[0] for each, reply in zip(prompts, replies, strict=True)]
+        read_alone = sum(reads)
+    finally:
+        hook.remove()
+    for own, other in zip(together, alone, strict=True):
+        assert own.tokens == other.tokens > 1
+        assert own.nats == pytest.approx(other.nats, abs=TOLERANCE)
+    if family != "llama-plain":  # whose replies end with a mark that its history does not have
+        assert read_together < 0.75 * read_alone
+
+
+def test_the_same_reply_twice_is_scored_twice(tmp_path: Path) -> None:
+    model = load(tiny_models.decoder(tmp_path, "llama"))
+    first, second, third = model.likelihoods([PROMPTS[1]] * 3, [REPLIES[0], REPLIES[0], REPLIES[2]], Event())
+    assert first == second
+    assert third.nats != pytest.approx(first.nats, abs=TOLERANCE)
+
+
 def test_plain_text_is_scored_from_its_second_token(tmp_path: Path) -> None:
     path = tiny_models.decoder(tmp_path, "llama")
     text = "the cat sat on the mat and the dog ran"

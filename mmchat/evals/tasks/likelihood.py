@@ -66,9 +66,9 @@ class LikelihoodTask:
             prompt = _prompt(sample, model, models, language_model)
             return language_model.count_tokens(prompt) + _reply_tokens(sample, language_model)
 
-        ordered = sorted(texts, key=lambda sample: (-tokens(sample), sample.id))
-        size = options.batch_size or language_model.preferred_batch
-        return [tuple(ordered[piece]) for piece in chunks(len(ordered), size)]
+        lengths = {sample.id: tokens(sample) for sample in texts}
+        ordered = sorted(texts, key=lambda sample: (-lengths[sample.id], sample.id))
+        return _by_conversation(ordered, options.batch_size or language_model.preferred_batch)
 
     def run(
         self, batch: Sequence[Sample], model: str, models: Models, options: TaskOptions, cancel: Event
@@ -79,6 +79,26 @@ class LikelihoodTask:
         found = language_model.likelihoods(prompts, [sample.text for sample in texts], cancel)
         for sample, each in zip(texts, found, strict=False):  # a cancelled batch holds fewer
             yield _outcome(sample, each)
+
+
+def _by_conversation(ordered: Sequence[LikelihoodSample], size: int) -> list[tuple[Sample, ...]]:
+    """Batches of whole conversations where they fit: an engine reads what their messages share once.
+
+    Args:
+        ordered: the longest first.
+        size: samples of a batch, at most.
+    """
+    conversations: dict[str, list[LikelihoodSample]] = {}
+    for sample in ordered:
+        conversations.setdefault(sample.group, []).append(sample)
+    batches: list[list[Sample]] = []
+    for own in conversations.values():
+        for piece in chunks(len(own), size):
+            part = own[piece]
+            if not batches or len(batches[-1]) + len(part) > size:
+                batches.append([])
+            batches[-1] += part
+    return [tuple(batch) for batch in batches]
 
 
 def _outcome(sample: LikelihoodSample, found: Likelihood) -> LikelihoodOutcome:

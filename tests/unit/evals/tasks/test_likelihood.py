@@ -55,6 +55,21 @@ def test_plain_texts_are_scored_alone(rows: Rows, models: MakeModels) -> None:
     assert (chinese.tokens, chinese.bytes, chinese.language) == (2, 9, "zh")
 
 
+def test_the_replies_of_a_conversation_go_together(rows: Rows, models: MakeModels) -> None:
+    longer = {"messages": [*TALK["messages"], *TALK["messages"], *TALK["messages"][:2]]}
+    file = rows(TALK, longer, {"messages": TALK["messages"][:2]})
+    task, opened = LikelihoodTask(), models()
+
+    def batched(size: int) -> list[list[str]]:
+        options = TaskOptions(batch_size=size)
+        batches = task.batches(task.samples(file, options), "echo", opened, options)
+        return [[sample.id.removeprefix("rows.jsonl:") for sample in batch] for batch in batches]
+
+    assert batched(6) == [["2#9", "2#7", "2#5", "2#3", "2#1"], ["1#3", "1#1", "3#1"]]
+    assert batched(4) == [["2#9", "2#7", "2#5", "2#3"], ["2#1", "1#3", "1#1", "3#1"]]
+    assert [len(batch) for batch in batched(1)] == [1] * 8
+
+
 def test_room_is_kept_for_the_reply_itself(rows: Rows, models: MakeModels) -> None:
     long = {"messages": [*TALK["messages"][:2]] * 8 + [*TALK["messages"][2:3]]}
     long["messages"].append({"role": "assistant", "content": "word " * 29 + "word"})

@@ -15,6 +15,20 @@ from mmchat.train.sft_trainer import supervised_nats
 
 _ADAM_BYTES = 8
 """Of two float32 averages for each number that learns."""
+_CPU_TOKENS = 4096
+"""At once on a processor. More are no faster, and SmolLM2-135M alone keeps a megabyte for each."""
+
+
+def useful_rows(device: str, longest: int, on_cpu: int, on_gpu: int) -> int:
+    """The most rows at once that are worth their memory.
+
+    Args:
+        device: that trains.
+        longest: tokens of the longest row, with all that is read with it.
+        on_cpu: rows on a processor, where they are short.
+        on_gpu: rows on a GPU.
+    """
+    return max(1, min(on_cpu, _CPU_TOKENS // longest)) if device == "cpu" else on_gpu
 
 
 @dataclass(frozen=True, slots=True)

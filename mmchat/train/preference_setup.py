@@ -14,7 +14,7 @@ from mmchat.errors import DataError, DeviceError, UsageError
 from mmchat.rows.values import PreferenceRow, RowFile
 from mmchat.train.base import BaseModel, MethodName, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
-from mmchat.train.estimate import Probe, probe
+from mmchat.train.estimate import Probe, probe, useful_rows
 from mmchat.train.methods import apply_method
 from mmchat.train.order import spread
 from mmchat.train.preference_rows import Loss, Pair, Preference, PreferenceEncoder, Preferences, loss_for
@@ -197,7 +197,7 @@ def with_micro_batch(
             f"reference, and {free_bytes(device) / 1e9:.1f} GB are free.",
             hint="Use lora, the default.",
         )
-    most = settings.micro_batch or (_CPU_MICRO_BATCH if device == "cpu" else _GPU_MICRO_BATCH)
+    most = settings.micro_batch or useful_rows(device, micro_tokens(data, 1), _CPU_MICRO_BATCH, _GPU_MICRO_BATCH)
     fitting = next((rows for rows in range(most, 0, -1) if seen.bytes_for(micro_tokens(data, rows)) <= room), 0)
     size = settings.micro_batch or smallest(max(fitting, 1))
     size = spread(settings.batch_size, size, process_count()).micro_batch

@@ -20,7 +20,7 @@ from mmchat.train.adalora import AdaLoraSteps
 from mmchat.train.base import METHODS, PICTURE_METHODS, BaseModel, OnEvent, Preparation, TrainResult, TrainSettings
 from mmchat.train.bases import TextBase, load_weights, open_base, precision_of
 from mmchat.train.curves import require_logger
-from mmchat.train.estimate import Probe, probe
+from mmchat.train.estimate import Probe, probe, useful_rows
 from mmchat.train.loop import LoopPlan, plan_for, run_loop, training_arguments
 from mmchat.train.methods import METHODS as METHOD_DETAILS
 from mmchat.train.methods import apply_method, count_parameters, require_method
@@ -238,10 +238,10 @@ def _measured(text: TextBase, settings: TrainSettings, data: SftData, device: st
 def with_micro_batch(
     settings: TrainSettings, data: SftData, seen: Probe, device: str
 ) -> tuple[TrainSettings, list[str]]:
-    """As many rows at once as are useful and fit, and whether activations must be calculated twice."""
+    """As many rows at once as are useful and fit into what is free now, and whether to calculate activations twice."""
     longest = max(data.lengths)
     room = int(free_bytes(device) * _FREE_SHARE)
-    most = settings.micro_batch or (_CPU_MICRO_BATCH if device == "cpu" else _GPU_MICRO_BATCH)
+    most = settings.micro_batch or useful_rows(device, longest, _CPU_MICRO_BATCH, _GPU_MICRO_BATCH)
     fitting = next((rows for rows in range(most, 0, -1) if seen.bytes_for(rows * longest) <= room), 0)
     size = settings.micro_batch or smallest(max(fitting, 1))
     size = spread(settings.batch_size, size, process_count()).micro_batch

@@ -18,7 +18,8 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,8 +27,6 @@ from pathlib import Path
 from benchmarks.page import PAGE, RESULTS, page
 
 ROOT = Path(__file__).parents[1]
-DATA = "{data}"
-"""Stands in arguments for the folder of public data; where none is given, what needs it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +35,42 @@ class Benchmark:
 
     about: str
     arguments: tuple[str, ...] = ()
-    has_figures: bool = True
-    """It takes `--json FILE`."""
+    places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Option → a folder that may be given and the path below it; left out where the folder is not given."""
+    is_report: bool = True
+    """Its JSON is a `figures.Report` and stands on the page."""
     module: str = ""
     """Absent: its name."""
 
 
 BENCHMARKS = {
-    "check": Benchmark("counts of work, compared with their limits; for CI"),
-    "start": Benchmark("until --help is printed, a letter is echoed, the first token comes", ("--runs", "7")),
-    "reply": Benchmark("a session beside the bare engine, turn 1 to 40", ("--turns", "40", "--tokens", "48")),
-    "app": Benchmark("frames, processor time and echo while a reply streams", ("--turns", "500")),
-    "remember": Benchmark("recall and search in a made store of 100,000 turns", ("measure", "{store}"), module="scale"),
-    "hear": Benchmark(
-        "speech models through mmchat and bare",
-        ("--data", "{data}/speech/ljspeech.jsonl", "-m", "whisper-tiny.en", "-e", "faster-whisper", "-e", "bare"),
-        has_figures=False,
-        module="speech",
+    "start": Benchmark("until --help is printed, a letter is echoed, the first token comes"),
+    "imports": Benchmark("what a start imports, and how long each takes"),
+    "reply": Benchmark("a session beside the bare engine, turn 1 to 60", ("--turns", "60")),
+    "read_ahead": Benchmark("the first token of a message that was read while it was typed"),
+    "talk": Benchmark(
+        "replies beside llm, llama.cpp's server and transformers",
+        places={"--keep": ("peers", ""), "--wheels": ("peers", "wheels"), "--llama-server": ("peers", "llama-server")},
+        module="peers.talk",
     ),
-    "see": Benchmark("tags and captions of photos", ("--data", "{data}/images"), has_figures=False, module="vision"),
-    "wording": Benchmark("how models are told what was seen, heard, remembered"),
-    "faults": Benchmark("kills, power cuts, damaged files", ("--kills", "50", "--cuts", "50", "--damages", "75")),
+    "engine_settings": Benchmark("settings of llama.cpp beside those of mmchat"),
+    "file_formats": Benchmark("formats of the default model's file: perplexity and speed"),
+    "torch_engine": Benchmark("settings of the torch engine, beside llama.cpp"),
+    "hear": Benchmark("speech beside the bare engines", places={"--data": ("data", "speech/ljspeech.jsonl")}),
+    "see": Benchmark("pictures beside bare open_clip", places={"--data": ("data", "images/coco-cc.jsonl")}),
+    "remember": Benchmark("recall, search and opening among 1,000 to 100,000 turns", places={"--store": ("store", "")}),
+    "train": Benchmark("finetuning beside plain TRL"),
+    "score": Benchmark(
+        "scoring in batches, one by one and beside lm-evaluation-harness", places={"--data": ("data", "")}
+    ),
+    "app": Benchmark("frames, processor time and echo while a reply streams"),
+    "check": Benchmark("counts of work, compared with their limits; for CI", is_report=False),
+    "wording": Benchmark("how models are told what was seen, heard, remembered: quality", is_report=False),
+    "faults": Benchmark(
+        "kills, power cuts, damaged files", ("--kills", "50", "--cuts", "50", "--damages", "75"), is_report=False
+    ),
 }
+REPORTS = [name for name, each in BENCHMARKS.items() if each.is_report]
 
 
 def machine() -> dict[str, object]:
@@ -76,16 +89,14 @@ def machine() -> dict[str, object]:
     }
 
 
-def run(name: str, out: Path, places: dict[str, str]) -> int | None:
-    """Run one and keep what it says; None where it lacks a folder."""
+def run(name: str, out: Path, folders: dict[str, str]) -> int:
+    """Run one and keep what it says."""
     benchmark = BENCHMARKS[name]
     arguments = list(benchmark.arguments)
-    for mark, place in places.items():
-        if any(f"{{{mark}}}" in each for each in arguments) and not place:
-            return None
-        arguments = [each.replace(f"{{{mark}}}", place) for each in arguments]
-    if benchmark.has_figures:
-        arguments += ["--json", str(out / f"{name}.json")]
+    for option, (folder, below) in benchmark.places.items():
+        if folders[folder]:
+            arguments += [option, str(Path(folders[folder]) / below)]
+    arguments += ["--json", str(out / f"{name}.json")]
     command = [sys.executable, "-m", f"benchmarks.{benchmark.module or name}", *arguments]
     with (out / f"{name}.txt").open("w", encoding="utf-8") as kept:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -102,14 +113,15 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], "all", "page", *BENCHMARKS])
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"), help="folder for figures and texts")
     parser.add_argument("--data", default="", help="folder of public data, as ../shared/data")
-    parser.add_argument("--store", default="", help="folder that 'python -m benchmarks.scale make' has written")
+    parser.add_argument("--store", default="", help="folder where the made stores of 'remember' are kept")
+    parser.add_argument("--peers", default="", help="folder where the environments of others are kept")
     arguments = parser.parse_args()
     if not arguments.names:
         for name, each in BENCHMARKS.items():
-            print(f"{name:10} {each.about}")
+            print(f"{name:16} {each.about}")
         return 0
     if arguments.names == ["page"]:
-        PAGE.write_text(page(RESULTS, list(BENCHMARKS)), encoding="utf-8")
+        PAGE.write_text(page(RESULTS, REPORTS), encoding="utf-8")
         return 0
     names = list(BENCHMARKS) if "all" in arguments.names else arguments.names
     out = arguments.out.absolute()
@@ -118,10 +130,8 @@ def main() -> int:
     failed = []
     for name in names:
         print(f"\n== {name}: {BENCHMARKS[name].about}", flush=True)
-        code = run(name, out, {"data": arguments.data, "store": arguments.store})
-        if code is None:
-            print(f"left out: it needs {'--store' if name == 'remember' else '--data'}")
-        elif code:
+        code = run(name, out, {"data": arguments.data, "store": arguments.store, "peers": arguments.peers})
+        if code:
             failed.append(name)
     print(f"\n{len(names) - len(failed)} of {len(names)} went well; figures are in {out}")
     return bool(failed)

@@ -27,8 +27,8 @@ from filelock import FileLock
 
 _LIMIT_S = 1800
 _TOLD_LINES = 3
-_LEFT_BEHIND = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
-"""Variables that would lead a peer to the running environment's packages."""
+_LEFT_BEHIND = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""Variables that would lead a peer to the running environment's packages, or make its threads wait as ours do."""
 _LIST_OF_VERSIONS = """
 import importlib.metadata, json
 found = reversed(list(importlib.metadata.distributions()))  # what comes first on the path counts

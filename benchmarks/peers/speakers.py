@@ -51,7 +51,7 @@ class Voice:
 
     def __init__(self, kind: str, options: Mapping[str, object], python: Path | None = None, **more: str) -> None:
         """`python`: of a peer's environment; None: this one, with mmchat's modules. `more`: variables."""
-        variables = peer_variables(**more) if python else os.environ | {"PYTHONPATH": str(ROOT)} | more
+        variables = peer_variables(**(more if python else {"PYTHONPATH": str(ROOT)} | more))
         self._said: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
             [str(python or sys.executable), str(VOICES), kind, json.dumps(dict(options))],

@@ -7,8 +7,10 @@ transformers' generate, and a plain HTTP client beside mmchat's engine for serve
 round after round: in a running program, as one command, and through sixty turns of a conversation.
 
 `llm` is installed once into an environment of its own; llama-cpp-python is compiled then (about 15 minutes on two
-cores, needs a compiler) unless `--wheels` holds its wheel. `--llama-server`, or one on the PATH, is the program;
-docs/models.md tells how to compile it. A peer that is not there is left out with a line that says why.
+cores, needs a compiler) unless `--wheels` holds its wheel. `--llama-server`, or one on the PATH, is the program.
+`--native FOLDER` shows mmchat on an xllamacpp that was compiled here, too (`pip install --no-binary xllamacpp
+--no-deps --target FOLDER xllamacpp`); docs/models.md tells more of both. A peer that is not there is left out with a
+line that says why.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ PEERS = (LLM, BARE_SERVER, LLAMA_SERVER, TRANSFORMERS)
 NAMES = {"llm": LLM, "bare-server": BARE_SERVER, "llama-server": LLAMA_SERVER, "transformers": TRANSFORMERS}
 OURS = "mmchat"
 SERVED = "mmchat over llama-server"
+NATIVE = "mmchat, llama.cpp compiled here"
 LLM_NEEDS = ("llm", "llm-gguf", "llm-llama-cpp", "llama-cpp-python")
 CONTEXT = 8192
 TURNS_SHOWN = (2, 20, 40, 60)
@@ -100,7 +103,7 @@ class Place:
 
 
 @contextmanager
-def speakers(place: Place, wanted: set[str], program: Path | None) -> Iterator[dict[str, Speaker]]:
+def speakers(place: Place, wanted: set[str], program: Path | None, native: Path | None) -> Iterator[dict[str, Speaker]]:
     """All that hold the model, by name; those that fail are left out."""
     with ExitStack() as stack:
         started: dict[str, Speaker] = {}
@@ -116,6 +119,9 @@ def speakers(place: Place, wanted: set[str], program: Path | None) -> Iterator[d
         tokens, file = place.tokens, str(place.ours)
         own = {"tokens": tokens, "recall": False}
         start(OURS, lambda: Voice("mmchat", own, **place.variables()))
+        if native is not None:
+            path = f"{native.absolute()}{os.pathsep}{ROOT}"
+            start(NATIVE, lambda: Voice("mmchat", own, **(place.variables() | {"PYTHONPATH": path})))
         if place.llm is not None:
             for path in (file, str(place.published)):
                 kind = path.rpartition(".gguf")[0].rpartition(".")[2]
@@ -312,7 +318,7 @@ def measure_commands(report: Report, place: Place, rounds: int) -> None:
     ours = [sys.executable, "-m", "mmchat", "ask"]
     limit = str(place.tokens)
     once: dict[str, list[Command]] = {"mmchat ask": []} | {f"llm, {kind}": [] for kind in files}
-    own = os.environ | place.variables(place.home / "ask")
+    own = peer_variables() | place.variables(place.home / "ask")
 
     def ask(name: str) -> float:
         command = [*ours, question, "--max-tokens", limit]
@@ -352,7 +358,7 @@ def _continued(place: Place, rounds: int, models: dict[str, str]) -> dict[str, l
         copy = Path(tempfile.mkdtemp(dir=place.home))
         shutil.copytree(held if name == "mmchat ask -c" else ready, copy, dirs_exist_ok=True)
         command = [sys.executable, "-m", "mmchat", "ask", "-c", QUESTIONS[0]]
-        variables = os.environ | place.variables(copy)
+        variables = peer_variables() | place.variables(copy)
         if name != "mmchat ask -c":
             command = [python, "-m", "llm", "-c", "-m", models[name.rpartition(" ")[2]], QUESTIONS[0]]
             variables = peer_variables(LLM_USER_PATH=str(copy))
@@ -366,7 +372,7 @@ def _continued(place: Place, rounds: int, models: dict[str, str]) -> dict[str, l
 
 def _seed_mmchat(place: Place, home: Path, logs: Path) -> None:
     """Import `llm`'s conversation, and ask once: what is done once for new turns is not timed."""
-    variables = os.environ | place.variables(home)
+    variables = peer_variables() | place.variables(home)
     for arguments in (["sessions", "import", str(logs)], ["ask", "-c", "And then?", "--max-tokens", "8"]):
         subprocess.run(
             [sys.executable, "-m", "mmchat", *arguments], env=variables, check=True, stdout=subprocess.DEVNULL
@@ -402,6 +408,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder where the peers' environments stay")
     parser.add_argument("--wheels", type=Path, help="folder with a wheel of llama-cpp-python")
     parser.add_argument("--llama-server", type=Path, help="the program; default: the one on the PATH")
+    parser.add_argument("--native", type=Path, help="folder with another build of xllamacpp, for mmchat")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if not (place := _place(arguments)):
@@ -448,7 +455,7 @@ def _measure(report: Report, place: Place, arguments: argparse.Namespace, wanted
         if "commands" in parts:
             measure_commands(report, place, arguments.rounds)
     if parts & {"replies", "growing"}:
-        with speakers(place, wanted, program) as started:
+        with speakers(place, wanted, program, arguments.native) as started:
             system = measure_replies(report, started, arguments.rounds if "replies" in parts else 0)
             if "growing" in parts:
                 measure_growing(report, place, started, system, arguments.turns)

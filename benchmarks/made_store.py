@@ -1,18 +1,13 @@
-"""How fast is memory when it is large? A million turns and a hundred thousand pictures, made up.
+"""A memory of any size, made up, for `benchmarks/remember.py`.
 
-    python -m benchmarks.scale make FOLDER [--turns 1000000] [--pictures 100000]
-    python -m benchmarks.scale measure FOLDER [--json FILE]
-
-`make` writes a store into FOLDER (an MMCHAT_HOME) and goes on where it was broken off. Words are real, sentences
-are not; vectors are made up too, clustered, as wide as those of the default models; pictures have rows and vectors
-but no files. `measure` times what users wait for.
+Words are real, sentences are not; one conversation in five is Chinese, and in a large store one has 10,000 turns.
+Vectors are made up too, clustered, as wide as those of the default models; pictures have rows and vectors but no
+files.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -22,19 +17,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.scale_measure import measure
-from benchmarks.scale_texts import Inventor, MadeTurn, Space
-from mmchat import paths
+from benchmarks.made_texts import Inventor, MadeTurn, Space
 from mmchat.memory.ids import new_id
 from mmchat.memory.store import MemoryStore
 from mmchat.memory.text_search import indexed
 from mmchat.memory.turn_parts import parts_of
+from mmchat.memory.vector_owners import OwnerKind
+from mmchat.memory.vectors import VectorIndex
 from mmchat.moments import utc_text
 
 SEED = 11
 TURN_MODEL, TURN_WIDTH = "minilm", 384
 PICTURE_MODEL, PICTURE_WIDTH = "lite2-minilm", 1280
+VECTORS: tuple[tuple[OwnerKind, str], ...] = (("turn", TURN_MODEL), ("attachment", PICTURE_MODEL))
 BATCH_TURNS = 20_000
+LARGE = 50_000
+"""Stores from here on have a conversation of 10,000 turns."""
 _BEGINNING = datetime(2023, 1, 1, tzinfo=UTC)
 _USAGE = '{"prompt_tokens": 812, "cached_tokens": 640, "reply_tokens": 57, "first_token_s": 0.31, "tokens_per_s": 41.5}'
 _TAGS = ("bicycle", "dog", "harbour", "teapot", "mountain", "violin", "train", "garden", "window", "bridge")
@@ -47,7 +45,7 @@ class Maker:
         self._store = store
         self._turns = turns
         self._pictures = pictures
-        self._inventor = Inventor(SEED)
+        self._inventor = Inventor(SEED, has_long=turns >= LARGE)
         self._spaces = Space(SEED, TURN_WIDTH), Space(SEED, PICTURE_WIDTH)
         self._made = _count(store, "turns")
         self._made_pictures = _count(store, "attachments")
@@ -161,32 +159,11 @@ def _count(store: MemoryStore, table: str) -> int:
     return int(store.file.rows(f"SELECT coalesce(max(number), 0) AS count FROM {table}")[0]["count"])
 
 
-def main() -> None:
-    """Make or measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("make", help="write the store, or go on writing it")
-    make.add_argument("folder", type=Path)
-    make.add_argument("--turns", type=int, default=1_000_000)
-    make.add_argument("--pictures", type=int, default=100_000)
-    timed = commands.add_parser("measure", help="time what users wait for")
-    timed.add_argument("folder", type=Path)
-    timed.add_argument("--json", type=Path)
-    timed.add_argument("--only", default="", help="parts to run, by comma")
-    timed.add_argument("--queries", type=int, default=100)
-    arguments = parser.parse_args()
-    # The weights stay where they are.
-    os.environ.setdefault("MMCHAT_WEIGHTS", str(paths.weights_dir()))
-    os.environ["MMCHAT_HOME"] = str(arguments.folder)
-    if arguments.command == "make":
-        store = MemoryStore(paths.database_path(), paths.blobs_dir())
-        Maker(store, arguments.turns, arguments.pictures).run()
-        store.close()
-        return
-    figures = measure(arguments.queries, [part for part in arguments.only.split(",") if part])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def make(home: Path, turns: int) -> None:
+    """Write a store of so many turns into a home, or go on where that was broken off; a picture in ten turns."""
+    store = MemoryStore(home / "data" / "mmchat.db", home / "data" / "blobs")
+    if _count(store, "turns") < turns:
+        Maker(store, turns, turns // 10).run()
+    for kind, model in VECTORS:
+        VectorIndex(store.file, kind, model).pack()
+    store.close()

@@ -1,6 +1,6 @@
 """Do codes point at the nearest vectors of real sentences too?
 
-    python -m benchmarks.scale_real FILE.jsonl... [--most 20000]
+    python -m benchmarks.nearest_real FILE.jsonl... [--most 20000]
 
 Embeds every text of these rows with the default embedder, takes one in forty for questions, and compares what the
 index finds with the naive full matrix, with all but the newest vectors coded.

@@ -1,4 +1,4 @@
-"""Conversations made up for `benchmarks/scale.py`: real words in no order, as often as words are in real text.
+"""Conversations made up for `benchmarks/made_store.py`: real words in no order, as often as words are in real text.
 
 English and Chinese words are those of openai-whisper's two vocabularies, whose order is about that of their
 frequency. A conversation has a topic: some words that it uses often, and a place in the space of vectors.
@@ -37,8 +37,9 @@ class MadeTurn:
 class Inventor:
     """Makes the same conversations for the same seed, each by itself, so that a broken run goes on."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, has_long: bool = True) -> None:
         self._seed = seed
+        self._has_long = has_long
         # Not imported: that would load torch.
         package = importlib.util.find_spec("whisper")
         assert package is not None
@@ -49,7 +50,7 @@ class Inventor:
 
     def is_long(self, ordinal: int) -> bool:
         """Whether this is the one of 10,000 turns."""
-        return ordinal == 1
+        return self._has_long and ordinal == 1
 
     def topic(self, ordinal: int) -> int:
         """What a conversation is about; some topics come often: the first of 2,000 in one of 45 conversations."""

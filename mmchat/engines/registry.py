@@ -16,7 +16,7 @@ LOADERS: dict[tuple[ModelKind, str], str] = {
     ("asr", "faster-whisper"): "mmchat.engines.asr_faster_whisper:load",
     ("asr", "openai-whisper"): "mmchat.engines.asr_whisper:load",
     ("asr", "scripted"): "mmchat.engines.scripted:load_asr",
-    ("vision", "open_clip"): "mmchat.engines.vision_open_clip:load",
+    ("vision", "open_clip"): "mmchat.engines.vision_exported:load",
     ("vision", "scripted"): "mmchat.engines.scripted:load_vision",
     ("embed", "ctranslate2"): "mmchat.engines.embed_ctranslate2:load",
     ("embed", "scripted"): "mmchat.engines.scripted:load_embedder",

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from mmchat import paths
-from mmchat.engines.vocabulary import Vocabulary
+from mmchat.picture_vocabulary import WORDS_KEY, Vocabulary
 
 IMAGENET_CLASSES = 1000
 """The first of a vocabulary's classes: those that the default image tower was trained on."""
@@ -45,6 +46,8 @@ class ClassPrototypes:
     prototypes: Prototypes
     text_gain: float
     """Length that a unit text feature needs to stand beside the rows."""
+    words: Mapping[str, NDArray[np.float32]]
+    """Unit text features of words that no class covers; those that are not here are asked of the text encoder."""
 
 
 def word_directions(prototypes: Prototypes, vocabulary: Vocabulary) -> NDArray[np.float32]:
@@ -80,7 +83,10 @@ def read_class_prototypes(folder: Path) -> ClassPrototypes | None:
     try:
         tensors = load_file(path)
         prototypes = Prototypes(tensors["rows"], tensors["biases"], is_unit=False)
-        return ClassPrototypes(prototypes, float(tensors["text_gain"]))
+        with safe_open(path, "numpy") as file:
+            names = (file.metadata() or {}).get(WORDS_KEY, "").splitlines()
+        words = dict(zip(names, tensors["words"], strict=True)) if names else {}
+        return ClassPrototypes(prototypes, float(tensors["text_gain"]), words)
     except (SafetensorError, KeyError) as error:
         raise ValueError(f"{path.name} is damaged: {error}") from error
 

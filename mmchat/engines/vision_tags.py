@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mmchat.domain import Tag
 from mmchat.engines.picture_looks import BLANK, CHART, DARK, DRAWING, GREY_PHOTO, SCREENSHOT, TEXT, Looks
-from mmchat.engines.vocabulary import Vocabulary, Word, WordKind
+from mmchat.picture_vocabulary import Vocabulary, Word, WordKind
 
 NOISE_FLOOR = 1e-3
 """An even share among 1,000 classes. Without it the 118 dog breeds add up to a dog in every picture."""

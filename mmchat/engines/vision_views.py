@@ -8,13 +8,12 @@ names, the mean average precision of words for things goes from 0.27 to 0.33 wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from PIL.Image import Resampling
-from torch import Tensor
-from torch.nn.functional import avg_pool2d
-from torchvision.transforms.functional import normalize, to_tensor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,21 +22,19 @@ WIDE, UPRIGHT, SQUARE = (384, 288), (288, 384), (320, 320)
 """Pixels across and down: three shapes, so that pictures can be looked at in batches."""
 MAX_SQUARE = 1.15
 """Sides less unlike than that are taken for equal."""
-WINDOW = 3
-"""Cells a side that are averaged: one alone sees too little around it."""
 
 
-def has_cells(model: Any) -> bool:
-    """Whether a model's image tower is a convolutional network of timm's with a linear head."""
-    visual = getattr(model, "visual", None)
-    trunk = getattr(visual, "trunk", None)
-    return hasattr(trunk, "forward_features") and hasattr(getattr(visual, "head", None), "proj")
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How a tower takes its pixels."""
 
-
-def is_assembled(model: Any) -> bool:
-    """Whether the map behind the image tower is still the identity that the model was assembled with."""
-    weight = model.visual.head.proj.weight
-    return weight.shape[0] == weight.shape[1] and bool((weight == torch.eye(len(weight), device=weight.device)).all())
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Of each channel, of values in [0, 1]."""
+    size_px: int
+    """Side of the square that stands for the whole picture."""
+    resize_px: int
+    """The shorter side is brought to it before the square is cut out of the middle: a margin is left out."""
 
 
 def shape_of(image: Image) -> tuple[int, int]:
@@ -46,24 +43,29 @@ def shape_of(image: Image) -> tuple[int, int]:
     return WIDE if ratio > MAX_SQUARE else UPRIGHT if ratio < 1 / MAX_SQUARE else SQUARE
 
 
-def shaped_pixels(
-    images: Sequence[Image], shape: tuple[int, int], mean: Sequence[float], std: Sequence[float]
-) -> Tensor:
+def shaped_pixels(images: Sequence[Image], shape: tuple[int, int], scaling: Scaling) -> NDArray[np.float32]:
     """(B, 3, H, W) of whole pictures in one shape, normalised as the tower was trained."""
-    resized = [image.convert("RGB").resize(shape, Resampling.BICUBIC, reducing_gap=2.0) for image in images]
-    return torch.stack([normalize(to_tensor(each), list(mean), list(std)) for each in resized])
+    return _normalised(
+        [image.convert("RGB").resize(shape, Resampling.BICUBIC, reducing_gap=2.0) for image in images], scaling
+    )
 
 
-def cell_features(model: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Features of windows of cells, and of the whole.
+def square_pixels(images: Sequence[Image], scaling: Scaling) -> NDArray[np.float32]:
+    """(B, 3, S, S) of the squares in the middle: what torchvision's Resize, CenterCrop and Normalize would give."""
+    return _normalised([_square(image.convert("RGB"), scaling) for image in images], scaling)
 
-    Args:
-        model: `has_cells` of it.
-        pixels: (B, 3, H, W).
 
-    Returns:
-        (B, N, D) of the windows and (B, D) of the whole, both as `encode_image` would give them.
-    """
-    maps = model.visual.trunk.forward_features(pixels)
-    windows = avg_pool2d(maps, WINDOW, stride=1).flatten(2).transpose(1, 2)
-    return model.visual.head(windows), model.visual.head(maps.mean(dim=(2, 3)))
+def _square(image: Image, scaling: Scaling) -> Image:
+    short = min(image.size)
+    size = tuple(int(scaling.resize_px * side / short) for side in image.size)
+    resized = image if size == image.size else image.resize((size[0], size[1]), Resampling.BICUBIC)
+    # Rounded to even, as torchvision does.
+    left, top = (int(round((side - scaling.size_px) / 2.0)) for side in resized.size)
+    return resized.crop((left, top, left + scaling.size_px, top + scaling.size_px))
+
+
+def _normalised(images: Sequence[Image], scaling: Scaling) -> NDArray[np.float32]:
+    pixels = np.stack([np.asarray(image, dtype=np.float32) for image in images]) / np.float32(255)
+    pixels -= np.array(scaling.mean, dtype=np.float32)
+    pixels /= np.array(scaling.std, dtype=np.float32)
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))

@@ -23,11 +23,12 @@ from mmchat.domain import EngineSpec
 from mmchat.engines.tag_prototypes import read_class_prototypes
 from mmchat.engines.vision_open_clip import OpenClipReader, load
 from mmchat.errors import UsageError
+from mmchat.image_tower import TOWER_NAME
 from mmchat.train.base import BaseModel
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 PROTOTYPES_FILE = "class_prototypes.safetensors"
-_OTHER_WEIGHTS = ("open_clip_pytorch_model", "open_clip_model", "model.", "pytorch_model")
+_OTHER_WEIGHTS = ("open_clip_pytorch_model", "open_clip_model", "model.", "pytorch_model", PROTOTYPES_FILE, TOWER_NAME)
 _SOFT = 0.1
 """Added to the deviation of each feature: those that hardly move are not blown up."""
 MAX_SCALE = 100.0
@@ -269,7 +270,7 @@ def save_towers(towers: Towers, base: BaseModel, folder: Path, features: Tensor 
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for path in base.path.iterdir():
-        if path.is_file() and not path.name.startswith(_OTHER_WEIGHTS) and path.name != PROTOTYPES_FILE:
+        if path.is_file() and not path.name.startswith(_OTHER_WEIGHTS):
             shutil.copyfile(path, draft / path.name)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in towers.model.state_dict().items()}
     save_file(state, draft / WEIGHTS_FILE, metadata={"format": "pt"})

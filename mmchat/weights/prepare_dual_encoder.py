@@ -15,17 +15,22 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import open_clip
 import timm
 import torch
 import transformers
+from onnxruntime import InferenceSession
 from safetensors.torch import save_file
 from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmchat.errors import WeightsError
+from mmchat.image_tower import FINGERPRINT_KEY, TOWER_NAME, tower_fingerprint
+from mmchat.picture_vocabulary import PROMPTS, WORDS_ALONE, WORDS_KEY
 from mmchat.weights.prepare_minilm import minilm_folder
+from mmchat.weights.write_image_tower import write_image_tower
 
 TRUNK = "tf_efficientnet_lite2"
 FEATURES = 1280
@@ -38,6 +43,8 @@ LOGIT_SCALE = 33.0
 """Softmax scale of cosine similarities. Source: least negative log likelihood of picking each of 51 COCO photos'
 captions among theirs, both ways, 31 to 36 for each of the five captions (`benchmarks/vision.py --fit`)."""
 MAX_TOKENS = 128
+TOLERANCE = 1e-4
+"""Of the largest feature. Convolutions add up in another order; measured 2e-6."""
 REPULL = "Remove and pull the model again: mmchat models remove, then mmchat models pull."
 
 
@@ -77,11 +84,35 @@ def assemble(source_dir: Path, target_dir: Path, report: Callable[[str], None]) 
     # How long a text's logits should be: the rows' own length, times what the map leaves of it (it is unsure).
     certainty = normalize(names, dim=1).matmul(text_map.T).norm(dim=1).mean()
     prototypes["text_gain"] = (rows - rows.mean(0)).norm(dim=1).mean() * certainty
-    save_file(prototypes, target_dir / "class_prototypes.safetensors")
+    words = [_embed([prompt.format(word) for word in WORDS_ALONE], text_tower, tokenizer) for prompt in PROMPTS]
+    prototypes["words"] = normalize(torch.stack([normalize(each @ text_map.T, dim=1) for each in words]).mean(0), dim=1)
+    save_file(prototypes, target_dir / "class_prototypes.safetensors", {WORDS_KEY: "\n".join(WORDS_ALONE)})
+    report("writing the image tower for ONNX Runtime")
+    fingerprint = tower_fingerprint(lambda name: state[name].numpy())
+    write_image_tower(model.visual.trunk, centre, target_dir / TOWER_NAME, {FINGERPRINT_KEY: fingerprint})
+    compare_image_tower(model, target_dir / TOWER_NAME)
     config = {"model_cfg": model_config(), "preprocess_cfg": _preprocess_config()}
     (target_dir / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    extra = {"resize_px": RESIZE_PX, "curves": "assembled"}
+    extra = {"resize_px": RESIZE_PX, "curves": "assembled", "class_names": list(open_clip.IMAGENET_CLASSNAMES)}
     (target_dir / "mmchat_vision.json").write_text(json.dumps(extra, indent=2) + "\n", encoding="utf-8")
+
+
+def compare_image_tower(model: Any, path: Path) -> None:
+    """See that the written tower computes what the model does, for pictures of even and odd sizes.
+
+    Raises:
+        WeightsError: it does not.
+    """
+    session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(1)
+    for height, width in ((IMAGE_PX, IMAGE_PX), (288, 384)):
+        pixels = torch.randn(2, 3, height, width, generator=generator)
+        with torch.inference_mode():
+            expected = model.encode_image(pixels).numpy()
+        found = session.run(["whole"], {"pixels": pixels.numpy()})[0]
+        difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+        if difference > TOLERANCE:
+            raise WeightsError(f"ONNX Runtime computes other features of a picture than torch: {difference:.2g} off.")
 
 
 def read_image_tower(source_dir: Path) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ PREPARERS: dict[tuple[str, str], Preparer | None] = {
     ("ctranslate2", "faster-whisper"): None,
     ("ctranslate2", "openai-whisper"): Preparer("mmchat.weights.prepare_whisper:for_openai_whisper"),
     ("open_clip", "open_clip"): None,
-    ("dual-encoder", "open_clip"): Preparer("mmchat.weights.prepare_dual_encoder:assemble"),
+    ("dual-encoder", "open_clip"): Preparer("mmchat.weights.prepare_dual_encoder:assemble", version=2),
     ("sentence-transformers", "ctranslate2"): Preparer("mmchat.weights.prepare_minilm:for_ctranslate2"),
     ("e5-q4", "ctranslate2"): Preparer("mmchat.weights.prepare_e5:for_ctranslate2"),
     ("head", "fused"): None,

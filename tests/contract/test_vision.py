@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from safetensors.numpy import load_file, save_file
 
 from mmchat.config.models_file import load_models_file
 from mmchat.domain import EngineSpec
 from mmchat.engines.base import ImageReader
 from mmchat.engines.registry import load_engine
 from mmchat.engines.see import see
+from mmchat.engines.vision_exported import ExportedReader
+from mmchat.engines.vision_open_clip import load as load_open_clip
 from mmchat.errors import EngineUnavailable, ModelNotFound, WeightsError
+from mmchat.image_tower import TOWER_NAME
 from mmchat.weights.store import WeightsStore
 
 TINY_CONFIG = {
@@ -32,14 +39,14 @@ def write_tiny_clip(folder: Path) -> Path:
     """A hub-style OpenCLIP folder with random weights."""
     import open_clip
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file as save_tensors
 
     config = TINY_CONFIG["model_cfg"]
     with torch.random.fork_rng():
         torch.manual_seed(7)
         model = open_clip.CLIP(**json.loads(json.dumps(config)))
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
+    save_tensors(
         {key: value.contiguous() for key, value in model.state_dict().items()}, folder / "open_clip_model.safetensors"
     )
     (folder / "open_clip_config.json").write_text(json.dumps(TINY_CONFIG))
@@ -51,14 +58,20 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_clip(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="module", params=["tiny", pytest.param("lite2-minilm", marks=pytest.mark.weights)])
+@pytest.fixture(scope="module")
+def default_folder(weights_dir: Path) -> Path:
+    return WeightsStore(weights_dir).prepared(load_models_file()["lite2-minilm"], "open_clip")
+
+
+READERS = ["tiny", *(pytest.param(name, marks=pytest.mark.weights) for name in ("exported", "torch"))]
+
+
+@pytest.fixture(scope="module", params=READERS)
 def reader(request: pytest.FixtureRequest, tiny_folder: Path) -> Iterator[ImageReader]:
-    if request.param == "tiny":
-        path = tiny_folder
-    else:
-        weights_dir = request.getfixturevalue("weights_dir")
-        path = WeightsStore(weights_dir).prepared(load_models_file()["lite2-minilm"], "open_clip")
-    loaded: ImageReader = load_engine("vision", EngineSpec(request.param, "open_clip", path, device="cpu"))
+    path = tiny_folder if request.param == "tiny" else request.getfixturevalue("default_folder")
+    spec = EngineSpec(request.param, "open_clip", path, device="cpu")
+    loaded: ImageReader = load_open_clip(spec) if request.param == "torch" else load_engine("vision", spec)
+    assert isinstance(loaded, ExportedReader) == (request.param == "exported")
     yield loaded
     loaded.close()
 
@@ -146,14 +159,12 @@ def test_missing_and_damaged_folders_are_told_apart(tiny_folder: Path, tmp_path:
 
 
 @pytest.mark.weights
-def test_assembly_keeps_the_classifier_and_agrees_with_the_class_names(weights_dir: Path) -> None:
+def test_assembly_keeps_the_classifier_and_agrees_with_the_class_names(default_folder: Path) -> None:
     """The map is right when a class's own row is nearest to its own name, for most of 1,000 classes."""
     import open_clip
-    from safetensors.numpy import load_file
 
-    path = WeightsStore(weights_dir).prepared(load_models_file()["lite2-minilm"], "open_clip")
-    reader: ImageReader = load_engine("vision", EngineSpec("lite2-minilm", "open_clip", path, device="cpu"))
-    rows = load_file(path / "class_prototypes.safetensors")["rows"]
+    reader: ImageReader = load_engine("vision", EngineSpec("lite2-minilm", "open_clip", default_folder, device="cpu"))
+    rows = load_file(default_folder / "class_prototypes.safetensors")["rows"]
     rows = rows - rows.mean(axis=0)
     picked = list(range(0, 1000, 10))
     texts = reader.embed_texts([f"a photo of a {open_clip.IMAGENET_CLASSNAMES[index]}." for index in picked])
@@ -163,10 +174,9 @@ def test_assembly_keeps_the_classifier_and_agrees_with_the_class_names(weights_d
 
 
 @pytest.mark.weights
-def test_a_drawing_is_told_and_its_traffic_light_found_among_labels(weights_dir: Path) -> None:
+def test_a_drawing_is_told_and_its_traffic_light_found_among_labels(default_folder: Path) -> None:
     """One picture made here, so that the whole path (file, pixels, words, doubt) is run on something known."""
-    path = WeightsStore(weights_dir).prepared(load_models_file()["lite2-minilm"], "open_clip")
-    reader: ImageReader = load_engine("vision", EngineSpec("lite2-minilm", "open_clip", path, device="cpu"))
+    reader: ImageReader = load_engine("vision", EngineSpec("lite2-minilm", "open_clip", default_folder, device="cpu"))
     image = Image.new("RGB", (300, 300), (150, 190, 235))
     pen = ImageDraw.Draw(image)
     pen.rectangle((145, 200, 155, 300), fill=(60, 60, 60))
@@ -180,3 +190,57 @@ def test_a_drawing_is_told_and_its_traffic_light_found_among_labels(weights_dir:
     among = see(reader, image, labels=("an elephant", "a traffic light", "a bicycle"))
     assert among.tags[0].label == "a traffic light"
     reader.close()
+
+
+@pytest.mark.weights
+def test_the_exported_tower_sees_what_torch_sees(default_folder: Path) -> None:
+    spec = EngineSpec("lite2-minilm", "open_clip", default_folder, device="cpu")
+    exported, whole = load_engine("vision", spec), load_open_clip(spec)
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (301, 447, 3), dtype=np.uint8))
+    pictures = [*drawn(), noise, Image.new("RGB", (5, 900), "green")]
+    np.testing.assert_allclose(exported.embed_images(pictures), whole.embed_images(pictures), atol=1e-5)
+    for one, other in zip(exported.sights(pictures), whole.sights(pictures), strict=True):
+        np.testing.assert_allclose(one.above, other.above, atol=1e-5)
+    for found, expected in zip(exported.tag_batch(pictures), whole.tag_batch(pictures), strict=True):
+        assert [tag.label for tag in found] == [tag.label for tag in expected]
+        assert [tag.score for tag in found] == pytest.approx([tag.score for tag in expected], abs=1e-4)
+    exported.close()
+    whole.close()
+
+
+LOOK_WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+from PIL import Image
+from mmchat.domain import EngineSpec
+from mmchat.engines.registry import load_engine
+reader = load_engine("vision", EngineSpec("lite2-minilm", "open_clip", Path(sys.argv[1]), device="cpu"))
+picture = Image.linear_gradient("L").resize((300, 200)).convert("RGB")
+reader.tag(picture)
+reader.embed_images([picture])
+print(sorted({"torch", "torchvision", "timm", "open_clip", "transformers", "sympy", "cv2"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.weights
+def test_looking_at_a_picture_imports_no_torch(default_folder: Path, home: Path) -> None:
+    command = [sys.executable, "-c", LOOK_WITHOUT_TORCH, str(default_folder)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.weights
+def test_an_exported_tower_of_other_weights_is_not_used_and_a_damaged_one_is_said(
+    default_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(default_folder, tmp_path / "changed")
+    spec = EngineSpec("lite2-minilm", "open_clip", folder, device="cpu")
+    tensors = load_file(folder / "open_clip_model.safetensors")
+    tensors["visual.head.proj.bias"] += np.float32(0.1)
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    reader = load_engine("vision", spec)
+    assert not isinstance(reader, ExportedReader)
+    reader.close()
+    whole = (folder / TOWER_NAME).read_bytes()
+    (folder / TOWER_NAME).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        load_engine("vision", spec)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmchat.engines.vocabulary import DOINGS, EVERYDAY, IMPLIED, WORDS_ALONE
+from mmchat.picture_vocabulary import DOINGS, EVERYDAY, IMPLIED, WORDS_ALONE
 from mmchat.picture_words import asks_for_alike, chinese_names, in_english, picture_question
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mmchat.engines.picture_looks import DRAWING, GREY_PHOTO, PHOTO, TEXT, Looks
 from mmchat.engines.tag_prototypes import Prototypes, word_directions
 from mmchat.engines.vision_tags import ASSEMBLED_CURVES, MIN_SCORE, RAW_CURVES, Sight, above_noise, softmax, tag_words
-from mmchat.engines.vocabulary import build_vocabulary, plain_label
 from mmchat.picture_sentences import COLOURS, DOINGS, MEDIA, PLACES, SPORT, chinese_word
+from mmchat.picture_vocabulary import build_vocabulary, plain_label
 
 # OpenCLIP's names are not needed here, and importing them takes seconds.
 NAMES = [f"class {index}" for index in range(1000)]

@@ -16,6 +16,7 @@ from safetensors.numpy import load, save
 from mmchat.domain import EngineSpec
 from mmchat.engines.registry import load_engine
 from mmchat.errors import DataError
+from mmchat.image_tower import TOWER_NAME
 from mmchat.rows.reader import read_rows
 from mmchat.rows.values import RowFile
 from mmchat.train.base import BaseModel, MethodName, TrainEvent, TrainSettings, TrainStepped
@@ -127,11 +128,14 @@ def run(photos: RowFile, base: BaseModel, folder: Path, *, method: MethodName, c
 @pytest.mark.parametrize("method", ["last-layers", "full"])
 def test_a_tiny_model_is_trained_and_gone_on_with(photos: RowFile, tmp_path: Path, method: MethodName) -> None:
     base = BaseModel(name="tiny", kind="vision", path=write_tiny_clip(tmp_path / "base"))
+    (base.path / TOWER_NAME).touch()
     whole = run(photos, base, tmp_path / "whole", method=method)
     parts = run(photos, base, tmp_path / "parts", method=method, cut_at=3)
     assert len(whole) == 6
     assert parts == pytest.approx(whole, abs=1e-6)
     reader = load_engine("vision", EngineSpec("tuned", "open_clip", tmp_path / "whole" / "weights", device="cpu"))
+    assert not (tmp_path / "whole" / "weights" / TOWER_NAME).exists()  # it is the base's, not the trained model's
+    (base.path / TOWER_NAME).unlink()
     before = load_engine("vision", EngineSpec("tiny", "open_clip", base.path, device="cpu"))
     assert not np.allclose(reader.embed_texts(["all red"]), before.embed_texts(["all red"]))
     reader.close()

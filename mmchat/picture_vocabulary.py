@@ -145,6 +145,11 @@ WORDS_ALONE = (
     *("classroom", "party", "sunset", "night", "rain", "painting", "map", "document"),
 )
 
+PROMPTS = ("a photo of a {}.", "{}")
+"""A word is embedded in each and averaged."""
+WORDS_KEY = "words"
+"""Under which a prepared model keeps what its text encoder makes of `WORDS_ALONE`, so that tagging needs none."""
+
 KINDS: dict[str, WordKind] = {
     "person": "person",
     **dict.fromkeys(("animal", "food", "fruit", "vehicle", "sport", "musical instrument"), "family"),

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from mmchat.engines.image_io import open_image
-from mmchat.engines.text_rapidocr import RapidTextReader, load
+from mmchat.engines.text_glance import GlancingReader, load
 
 CHINESE_FONTS = (
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
@@ -142,7 +142,7 @@ def main() -> None:
         _measure_photos(reader, arguments.photos)
 
 
-def _measure_drawn(reader: RapidTextReader, language: str, *, should_show: bool) -> None:
+def _measure_drawn(reader: GlancingReader, language: str, *, should_show: bool) -> None:
     kinds: dict[str, list[tuple[str, str, float]]] = {}
     for kind, image, text in drawn(language):
         started = time.process_time()
@@ -156,7 +156,7 @@ def _measure_drawn(reader: RapidTextReader, language: str, *, should_show: bool)
         print(f"{language}  {kind:48}  CER {100 * rate:5.1f}  {median(each[2] for each in results):.2f} s")
 
 
-def _measure_empty(reader: RapidTextReader) -> None:
+def _measure_empty(reader: GlancingReader) -> None:
     """Noise, gradients, stripes and dots: whatever is read in them is invented."""
     draw = random.Random(3)
     invented = 0
@@ -171,7 +171,7 @@ def _measure_empty(reader: RapidTextReader) -> None:
     print(f"patterns without text: {invented} of 80 read as text")
 
 
-def _measure_photos(reader: RapidTextReader, rows_path: Path) -> None:
+def _measure_photos(reader: GlancingReader, rows_path: Path) -> None:
     plain, texts = [], []
     for line in rows_path.read_text(encoding="utf-8").splitlines():
         path = rows_path.parent / json.loads(line)["image"]

@@ -1,32 +1,25 @@
 """Text in pictures through RapidOCR.
 
 PaddleOCR's PP-OCRv6 small models, for Chinese, English and more, come in its wheel; nothing is fetched. Importing it
-takes a second (OpenCV comes with it), so this module is imported when the first picture is looked at.
+takes a second and more, so `text_glance` imports this module when a picture may hold text, and not before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 from threading import Lock
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import flag_override
-from onnxruntime import InferenceSession, SessionOptions
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidProtobuf, NoSuchFile
 from PIL.Image import Image, Resampling
 from rapidocr import RapidOCR
 from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
 
-from mmchat.engines.device import usable_threads
-from mmchat.errors import EngineUnavailable, ModelNotFound
+from mmchat.engines.text_glance import GLANCE_PX, network
+from mmchat.errors import EngineUnavailable
 
-GLANCE_PX = 480
-"""Longest side of the copy in which text is looked for first: most photos hold none, and this costs a fifth of reading.
-A line of 13 px letters on a screen of 1,920 x 1,080 is still found (`benchmarks/picture_texts.py`)."""
 GLANCE_FLOOR = 0.3
 READ_PX = 1280
 """Longest side in which lines are found; they are then read from the picture itself. Small pictures are not enlarged:
@@ -35,14 +28,6 @@ LINE_FLOOR = 0.8
 """A line less sure than that is left out: on photos it is a pattern taken for letters more often than not."""
 SHORT_CHARS, SHORT_FLOOR = 2, 0.9
 """One or two characters are the usual shape of such a mistake."""
-MIN_SIDE_PX, MAX_ASPECT = 10, 60
-"""Thinner ones have no room for letters, and the library would enlarge them to any length."""
-MEND = "Install it anew: pip install --force-reinstall --no-deps 'rapidocr~=3.10'"
-MODELS = {
-    "Det": "PP-OCRv6_det_small.onnx",
-    "Rec": "PP-OCRv6_rec_small.onnx",
-    "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
-}
 
 
 class RapidTextReader:
@@ -65,8 +50,6 @@ class RapidTextReader:
         Raises:
             EngineUnavailable: it was closed, or the library failed.
         """
-        if min(image.size) < MIN_SIDE_PX or max(image.size) > MAX_ASPECT * min(image.size):
-            return ""
         with self._lock:
             if self._reader is None:
                 raise EngineUnavailable("The reader of text in pictures was closed.")
@@ -100,25 +83,21 @@ class RapidTextReader:
         return boxes is not None and len(boxes) > 0
 
 
-def load(threads: int = 0) -> RapidTextReader:
-    """The reader, ready to find lines. `threads`: 0 for as many as this process may use.
+def load(threads: int) -> RapidTextReader:
+    """The reader, ready to find lines.
 
     Raises:
         ModelNotFound: the installed package lacks its models.
         EngineUnavailable: they cannot be loaded.
     """
     reader = RapidOCR(params={"Global.log_level": "critical", "Det.limit_type": "max", "Det.limit_side_len": READ_PX})
-    models = _Models(reader, threads or usable_threads())
+    models = _Models(reader, threads)
     models.give("Det")
     return RapidTextReader(reader, models)
 
 
 class _Models:
-    """Gives the library its networks.
-
-    Made here, they never come from a server, not even where a file is missing, and their threads sleep while they wait:
-    those of the library's own spin, which on a busy machine cost twice the processor's time.
-    """
+    """Gives the library its networks."""
 
     def __init__(self, reader: RapidOCR, threads: int) -> None:
         self._reader = reader
@@ -130,27 +109,10 @@ class _Models:
         for part in parts:
             if part in self._given:
                 continue
-            options = SessionOptions()
-            options.log_severity_level = 4
-            options.enable_cpu_mem_arena = False
-            options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            try:
-                session = InferenceSession(str(_model(MODELS[part])), options, providers=["CPUExecutionProvider"])
-            except (RuntimeError, ValueError, Fail, InvalidProtobuf, NoSuchFile) as error:
-                raise EngineUnavailable(
-                    f"The reader of text in pictures cannot be loaded: {error}", hint=MEND
-                ) from error
+            session = network(part, self._threads)
             with flag_override(self._reader.cfg, "allow_objects", True):
                 self._reader.cfg[part].session = session
             self._given.add(part)
-
-
-def _model(name: str) -> Path:
-    path = Path(str(files("rapidocr") / "models" / name))
-    if not path.is_file():
-        raise ModelNotFound(f"The package rapidocr has no '{name}'.", hint=MEND)
-    return path
 
 
 def _bgr(image: Image) -> NDArray[np.uint8]:

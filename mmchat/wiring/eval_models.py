@@ -230,7 +230,7 @@ class _Senses:
 
     def _text_reader(self) -> TextReader | None:
         if self._texts is None and self._models.should_read_text:
-            from mmchat.engines.text_rapidocr import load
+            from mmchat.engines.text_glance import load
 
             self._texts = load()
         return self._texts

@@ -155,7 +155,7 @@ class EngineHub:
             return None
         with self._reading:
             if self._text_reader is None:
-                from mmchat.engines.text_rapidocr import load
+                from mmchat.engines.text_glance import load
 
                 self._text_reader = load(self._options.threads)
             return self._text_reader

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from mmchat.engines import text_rapidocr
+from mmchat.engines import text_glance
 from mmchat.engines.base import TextReader
-from mmchat.engines.text_rapidocr import load
+from mmchat.engines.text_glance import load
 from mmchat.errors import EngineUnavailable, ModelNotFound
 
 CHINESE = (
@@ -108,15 +108,15 @@ def test_it_keeps_the_protocol(reader: TextReader) -> None:
 
 
 def test_a_missing_model_is_named_and_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(text_rapidocr.MODELS, "Det", "gone.onnx")
+    monkeypatch.setitem(text_glance.MODELS, "Det", "gone.onnx")
     with pytest.raises(ModelNotFound, match="gone.onnx"):
         load(threads=1)
 
 
 def test_a_damaged_model_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / text_rapidocr.MODELS["Det"]).write_bytes(b"no network")
-    monkeypatch.setattr(text_rapidocr, "files", lambda package: tmp_path)
+    (tmp_path / "models" / text_glance.MODELS["Det"]).write_bytes(b"no network")
+    monkeypatch.setattr(text_glance, "models_dir", lambda: tmp_path / "models")
     with pytest.raises(EngineUnavailable) as caught:
         load(threads=1)
     assert "pip install" in caught.value.hint

@@ -25,6 +25,7 @@ from mmchat.chat.notices import prompt_notices
 from mmchat.chat.prepared import Prepared, say_prepared
 from mmchat.chat.quiet import Quiet
 from mmchat.chat.ratings import Ratings
+from mmchat.chat.read_ahead import Ahead, ReadingAhead
 from mmchat.chat.remembering import Remembering, ids_of
 from mmchat.chat.reply import stream_reply
 from mmchat.chat.roles import example_messages
@@ -85,6 +86,8 @@ class SessionSettings:
     should_recall: bool = True
     should_know_facts: bool = True
     """Whether facts about the user are learnt from messages, and told to the model."""
+    should_read_ahead: bool = True
+    """Whether the model reads messages while they are typed."""
     should_learn: bool = True
     """False: they are told, but nothing is learnt, e.g. because what is sent was piped in and is no talk of theirs."""
     window_tokens: int = 0
@@ -182,6 +185,9 @@ class ChatSession:
             store, engines, settings.persona, intent_model=settings.intent_model, reads_mood=settings.reads_mood
         )
         self._consulting = Consulting(store, engines, settings.persona)
+        self._consulting_drafts = Consulting(store, engines, settings.persona)  # each keeps what it found last
+        self.ahead = ReadingAhead(Ahead(engines, settings, self.window, self.masking, self._before_next, self._noted))
+        """Has the model read a message while it is typed."""
 
     @property
     def info(self) -> Session | None:
@@ -394,6 +400,18 @@ class ChatSession:
             return again  # what else is found by "the first photo" is not what was meant
         told = [note for turn in history[start:] for note in turn.recalled]
         return (yield from self._remembering.notes(question, [*in_view, *ids_of(told), question.id]))
+
+    def _before_next(self) -> tuple[Turn, ...]:
+        """What will stand before the next message: all turns, or what is said first."""
+        first = Turn("", "", None, "assistant", self.greeting, "complete", "")
+        return self.turns() or ((first,) if self.greeting else ())
+
+    def _noted(
+        self, question: Turn, history: Sequence[Turn], has_pixels: bool
+    ) -> Generator[ReplyEvent, None, tuple[Recalled, ...]]:
+        """What would be told beside a message that is still being written."""
+        passages = yield from self._consulting_drafts.passages(question, history)
+        return (*passages, *(yield from self._recalled(question, history, has_pixels=has_pixels)))
 
     def _learn(self, question: Turn) -> Iterator[ReplyEvent]:
         """After the reply was drawn, so that it is never delayed, and before its end is told."""

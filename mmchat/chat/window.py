@@ -89,7 +89,7 @@ class SessionWindow:
             raise UsageError("The reply is still being written.", hint="Pin it when it has ended.")
         if not turn.text.strip() and not turn.attachments:
             raise UsageError("This turn has no words, so there is nothing to pin.")
-        if model := self._loaded_model():
+        if model := self.loaded_model():
             self._refuse_too_much(model, turn)
         pin_rows.pin_turn(self._store, turn.id)
 
@@ -327,7 +327,8 @@ class SessionWindow:
                 pins.append(Pin(turn.id, self._told(model, turn)))
         return tuple(pins)
 
-    def _loaded_model(self) -> LanguageModel | None:
+    def loaded_model(self) -> LanguageModel | None:
+        """The model, if nobody has to wait for it."""
         is_ready = any(state.kind == "lm" and state.stage == "ready" for state in self._engines.states())
         return self._engines.language_model() if is_ready else None
 

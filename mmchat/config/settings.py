@@ -60,6 +60,8 @@ class Settings(BaseModel):
     """How much of the conversation the model is shown at most; 0: all that its context holds."""
     recall: bool = True
     """Bring back older turns that bear on the present one."""
+    read_ahead: bool = True
+    """Have the model read a message while it is typed, so that its reply begins sooner; costs processor time."""
     read_text: bool = True
     """Read the text that stands in pictures."""
     intent_model: str = ""

@@ -72,6 +72,27 @@ class LanguageModel(Protocol):
 
 
 @runtime_checkable
+class AheadReader(LanguageModel, Protocol):
+    """A language model that can read a prompt before there is anything to answer."""
+
+    gains_by_reading: bool
+    """Whether what it has read makes a reply begin sooner."""
+
+    def read_ahead(self, messages: Sequence[Message], cancel: Event) -> None:
+        """Read a prompt and draw nothing; a later prompt is then only read from where it differs.
+
+        It gives way: it ends when `cancel` is set or another call wants the model, keeping what it has read so far,
+        and does nothing while another call is at work. Nothing of a reply depends on it but when it begins.
+
+        Raises:
+            UsageError: the prompt does not fit the context.
+            EngineUnavailable: the model was closed.
+            DeviceError: out of memory.
+        """
+        ...
+
+
+@runtime_checkable
 class RedressableModel(LanguageModel, Protocol):
     """A language model whose adapter can be changed while its weights stay in memory."""
 

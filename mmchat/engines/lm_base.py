@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Lock
 
@@ -73,6 +74,45 @@ class TokenCounts:
         return tokens
 
 
+class Precedence:
+    """Lets one call at a time use a model; reading ahead gives way to all others."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counting = Lock()
+        self._waiting = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The model is this call's, as soon as the one before it has ended."""
+        with self._counting:
+            self._waiting += 1
+        try:
+            self._lock.acquire()
+        finally:
+            with self._counting:
+                self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def spare(self, cancel: Event) -> Iterator[Event | None]:
+        """The model while nobody else wants it.
+
+        Yields:
+            What is set when the work must end: by `cancel`, or because a call waits. None: a call is at work.
+        """
+        if not self._lock.acquire(blocking=False):
+            yield None
+            return
+        try:
+            yield _Either(cancel, lambda: self._waiting > 0)
+        finally:
+            self._lock.release()
+
+
 class ReplyClock:
     """Counts the tokens of one reply and when they came."""
 
@@ -119,7 +159,7 @@ def batch_by_streams(
     """
     for messages in prompts:
         require_messages(messages)
-    is_over = _Either(cancel)
+    is_over = _Either(cancel, lambda: False)
 
     def answer(messages: Sequence[Message], seed: int) -> BatchReply:
         if is_over.is_set():
@@ -147,14 +187,15 @@ def _gathered(events: Iterator[TextDelta | GenerationDone]) -> BatchReply:
 
 
 class _Either(Event):
-    """An event of its own that is also set when another is."""
+    """An event of its own that is also set when another is, or when something else holds."""
 
-    def __init__(self, other: Event) -> None:
+    def __init__(self, other: Event, also: Callable[[], bool]) -> None:
         super().__init__()
         self._other = other
+        self._also = also
 
     def is_set(self) -> bool:
-        return super().is_set() or self._other.is_set()
+        return super().is_set() or self._other.is_set() or self._also()
 
     def wait(self, timeout: float | None = None) -> bool:
         end = None if timeout is None else time.monotonic() + timeout

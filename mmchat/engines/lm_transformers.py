@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from mmchat.domain import (
 from mmchat.engines.device import DeviceName, resolve_device, usable_threads
 from mmchat.engines.lm_adapters import require_adapter, with_adapter
 from mmchat.engines.lm_base import (
+    Precedence,
     ReplyClock,
     TokenCounts,
     engine_closed,
@@ -125,12 +126,13 @@ class TransformersModel:
         self.reply_tokens = limits.max_reply_tokens or 0
         self.preferred_batch = limits.preferred_batch
         self.is_batch_exact = limits.is_exact
+        self.gains_by_reading = limits.max_reply_tokens is None  # an encoder reads both ways: nothing of it is kept
         self._limits = limits
         self._workers: Workers | None = workers
         self._format = prompt_format
         self._rules = rules
         self._counts = TokenCounts(lambda messages: len(prompt_format.encode(messages)))
-        self._lock = Lock()
+        self._precedence = Precedence()
         self.dressed: tuple[Any, Parts] | None = None
         """The model with its adapter, and what it is made of; None for one that no other adapter can be put on."""
 
@@ -144,10 +146,24 @@ class TransformersModel:
         with self._working() as workers:
             yield from self._reply(workers.steps, messages, options, cancel)
 
+    def read_ahead(self, messages: Sequence[Message], cancel: Event) -> None:
+        require_messages(messages)
+        with self._precedence.spare(cancel) as is_over:
+            if is_over is None:
+                return
+            if self._workers is None:
+                raise engine_closed(self.name)
+            prompt_ids = self._format.encode(messages)
+            self._room(len(prompt_ids), 1)
+            with translated_failures(self.name):
+                for _ in self._workers.steps.begin(prompt_ids, may_reuse=True):
+                    if is_over.is_set():
+                        break
+
     @contextmanager
     def _working(self) -> Iterator[Workers]:
         """The model for one call at a time."""
-        with self._lock:
+        with self._precedence.held():
             if self._workers is None:
                 raise engine_closed(self.name)
             with translated_failures(self.name):
@@ -240,7 +256,7 @@ class TransformersModel:
         return min(wanted, self.context_tokens - prompt_tokens)
 
     def redressed(self, spec: EngineSpec) -> TransformersModel:
-        with self._lock:  # a reply under way is ended by whoever changes the model, or comes to its end
+        with self._precedence.held():  # a reply under way is ended by whoever changes the model, or comes to its end
             if self._workers is None or self.dressed is None:
                 raise engine_closed(self.name)
             (model, parts), self.dressed, self._workers = self.dressed, None, None
@@ -249,7 +265,7 @@ class TransformersModel:
                 return _text_model(spec, parts)
 
     def close(self) -> None:
-        with self._lock:
+        with self._precedence.held():
             self._workers = None
             self.dressed = None
         if self.device == "cuda":

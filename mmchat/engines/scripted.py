@@ -30,7 +30,7 @@ from mmchat.domain import (
     Tag,
     TextDelta,
 )
-from mmchat.engines.lm_base import batch_by_streams, exchange_too_long, require_messages
+from mmchat.engines.lm_base import Precedence, batch_by_streams, exchange_too_long, prompt_too_long, require_messages
 from mmchat.engines.reply_text import ReplyText
 from mmchat.errors import AudioError, ConfigError, MmchatError, UsageError
 
@@ -61,6 +61,7 @@ class ScriptedLanguageModel:
     device = "cpu"
     preferred_batch = 8
     is_batch_exact = True
+    gains_by_reading = True
 
     def __init__(
         self,
@@ -80,22 +81,41 @@ class ScriptedLanguageModel:
         self.reply_tokens = reply_tokens
         self.calls: list[tuple[Message, ...]] = []
         """The prompts of all `stream` calls, for tests to look at."""
+        self.read: list[tuple[Message, ...]] = []
+        """Those of all `read_ahead` calls."""
         self.is_closed = False
         self._replies = tuple(replies)
         self._error = error
         self._error_after = error_after
         self._delay_s = delay_s
-        self._lock = Lock()
+        self._precedence = Precedence()
         self._seen: list[str] = []
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return len(_prompt_tokens(messages)) if messages else 0
 
+    def read_ahead(self, messages: Sequence[Message], cancel: Event) -> None:
+        """Keep in mind at once, or with `delay_s` one token after the other."""
+        require_messages(messages)
+        with self._precedence.spare(cancel) as is_over:
+            if is_over is None:
+                return
+            prompt = _prompt_tokens(messages)
+            if len(prompt) >= self.context_tokens + bool(self.reply_tokens):
+                raise prompt_too_long(self.name, len(prompt), self.context_tokens)
+            self.read.append(tuple(messages))
+            held = _common_prefix(self._seen, prompt)
+            while held < len(prompt) and not is_over.is_set():
+                held += 1
+                if self._delay_s:
+                    is_over.wait(self._delay_s)
+            self._seen = prompt[:held]
+
     def stream(
         self, messages: Sequence[Message], options: GenerateOptions, cancel: Event
     ) -> Iterator[TextDelta | GenerationDone]:
         require_messages(messages)
-        with self._lock:
+        with self._precedence.held():
             yield from self._stream(tuple(messages), options, cancel)
 
     def _stream(

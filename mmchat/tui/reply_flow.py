@@ -119,6 +119,7 @@ class ReplyFlow:
         self._begin(run, session, lambda: session.regenerate(run.cancel))
 
     def _new_run(self, draft: Draft | None) -> Run:
+        self._screen.ahead.stop()
         self._runs += 1
         self.run = Run(self._runs, draft)
         return self.run
@@ -323,6 +324,7 @@ class ReplyFlow:
                     await self._run_command(command.name, argument)
                 case _:
                     await self.send(draft)
+        self._screen.ahead.touched()  # what was typed meanwhile
 
     async def _run_command(self, name: str, argument: str) -> None:
         """Carry out a command that waited; what is being typed meanwhile must not end in its dialog."""

@@ -256,6 +256,7 @@ def open_desk(options: WiringOptions = WiringOptions()) -> Desk:
         language=options.language or settings.language,
         should_recall=options.should_log and options.should_recall and settings.recall,
         should_know_facts=options.should_log and options.should_recall and settings.facts,
+        should_read_ahead=settings.read_ahead,
         should_learn=options.should_learn,
         window_tokens=settings.window_tokens,
         mask=settings.mask,

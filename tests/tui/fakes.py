@@ -163,6 +163,24 @@ LUZ = Role(
 
 
 @dataclass
+class FakeAhead:
+    """Notes which drafts were read; what the model does is in tests/unit/chat/test_read_ahead.py."""
+
+    desk: FakeDesk
+
+    @property
+    def is_on(self) -> bool:
+        return self.desk.does_read_ahead
+
+    def read(self, draft: str, cancel: Event) -> None:
+        self.desk.read.append(draft)
+        if self.desk.reading is not None:
+            assert wait_either(self.desk.reading, cancel)
+            if not self.desk.reading.is_set():
+                self.desk.unread.append(draft)
+
+
+@dataclass
 class FakeSession:
     """Keeps turns in a list; a script decides what a reply does."""
 
@@ -179,6 +197,10 @@ class FakeSession:
     @property
     def greeting(self) -> str:
         return self.persona.text.greeting if self.persona is not None and self.info is None else ""
+
+    @property
+    def ahead(self) -> FakeAhead:
+        return FakeAhead(self.desk)
 
     @property
     def shelves(self) -> tuple[str, ...]:
@@ -454,6 +476,13 @@ class FakeDesk:
     """What /recall and /view ask, where a test needs them."""
     documents: Any = None
     """What /docs asks, where a test needs it."""
+    does_read_ahead: bool = True
+    read: list[str] = field(default_factory=list)
+    """Drafts that the model was given to read."""
+    reading: Event | None = None
+    """What reading one waits for."""
+    unread: list[str] = field(default_factory=list)
+    """Those whose reading was ended."""
     used_models: list[str] = field(default_factory=list)
     warmed: list[str] = field(default_factory=list)
 

@@ -20,6 +20,7 @@ from mmchat.chat.session import ChatSession
 from mmchat.chat.window import View
 from mmchat.domain import ReplyEvent, Turn
 from mmchat.errors import MmchatError
+from mmchat.tui.ahead_keeper import AheadKeeper
 from mmchat.tui.commands import Invocation, UnknownCommand, parse
 from mmchat.tui.draft_keeper import DraftKeeper
 from mmchat.tui.drafts import Draft
@@ -104,6 +105,7 @@ class ChatScreen(ChatBox):
         self.hands_free = HandsFree(self)
         self.flow = ReplyFlow(self)
         self.keeper = DraftKeeper(self)
+        self.ahead = AheadKeeper(self)
         self.turn_count = 0
         self._header = HeaderLine(id="header")
         self._queue_view = QueueView(id="queue")
@@ -152,6 +154,7 @@ class ChatScreen(ChatBox):
 
     def on_unmount(self) -> None:
         """Stop what runs; everything said is stored."""
+        self.ahead.stop()
         self.end_reply()
         self.keeper.save_last()
 
@@ -382,6 +385,7 @@ class ChatScreen(ChatBox):
             self.activity.set_hint(f"{problems[0]}. Enter again sends it as words.")
             return
         self._confirmed_text = None
+        self.ahead.stop()
         self.composer.clear_draft()
         self.composer.remember(draft)
         self.watch_models()

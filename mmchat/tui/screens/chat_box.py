@@ -23,6 +23,7 @@ from mmchat.tui.widgets.turns import ErrorView
 
 if TYPE_CHECKING:
     from mmchat.chat.desk import Desk
+    from mmchat.tui.ahead_keeper import AheadKeeper
     from mmchat.tui.app import MmchatApp
     from mmchat.tui.draft_keeper import DraftKeeper
     from mmchat.tui.reply_flow import ReplyFlow
@@ -57,6 +58,7 @@ class ChatBox(Screen[None]):
     hands_free: HandsFree
     flow: ReplyFlow
     keeper: DraftKeeper
+    ahead: AheadKeeper
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,6 +79,7 @@ class ChatBox(Screen[None]):
             self.activity.drop_hint(self.composer.text)
             self._is_quit_armed = False
         self.keeper.touched()
+        self.ahead.touched()
         self.query_one("#box").border_title = EDITING if self.composer.draft.instead_of else None
         senses = {_SENSES[chip.kind] for chip in self.composer.draft.chips if chip.kind in _SENSES}
         if senses - self._warmed:

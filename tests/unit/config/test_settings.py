@@ -94,3 +94,15 @@ def test_what_is_masked_is_a_list_with_commas_in_the_environment(tmp_path: Path)
     assert load_settings(path, {"MMCHAT_MASK": "card, phone"}).mask == ("card", "phone")
     with pytest.raises(ConfigError, match="MMCHAT_MASK"):
         load_settings(path, {"MMCHAT_MASK": "card,iris"})
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_drafts_are_read_unless_the_settings_say_otherwise(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *, is_on: bool
+) -> None:
+    from mmchat.wiring import open_desk
+
+    monkeypatch.setenv("MMCHAT_READ_AHEAD", str(is_on).lower())
+    desk = open_desk()
+    assert desk.new_session().ahead.is_on == is_on
+    desk.close()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mmchat.memory.seen_cache import SeenCache
 
 GPU_BATCH, CPU_BATCH = 16, 4
-"""Pictures looked at together. A processor gains nothing by more: its caches overflow (`benchmarks/folder.py`)."""
+"""Pictures looked at together. A processor gains nothing by more: its caches overflow (`benchmarks/see.py`)."""
 READ_AHEAD = 4
 """Decoded pictures that wait; at most 12 MB each."""
 

@@ -162,9 +162,8 @@ class Sample:
 
 
 def replies_of(rows: Path) -> list[Sample]:
-    """Every message of the assistant's after what mmchat shows before it."""
-    settings = RunSettings(data=(str(rows),), models=(MODEL,), metrics=("perplexity",))
-    tokenizer, models = _tokenizer(), open_eval_models(settings, lambda state: None)
+    """Every message of the assistant's after all that was said before it."""
+    tokenizer = _tokenizer()
     found: list[Sample] = []
     for number, line in enumerate(rows.read_text(encoding="utf-8").splitlines(), start=1):
         said = [Message(each["role"], each["content"]) for each in json.loads(line)["messages"]]
@@ -174,7 +173,6 @@ def replies_of(rows: Path) -> list[Sample]:
                 context = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
                 text = f"{message.text.strip()}{tokenizer.eos_token}"
                 found.append(Sample(f"{rows.name}:{number}#{at}", Continuation(context, text)))
-    models.close()
     return found
 
 
@@ -279,9 +277,13 @@ def _beside(
 
 
 def write_words_only(rows: Path, limit: int) -> None:
-    """The first of mmchat's own dialogues that need no picture."""
-    lines = OWN_ROWS.read_text(encoding="utf-8").splitlines()
-    words = [line for line in lines if all(isinstance(each["content"], str) for each in json.loads(line)["messages"])]
+    """The first of mmchat's own dialogues that need no picture and no role, whose text would stand before them."""
+    told = [(line, json.loads(line)) for line in OWN_ROWS.read_text(encoding="utf-8").splitlines()]
+    words = [
+        line
+        for line, row in told
+        if "persona" not in row and all(isinstance(each["content"], str) for each in row["messages"])
+    ]
     rows.write_text("\n".join(words[:limit]) + "\n", encoding="utf-8")
 
 
@@ -294,7 +296,7 @@ def main() -> None:
     parser.add_argument("--no-harness", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    about = f"SmolLM2-135M on the first {arguments.limit} of mmchat's own English dialogues without pictures."
+    about = f"SmolLM2-135M on the first {arguments.limit} of mmchat's own English dialogues without pictures and roles."
     report = Report("Scoring", about=about)
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "dialogues.jsonl"

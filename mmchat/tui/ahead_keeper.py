@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 PAUSE_S = 0.3
 """So long after the last key the draft is read: about what passes between two words of a slow typist."""
+LONGEST_S = 2.0
+"""So long after the first key since it was read last, however fast one types: a few words are left to read then."""
+_AT_ONCE_S = 0.01
 
 
 @dataclass(slots=True)
@@ -36,7 +40,7 @@ class _Reading:
 
 
 class AheadKeeper:
-    """Has the conversation read with the first key of a message, and the draft in each pause.
+    """Has the conversation read with the first key of a message, and the draft in each pause, or every two seconds.
 
     One thread at a time. A key ends the reading of a draft, which it makes old; the conversation stays as it is, so
     the reading of it goes on.
@@ -47,6 +51,8 @@ class AheadKeeper:
         self._timer: Timer | None = None
         self._running: _Reading | None = None
         self._next: _Reading | None = None
+        self._unread_since: float | None = None
+        """When the first key came that is not read."""
         self._begun: ChatSession | None = None
         """The conversation that was read, or is being read, for the message in the box."""
 
@@ -59,18 +65,21 @@ class AheadKeeper:
             running.cancel.set()
         draft = screen.composer.draft
         if draft.is_empty:
-            self._begun = None
+            self._begun = self._unread_since = None
         if not self._is_readable(draft):
             return
         if self._begun is not screen.session:
             self._begun = screen.session
             self._read(_Reading(screen.session, ""))
-        self._timer = screen.set_timer(PAUSE_S, partial(self._read_draft, draft))
+        now = time.monotonic()
+        self._unread_since = self._unread_since or now
+        left_s = self._unread_since + LONGEST_S - now
+        self._timer = screen.set_timer(max(_AT_ONCE_S, min(PAUSE_S, left_s)), partial(self._read_draft, draft))
 
     def stop(self) -> None:
         """Something else wants the model, or the app ends."""
         self._stop_timer()
-        self._next = self._begun = None
+        self._next = self._begun = self._unread_since = None
         if self._running is not None:
             self._running.cancel.set()
 
@@ -84,6 +93,7 @@ class AheadKeeper:
         return is_plain and screen.session.ahead.is_on and not screen.flow.is_busy and screen.voice.state == "off"
 
     def _read_draft(self, draft: Draft) -> None:
+        self._unread_since = None
         draft = draft.with_typed_files(Path.cwd())
         if self._is_readable(draft):
             self._read(_Reading(self._screen.session, draft.words))

@@ -50,6 +50,20 @@ async def test_a_key_ends_the_reading_of_a_draft_and_the_next_pause_reads_on(des
         assert desk.unread == ["half a thought"]
 
 
+async def test_who_types_without_a_pause_is_read_too(
+    desk: FakeDesk, stage: StageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead_keeper, "PAUSE_S", 60.0)
+    monkeypatch.setattr(ahead_keeper, "LONGEST_S", 0.05)
+    async with stage(desk) as s:
+        for _ in range(200):
+            await s.pilot.press("a")
+            if len(desk.read) > 1:
+                break
+        assert desk.read[0] == ""
+        assert set(desk.read[1]) == {"a"}
+
+
 async def test_a_key_does_not_end_the_reading_of_the_conversation(desk: FakeDesk, stage: StageMaker) -> None:
     desk.reading = Event()
     async with stage(desk) as s:

@@ -93,7 +93,7 @@ async def test_streamed_markdown_equals_markdown_parsed_whole(desk: FakeDesk, st
     async with stage(desk, size=(80, 60)) as s:
         await s.say("go")
         streamed = [(type(w).__name__, str(w.render())) for w in s.replies()[0].query("MarkdownBlock")]
-        await s.replies()[0]._markdown.update(source)
+        await s.replies()[0]._words.update(source)
         whole = [(type(w).__name__, str(w.render())) for w in s.replies()[0].query("MarkdownBlock")]
         assert streamed == whole
 

@@ -28,11 +28,28 @@ BAR, WIDE_BAR = 12, 30
 UNDERSTOOD_CELLS = 32
 
 
-class HeaderLine(Static):
-    """The conversation's title and length."""
+class _OneLine(Static):
+    """A line of fixed height: what it says changes nothing else, so that nothing is laid out again.
+
+    A layout looks at every mounted turn, and while a reply streams these lines are told something 25 times a second.
+    """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)
+        self._words = Content()
+
+    def put(self, words: Content) -> None:
+        """Say it, unless it is said already."""
+        if not words.is_same(self._words):
+            self._words = words
+            self.update(words, layout=False)
+
+
+class HeaderLine(_OneLine):
+    """The conversation's title and length."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
         self._title = ""
         self._turn_count = 0
         self._is_private = False
@@ -57,7 +74,7 @@ class HeaderLine(Static):
         title = elide(self._title or "New conversation", max(width - len(about) - 10 - cell_len(role), 8))
         left = Content.assemble(("mmchat", "bold $primary"), "  ", (role, "bold $accent"), (title, MUTED))
         gap = " " * max(width - left.cell_length - len(about), 1)
-        self.update(Content.assemble(left, gap, (about, "bold $warning" if self._is_private else MUTED)))
+        self.put(Content.assemble(left, gap, (about, "bold $warning" if self._is_private else MUTED)))
 
 
 class QueueView(Static):
@@ -88,13 +105,13 @@ class Standing:
     """What the last message is taken to want, where that is read."""
 
 
-class StatusLine(Static):
+class StatusLine(_OneLine):
     """Model, engine, what is wanted, window use, speed."""
 
     app: MmchatApp
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
-        super().__init__(id=id, markup=False)
+        super().__init__(id=id)
         self.standing = Standing()
 
     def set(self, **changes: object) -> None:
@@ -111,7 +128,7 @@ class StatusLine(Static):
         left, right = self._left(width >= WIDE_CELLS), self._right(width >= WIDE_CELLS)
         room = width - right.cell_length - 2
         left = left.truncate(max(room, 0), ellipsis=True)
-        self.update(Content.assemble(left, " " * max(width - left.cell_length - right.cell_length, 1), right))
+        self.put(Content.assemble(left, " " * max(width - left.cell_length - right.cell_length, 1), right))
 
     def _left(self, is_wide: bool) -> Content:
         standing = self.standing
@@ -142,11 +159,11 @@ class StatusLine(Static):
         return Content("  ").join(parts)
 
 
-class ActivityLine(Static):
+class ActivityLine(_OneLine):
     """One line that says what is going on; empty while nothing is. A hint covers the rest."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
-        super().__init__(id=id, markup=False)
+        super().__init__(id=id)
         self._hint = ""
         self._hint_about: str | None = None
         self._work = ""
@@ -203,7 +220,7 @@ class ActivityLine(Static):
 
     def _show(self) -> None:
         style = "$warning" if self._hint else MUTED
-        self.update(Content.styled(elide(one_line(self.words), max(self.size.width - 2, 20)), style))
+        self.put(Content.styled(elide(one_line(self.words), max(self.size.width - 2, 20)), style))
 
 
 _KIND_WORDS = {"lm": "language", "asr": "speech", "vision": "sight", "embed": "memory", "head": "labels"}

@@ -24,8 +24,8 @@ FIRST_TURNS = 6
 """What the first paint shows; the rest of the screen is filled right after it."""
 MORE_TURNS = 40
 """How many older turns each step up adds."""
-MAX_TURNS = 240
-"""Mounted turns beyond this are let go at the top while the end is watched."""
+MAX_TURNS = 80
+"""Mounted turns beyond this are let go at the top while the end is watched: every layout looks at all of them."""
 
 TurnView = UserTurnView | ReplyView
 
@@ -243,14 +243,13 @@ class Transcript(Vertical):
         if len(views) <= MAX_TURNS or not self.is_at_end:
             return
         known = {turn.id: index for index, turn in enumerate(self._turns)}
-        keep_from = next((view for view in views[MAX_TURNS // 2 :] if view.turn_id in known), None)
+        keep_from = next((view for view in views[-(MAX_TURNS // 2) :] if view.turn_id in known), None)
         if keep_from is None:
             return
-        for child in list(self._scroll.children):
-            if child is keep_from:
-                break
-            await child.remove()
+        children = list(self._scroll.children)
+        await self._scroll.remove_children(children[: children.index(keep_from)])
         self._first_mounted = known[keep_from.turn_id]
+        self.call_after_refresh(self._fill_screen)  # of a very high terminal
 
     # --- scrolling ------------------------------------------------------------------------------
 
@@ -297,7 +296,10 @@ class Transcript(Vertical):
             self.call_later(self.load_earlier)
 
     def _update_pill(self) -> None:
-        self._pill.display = not self.is_at_end
+        if self.is_at_end:
+            self._pill.display = False
+            return
+        self._pill.display = True
         words = "still writing below · End jumps there" if self.is_streaming else "End jumps to the latest"
         self._pill.update(Content(f" ↓ {words} "))
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -19,6 +17,7 @@ from mmchat.domain import Attachment, Fact, Rating, Recalled, Turn, Window
 from mmchat.tui.keymap import Keys
 from mmchat.tui.text import MUTED, attachment_line, clean, elide, one_line, plural
 from mmchat.tui.widgets.file_chips import click_to_open, is_on_chip, recalled_chips, source_chips
+from mmchat.tui.widgets.growing import Reply, ReplyParts
 from mmchat.tui.widgets.pictures import PictureRow, shown_pictures
 
 if TYPE_CHECKING:
@@ -28,28 +27,6 @@ MAX_SHOWN_BETTER = 200
 """Columns of a better text; /better opens it whole."""
 MAX_SHOWN_LINES = 40
 """A user's turn longer than this is folded in the transcript; a click unfolds it."""
-
-
-def _keep_line_breaks(state: StateCore) -> None:
-    """A line break in a reply is meant: verses, addresses and lists without marks keep their shape."""
-    for token in state.tokens:
-        for child in token.children or ():
-            if child.type == "softbreak":
-                child.type = "hardbreak"
-
-
-def make_parser() -> MarkdownIt:
-    """Markdown for replies: HTML is shown as written, addresses are not made into links."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    parser.core.ruler.push("keep_line_breaks", _keep_line_breaks)
-    return parser
-
-
-class Reply(Markdown):
-    """Markdown that is appended to, and never opens anything by itself."""
-
-    def __init__(self, markdown: str | None = None) -> None:
-        super().__init__(markdown, parser_factory=make_parser, open_links=False)
 
 
 class NoticeLine(Static):
@@ -219,7 +196,8 @@ class ReplyView(Vertical):
         self.turn_id = turn.id if turn else ""
         self._turn = turn
         self._recalled = tuple(note for note in (turn.recalled if turn else recalled) if note.passage is None)
-        self._markdown = Reply(clean(turn.text) if turn else None)
+        self._first_part = Reply(clean(turn.text) if turn else None)
+        self._words = ReplyParts(self._first_part)
         self._sources = Static(classes="sources", markup=False)
         self._ending = Static(classes="ending", markup=False)
         self._stream: MarkdownStream | None = None
@@ -233,7 +211,7 @@ class ReplyView(Vertical):
         """Recalled notes, words, ending."""
         if self._recalled:
             yield RecalledLine(self._recalled)
-        yield self._markdown
+        yield self._first_part
         yield self._sources
         yield self._ending
         if self.rating is not None:
@@ -246,7 +224,8 @@ class ReplyView(Vertical):
         """Add to a growing reply; only its last block is parsed again."""
         self.text += text
         if self._stream is None:
-            self._stream = Markdown.get_stream(self._markdown)
+            self._stream = MarkdownStream(cast(Markdown, self._words))  # of a Markdown it needs `append` alone
+            self._stream.start()
         await self._stream.write(clean(text))
 
     async def end(self, turn: Turn | None = None, *, failed: bool = False, should_show_notice: bool = True) -> None:
@@ -256,8 +235,8 @@ class ReplyView(Vertical):
             self._stream = None
         if turn is not None:
             self.turn_id = turn.id
-            if clean(turn.text).strip() != self._markdown.source.strip():
-                await self._markdown.update(clean(turn.text))
+            if clean(turn.text).strip() != self._words.source.strip():
+                await self._words.update(clean(turn.text))
             self.text = turn.text
         self._show_sources(turn)
         self._show_ending(turn, failed=failed, should_show_notice=should_show_notice)

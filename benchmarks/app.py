@@ -3,59 +3,41 @@
     python -m benchmarks.app [--turns N] [--tokens-per-s N] [--seconds N] [--json FILE]
 
 The real app on a pseudo-terminal of 120 by 40, with a scripted model that streams Markdown at a steady pace: into an
-empty conversation, and into one of N turns. Counts the frames that reach the terminal, the processor time of the
-program for each token, and how long a typed letter takes to be echoed, beside the same while nothing streams.
+empty conversation, into one of N turns, and there once more when the reply has grown long. Counts the frames that
+reach the terminal, the processor time of the program for each token, and how long a typed letter takes to be echoed,
+beside the same while nothing streams.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import pty
 import random
-import select
-import signal
 import statistics
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
 import time
 from dataclasses import asdict, dataclass
-from fcntl import ioctl
 from pathlib import Path
 
-FRAME = b"\x1b[?2026h"
-"""Begins a frame: the terminal shows nothing of it before it is whole."""
-ASKS_FOR_FRAMES, HAS_FRAMES = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
-LETTER = "ж"
-ECHO_TIMEOUT_S = 5.0
-WORDS = (
-    "keeper",
-    "stairs",
-    "sea",
-    "lamp",
-    "oil",
-    "paraffin",
-    "wick",
-    "mirror",
-    "storm",
-    "rock",
-    "ship",
-    "harbour",
-    "fog",
-)
+from benchmarks.figures import Ratio, Report, Table
+from benchmarks.terminal import FRAME, Terminal
+
+LETTER, BACKSPACE = "ж", "\x7f"
+TIMEOUT_S = 10.0
+SHOWN_PER_S = 25
+"""How often `mmchat.tui.reply_worker` hands text to the screen at most."""
+WORDS = ("keeper", "stairs", "sea", "lamp", "oil", "paraffin", "wick", "mirror", "storm", "rock", "ship", "harbour")
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What was seen of one run."""
+    """What was seen for some seconds of a reply."""
 
-    turns: int
+    what: str
     tokens: float
     frames_per_s: float
+    gaps_ms: tuple[float, ...]
     processor_ms_per_token: float
     processor_share: float
     echo_ms: tuple[float, ...]
@@ -72,96 +54,63 @@ def paragraphs(count: int, seed: int) -> str:
     return "\n\n".join(f"**{some(2)}** {some(20)}, `{some(1)}`.\n\n- {some(3)}\n- {some(4)}" for _ in range(count))
 
 
-class Terminal:
-    """The program on a pseudo-terminal."""
-
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self.leader, follower = pty.openpty()
-        ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        self.process = subprocess.Popen(
-            command, stdin=follower, stdout=follower, stderr=follower, env=environment, start_new_session=True
-        )
-        os.close(follower)
-        self.frames = 0
-
-    def _part(self, timeout_s: float) -> bytes:
-        if not select.select([self.leader], [], [], timeout_s)[0]:
-            return b""
-        part = os.read(self.leader, 1 << 16)
-        self.frames += part.count(FRAME)
-        if ASKS_FOR_FRAMES in part:
-            os.write(self.leader, HAS_FRAMES)
-        return part
-
-    def read(self, seconds: float) -> None:
-        """Let it write for so long."""
-        end = time.perf_counter() + seconds
-        while (left := end - time.perf_counter()) > 0:
-            self._part(left)
-
-    def until(self, mark: bytes, timeout_s: float) -> float:
-        """Seconds until a text is written."""
-        started, found = time.perf_counter(), b""
-        while mark not in found:
-            if time.perf_counter() - started > timeout_s:
-                raise TimeoutError(f"{mark!r} was not shown within {timeout_s} s")
-            found = found[-64:] + self._part(0.05)
-        return time.perf_counter() - started
-
-    def echo_s(self) -> float:
-        """How long a typed letter takes; it is taken out again."""
-        os.write(self.leader, LETTER.encode())
-        seconds = self.until(LETTER.encode(), ECHO_TIMEOUT_S)
-        os.write(self.leader, b"\x7f")
-        return seconds
-
-    def processor_s(self) -> float:
-        """Of the program, all threads, since its start."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def close(self) -> None:
-        """End it, whatever it does."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        os.close(self.leader)
+def echo_ms(terminal: Terminal) -> float:
+    """How long a typed letter takes; it is taken out again."""
+    terminal.write(LETTER)
+    seconds = terminal.until(LETTER, TIMEOUT_S)
+    terminal.write(BACKSPACE)
+    return seconds * 1e3
 
 
-def streamed(turns: int, tokens_per_s: float, seconds: float) -> Streamed:
-    """One run of the app."""
-    with tempfile.TemporaryDirectory() as home:
+def watched(terminal: Terminal, what: str, tokens_per_s: float, seconds: float, idle: tuple[float, ...]) -> Streamed:
+    """So many seconds of a reply; a letter is typed twice a second."""
+    terminal.frames.clear()
+    processor_s, started = terminal.processor_s(), time.perf_counter()
+    echo: list[float] = []
+    while time.perf_counter() - started < seconds:
+        terminal.read(0.45)
+        echo.append(echo_ms(terminal))
+    elapsed = time.perf_counter() - started
+    spent, tokens = terminal.processor_s() - processor_s, tokens_per_s * elapsed
+    gaps = [(after - before) * 1e3 for before, after in zip(terminal.frames, terminal.frames[1:], strict=False)]
+    return Streamed(
+        what,
+        tokens,
+        len(terminal.frames) / elapsed,
+        tuple(gaps),
+        spent / tokens * 1e3,
+        spent / elapsed,
+        tuple(echo),
+        idle,
+    )
+
+
+def streamed(turns: int, tokens_per_s: float, seconds: float, long_tokens: int) -> list[Streamed]:
+    """One run of the app: its reply from the beginning, and after so many tokens where that is not 0."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         environment = {**os.environ, "MMCHAT_HOME": home, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         program = [sys.executable, "-m", "benchmarks.app", "--serve", "--turns", str(turns)]
-        terminal = Terminal([*program, "--tokens-per-s", str(tokens_per_s)], environment)
+        terminal = Terminal([*program, "--tokens-per-s", str(tokens_per_s)], environment, (40, 120))
         try:
-            terminal.until(FRAME, 30)
+            terminal.until(FRAME.decode(), 30)
             terminal.read(3.0)
             idle = []
             for _ in range(20):
                 terminal.read(0.15)
-                idle.append(terminal.echo_s() * 1e3)
+                idle.append(echo_ms(terminal))
             terminal.read(0.5)
-            os.write(terminal.leader, b"Go.\r")
+            terminal.write("Go.\r")
+            sent = time.perf_counter()
             terminal.read(1.5)
-            frames, processor_s, started = terminal.frames, terminal.processor_s(), time.perf_counter()
-            echo: list[float] = []
-            while time.perf_counter() - started < seconds:
-                terminal.read(0.4)
-                echo.append(terminal.echo_s() * 1e3)
-            elapsed = time.perf_counter() - started
-            spent = terminal.processor_s() - processor_s
+            where = f"{turns} turns" if turns else "no turns"
+            found = [watched(terminal, where, tokens_per_s, seconds, tuple(idle))]
+            if long_tokens:
+                terminal.read(max(long_tokens / tokens_per_s - (time.perf_counter() - sent), 0))
+                what = f"{where}, after {long_tokens:,} tokens"
+                found.append(watched(terminal, what, tokens_per_s, seconds, tuple(idle)))
         finally:
             terminal.close()
-    tokens = tokens_per_s * elapsed
-    return Streamed(
-        turns,
-        tokens,
-        (terminal.frames - frames) / elapsed,
-        spent / tokens * 1e3,
-        spent / elapsed,
-        tuple(echo),
-        tuple(idle),
-    )
+    return found
 
 
 def serve(turns: int, tokens_per_s: float) -> None:
@@ -194,29 +143,86 @@ def serve(turns: int, tokens_per_s: float) -> None:
     MmchatApp(desk, desk.open_session(session.id) if turns else desk.new_session()).run()
 
 
+def report_of(found: list[Streamed]) -> Report:
+    """The table, and each beside the empty conversation."""
+    report = Report(
+        "The app while a reply streams",
+        "A scripted model; frames are counted at the terminal, processor time is that of the whole program, the "
+        "scripted model and the store included.",
+    )
+    columns = (
+        "a reply in",
+        "frames/s",
+        f"of {SHOWN_PER_S} possible",
+        "gap ms, median",
+        "p95",
+        "longest",
+        "CPU ms/token",
+        "CPU share",
+        "echo ms, median",
+        "p95",
+        "idle echo ms",
+    )
+    rows = []
+    for each in found:
+        gaps, echo = sorted(each.gaps_ms), sorted(each.echo_ms)
+        rows.append(
+            [
+                each.what,
+                each.frames_per_s,
+                f"{min(each.frames_per_s / SHOWN_PER_S, 1):.0%}",
+                statistics.median(gaps),
+                gaps[int(len(gaps) * 0.95)],
+                gaps[-1],
+                each.processor_ms_per_token,
+                f"{each.processor_share:.0%}",
+                statistics.median(echo),
+                echo[min(int(len(echo) * 0.95), len(echo) - 1)],
+                statistics.median(each.idle_echo_ms),
+            ]
+        )
+    report.tables.append(Table("Seen at the terminal", columns, rows))
+    first = found[0]
+    for each in found[1:]:
+        report.ratios += [
+            Ratio(
+                f"processor time for a token, {each.what}",
+                first.what,
+                each.processor_ms_per_token,
+                first.processor_ms_per_token,
+                "ms",
+            ),
+            Ratio(
+                f"key to echo while a reply streams, {each.what}",
+                first.what,
+                statistics.median(each.echo_ms),
+                statistics.median(first.echo_ms),
+                "ms",
+            ),
+        ]
+    report.samples = {each.what: asdict(each) for each in found}
+    return report
+
+
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Measure and report."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.app", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=int, default=500)
     parser.add_argument("--tokens-per-s", type=float, default=100)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--long", type=int, default=4000, help="tokens of a long reply")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         serve(arguments.turns, arguments.tokens_per_s)
         return
-    found = [streamed(turns, arguments.tokens_per_s, arguments.seconds) for turns in (0, arguments.turns)]
-    print(f"{'turns':>6}{'frames/s':>10}{'ms CPU/token':>14}{'CPU share':>11}{'echo ms: median, most':>24}{'idle':>14}")
-    for each in found:
-        echo = f"{statistics.median(each.echo_ms):.0f}, {max(each.echo_ms):.0f}"
-        idle = f"{statistics.median(each.idle_echo_ms):.0f}, {max(each.idle_echo_ms):.0f}"
-        print(
-            f"{each.turns:6}{each.frames_per_s:10.1f}{each.processor_ms_per_token:14.2f}{each.processor_share:11.0%}"
-            f"{echo:>24}{idle:>14}"
-        )
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+    pace, seconds = arguments.tokens_per_s, arguments.seconds
+    found = [
+        *streamed(0, pace, seconds, 0),
+        *streamed(arguments.turns, pace, seconds, arguments.long),
+    ]
+    report_of(found).finish(arguments.json)
 
 
 if __name__ == "__main__":

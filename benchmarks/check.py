@@ -18,12 +18,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from types import FrameType
 from typing import Any
 
+from benchmarks.figures import Bar, Report, Table
 from mmchat.chat.session import SessionSettings, UserInput
 from mmchat.domain import ReplyEnded, Turn
 from mmchat.engines.scripted import ScriptedLanguageModel
@@ -35,6 +38,11 @@ ROOM = 1.15
 """What a limit lets a count grow by: a new version of a library may import a little more."""
 SMALL, LARGE = 400, 4000
 """Turns of the stores whose work is compared."""
+FULL_TURNS, LONG_TURNS = 24, 500
+"""Turns that fill the screen, and those of a long conversation."""
+PIECES = 25
+PARAGRAPH = "Some words of a **paragraph** that goes on for a while, as they do, with `code` in it and more.\n\n"
+DRAWING = ("mmchat", "textual", "rich", "markdown_it")
 TOPICS = ("lighthouse", "bicycle", "bread", "violin", "glacier", "harbour", "garden", "engine")
 
 Counts = dict[str, float]
@@ -44,26 +52,29 @@ import contextlib, io, sys
 from mmchat.cli.exits import main
 with contextlib.redirect_stdout(io.StringIO()):
     main(sys.argv[1:])
-print(len(sys.modules))
+print(len(sys.modules), 0)
 """
 _IMPORTS_OF_TALK = """
 import sys
 import mmchat.cli.talk, mmchat.tui.app
 from mmchat.wiring import open_desk
 open_desk().close()
-print(len(sys.modules))
+heavy = {"numpy", "pandas", "torch", "transformers", "PIL", "tomlkit", "jinja2"}
+print(len(sys.modules), len(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
 
 
 def start() -> Counts:
     """Modules that are loaded before anything can be read or typed."""
+    (of_help, _), (of_talk, heavy) = _modules(_IMPORTS, "--help"), _modules(_IMPORTS_OF_TALK)
     return {
-        "modules, mmchat --help": _modules(_IMPORTS, "--help"),
-        "modules, mmchat talk before its box": _modules(_IMPORTS_OF_TALK),
+        "modules, mmchat --help": of_help,
+        "modules, mmchat talk before its box": of_talk,
+        "heavy libraries, mmchat talk before its box": heavy,
     }
 
 
-def _modules(script: str, *args: str) -> int:
+def _modules(script: str, *args: str) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, "-c", script, *args],
@@ -72,7 +83,8 @@ def _modules(script: str, *args: str) -> int:
             check=True,
             env={**os.environ, "MMCHAT_HOME": home},
         )
-    return int(done.stdout.split()[-1])
+    all_modules, heavy = done.stdout.split()[-2:]
+    return int(all_modules), int(heavy)
 
 
 def turn() -> Counts:
@@ -145,16 +157,32 @@ def prefix(turns: int = 16) -> Counts:
 
 
 def screen() -> Counts:
-    """Lines that the app draws for a streamed reply, in a long conversation and in an empty one."""
-    drawn = {turns: asyncio.run(_drawn(turns)) for turns in (0, 300)}
+    """What the app does for a reply that streams: whatever was said before, and however long it is."""
+    full = asyncio.run(_drawn(FULL_TURNS))
+    long_talk = asyncio.run(_drawn(LONG_TURNS))
+    long_reply = asyncio.run(_drawn(FULL_TURNS, before=PARAGRAPH * 150))
+    items = [f"\n- **item** {number} of them" for number in range(PIECES)]
+    few = asyncio.run(_drawn(FULL_TURNS, before="Some:\n", pieces=items))
+    many = asyncio.run(_drawn(FULL_TURNS, before="Some:\n\n" + "\n".join(["- an item"] * 150), pieces=items))
     return {
-        "frames for 100 streamed tokens": drawn[0][1],
-        "calls for 100 streamed tokens, 300 turns / none": drawn[300][0] / drawn[0][0],
+        "frames for 100 streamed tokens": full.frames,
+        f"calls for 100 streamed tokens, {LONG_TURNS} turns / a screenful": long_talk.calls / full.calls,
+        "calls for 100 streamed tokens, after 4,000 / the first": long_reply.calls / full.calls,
+        "calls for 25 items of a list, after 150 / the first": many.calls / few.calls,
     }
 
 
-async def _drawn(turns: int) -> tuple[int, int]:
-    """Calls of functions, and frames, for a reply of 100 words that comes in 25 pieces."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a streamed reply cost."""
+
+    calls: int
+    """Of functions of mmchat and of the libraries that draw."""
+    frames: int
+
+
+async def _drawn(turns: int, before: str = "", pieces: Sequence[str] = ()) -> Drawn:
+    """For a reply that comes in 25 pieces, of four words unless others are given, `before` standing there already."""
     from textual.screen import Screen
 
     from mmchat.tui.app import MmchatApp
@@ -162,33 +190,58 @@ async def _drawn(turns: int) -> tuple[int, int]:
     from tests.tui.fakes import FakeDesk, make_turns
 
     desk = FakeDesk()
-    if turns:
-        desk.add_session("s1", "Long", make_turns(turns))
-    app = MmchatApp(desk.as_desk(), desk.open_session("s1") if turns else desk.new_session())  # type: ignore[arg-type]
+    desk.add_session("s1", "Long", make_turns(turns))
+    app = MmchatApp(desk.as_desk(), desk.open_session("s1"))  # type: ignore[arg-type]
+    words = [f"word{number} " for number in range(4 * PIECES)]
+    pieces = pieces or ["".join(words[start : start + 4]) for start in range(0, len(words), 4)]
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.pause(1.0)
-        reply = ReplyView()
-        await app._chat.transcript.mount(reply)
         await pilot.pause(0.5)
-        with counted(Screen, "_compositor_refresh") as frames, CallCounter() as calls:
-            for start in range(0, 100, 4):
-                await reply.append("".join(f"word{number} " for number in range(start, start + 4)))
-                await pilot.pause()
-    return calls.count, len(frames)
+        reply = ReplyView()
+        await app._chat.transcript.add(reply)
+        for start in range(0, len(before), 400):
+            await reply._words.append(before[start : start + 400])
+        await pilot.pause(0.5)
+        with counted(Screen, "_compositor_refresh") as frames, CallCounter(DRAWING) as calls:
+            for piece in pieces:
+                await reply.append(piece)
+                await _settled(frames)
+    return Drawn(calls.count, len(frames))
+
+
+async def _settled(frames: list[str]) -> None:
+    """Until a frame was drawn and no further one follows it."""
+    before, waited = len(frames), 0.0
+    while len(frames) == before:
+        await asyncio.sleep(0.01)
+        waited += 0.01
+        if waited > 20:
+            raise TimeoutError("nothing was drawn")
+    while len(frames) != before:
+        before = len(frames)
+        await asyncio.sleep(0.05)
 
 
 # --- counting -----------------------------------------------------------------------------------
 
 
 class CallCounter:
-    """Counts the calls of Python functions in this thread."""
+    """Counts the calls of Python functions in this thread: of all, or of those of some packages."""
 
-    def __init__(self) -> None:
+    def __init__(self, packages: Sequence[str] = ()) -> None:
         self.count = 0
+        self._parts = [f"{os.sep}{name}{os.sep}" for name in packages]
+        self._is_counted: dict[str, bool] = {}
 
-    def _count(self, frame: object, event: str, argument: object) -> None:
-        if event == "call":
-            self.count += 1
+    def _count(self, frame: FrameType, event: str, argument: object) -> None:
+        if event != "call":
+            return
+        if self._parts:
+            name = frame.f_code.co_filename
+            if name not in self._is_counted:
+                self._is_counted[name] = any(part in name for part in self._parts)
+            if not self._is_counted[name]:
+                return
+        self.count += 1
 
     def __enter__(self) -> CallCounter:
         sys.setprofile(self._count)
@@ -250,9 +303,30 @@ def _say(session: Any, text: str) -> Turn:
     return next(each.turn for each in session.reply(UserInput(text), Event()) if isinstance(each, ReplyEnded))
 
 
+def too_much(counts: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
+    """What is above its limit, was not counted although it has one, or has none."""
+    above = [f"{name}: {count:.6g}, at most {limits[name]:.6g}" for name, count in counts.items()
+             if name in limits and count > limits[name]]  # fmt: skip
+    return [
+        *above,
+        *(f"{name}: has no limit" for name in counts if name not in limits),
+        *(f"{name}: was not counted" for name in limits if name not in counts),
+    ]
+
+
+def report_of(counts: Mapping[str, float], limits: Mapping[str, float]) -> Report:
+    """Counts beside their limits."""
+    report = Report("Work", "Counts and ratios of calls, modules, statements and tokens, never seconds.")
+    rows: list[list[str | int | float | None]] = [[name, count, limits.get(name)] for name, count in counts.items()]
+    report.tables.append(Table("Counted", ("", "counted", "limit"), rows))
+    report.bars += [Bar(name, limits[name], count, "") for name, count in counts.items() if name in limits]
+    report.samples = dict(counts)
+    return report
+
+
 def main() -> None:
     """Count, compare, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.check", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--update", action="store_true", help="write the limits anew")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -263,14 +337,9 @@ def main() -> None:
         limits = {name: math.ceil(count * ROOM * 100) / 100 for name, count in counts.items()}
         LIMITS.write_text(json.dumps(limits, indent=2) + "\n")
     limits = json.loads(LIMITS.read_text())
-    print(f"{'':60}{'counted':>10}{'limit':>10}")
-    for name, count in counts.items():
-        mark = "" if count <= limits[name] else "  TOO MUCH"
-        print(f"{name:60}{count:10.6g}{limits[name]:10.6g}{mark}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"counts": counts, "limits": limits}, indent=2) + "\n")
-    if any(count > limits[name] for name, count in counts.items()) or set(counts) != set(limits):
-        raise SystemExit("Something became more work, or is counted that has no limit: see above.")
+    report_of(counts, limits).finish(arguments.json)
+    if problems := too_much(counts, limits):
+        raise SystemExit("Something became more work, or is not counted:\n" + "\n".join(problems))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,14 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.St
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
+OPEN_CONVERSATION = """
+import json, sys
+import mmchat.cli.talk, mmchat.tui.app
+from mmchat.wiring import open_desk
+open_desk().close()
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
 
 def modules_after(script: str, *args: str) -> set[str]:
     """Top-level modules in a fresh interpreter after it ran `script`."""
@@ -78,6 +86,12 @@ def test_quick_commands_load_nothing_heavy(command: list[str]) -> None:
 
 def test_help_loads_neither_the_database_nor_arrays() -> None:
     assert not modules_after(RUN_COMMAND, "--help") & {"sqlite3", "sqlite_utils", "numpy", "pydantic", "textual"}
+
+
+def test_the_box_of_a_conversation_waits_for_no_arrays() -> None:
+    loaded = modules_after(OPEN_CONVERSATION)
+    assert {"textual", "sqlite_utils", "mmchat"} <= loaded
+    assert not loaded & {*HEAVY, "numpy", "PIL", "tomlkit"}
 
 
 @pytest.mark.parametrize("package", LIGHT_PACKAGES)

@@ -75,7 +75,7 @@ class Way:
     texts: list[str] = field(default_factory=list)
 
     def over(self, sounds: list[Sound]) -> float:
-        """Processor seconds for all; wall seconds are kept beside them."""
+        """Seconds for all; processor seconds are kept beside them."""
         wall, cpu = time.perf_counter(), _cpu_s()
         self.texts = [self.words(sound) for sound in sounds]
         self.wall_s.append(time.perf_counter() - wall)

@@ -13,13 +13,13 @@ import argparse
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -118,12 +118,32 @@ def timed(job: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def command(*argv: str) -> tuple[float, float, str]:
-    """Seconds and processor seconds of a program, and what it printed."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    out = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, out
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a program took."""
+
+    wall_s: float
+    cpu_s: float
+    memory_mb: int
+    """The most it held at once."""
+    out: str
+
+
+def command(*argv: str) -> Ran:
+    """Run a program to its end.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    started = time.perf_counter()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        out = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(argv[:4])} ended with {process.returncode}")
+    return Ran(time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss >> 10, out)
 
 
 def measure_first(folder: Path, picture: Path, rounds: int, report: Report) -> None:
@@ -132,15 +152,21 @@ def measure_first(folder: Path, picture: Path, rounds: int, report: Report) -> N
     bare = (sys.executable, "-c", BARE_OPEN_CLIP, str(folder), str(usable_threads()), str(picture))
     programs = {"mmchat see": mmchat, "mmchat see --no-text": (*mmchat, "--no-text"), "open_clip, a vector": bare}
     cpu: dict[str, list[float]] = {name: [] for name in programs}
+    memory_mb: dict[str, int] = {}
 
     def run(name: str) -> float:
-        wall_s, cpu_s, _ = command(*programs[name])
-        cpu[name].append(cpu_s)
-        return wall_s
+        ran = command(*programs[name])
+        cpu[name].append(ran.cpu_s)
+        memory_mb[name] = max(memory_mb.get(name, 0), ran.memory_mb)
+        return ran.wall_s
 
     wall = interleaved({name: (lambda name=name: run(name)) for name in programs}, rounds)
-    rows: list[list[Any]] = [[name, Spread.of(wall[name]).cell(), Spread.of(cpu[name]).cell()] for name in programs]
-    report.tables.append(Table("The first picture, from the start of a program", ("", "s", "processor s"), rows))
+    rows: list[list[Any]] = [
+        [name, Spread.of(wall[name]).cell(), Spread.of(cpu[name]).cell(), f"{memory_mb[name]:,} MB"]
+        for name in programs
+    ]
+    columns = ("", "s", "processor s", "most memory")
+    report.tables.append(Table("The first picture, from the start of a program", columns, rows))
     for ours in ("mmchat see", "mmchat see --no-text"):
         report.ratios.append(
             ratio_of(f"first picture, {ours}", "bare open_clip", cpu[ours], cpu["open_clip, a vector"], "processor s")
@@ -200,11 +226,11 @@ def measure_folder(sources: Sequence[Path], home: Path, count: int, report: Repo
     argv = (sys.executable, "-m", "mmchat", "see", str(folder), "--json")
     rows: list[list[Any]] = []
     for title in ("for the first time", "again"):
-        wall_s, cpu_s, out = command(*argv)
-        most_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
-        known = sum(row["known"] for row in json.loads(out))
-        rows.append([title, wall_s, cpu_s, 1000 * wall_s / count, 1000 * cpu_s / count, known, f"{most_mb:,} MB"])
-    columns = ("", "s", "processor s", "ms a picture", "processor ms", "known", "most memory of a child so far")
+        ran = command(*argv)
+        known = sum(row["known"] for row in json.loads(ran.out))
+        each = [1000 * ran.wall_s / count, 1000 * ran.cpu_s / count]
+        rows.append([title, ran.wall_s, ran.cpu_s, *each, known, f"{ran.memory_mb:,} MB"])
+    columns = ("", "s", "processor s", "ms a picture", "processor ms", "known", "most memory")
     report.tables.append(Table(f"`mmchat see` of a folder of {count} pictures, text read", columns, rows))
     started = time.perf_counter()
     with subprocess.Popen((*argv, "--again"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
@@ -236,9 +262,9 @@ def main() -> None:
         else:
             paths = drawn(32, Path(kept))
         measure_first(folder, paths[0], min(arguments.rounds, 3), report)
-        measure_next(folder, paths[:32], arguments.rounds, report)
-        if arguments.folder:
+        if arguments.folder:  # before torch is loaded here: a child's memory counts from its parent's
             measure_folder(paths, Path(kept), arguments.folder, report)
+        measure_next(folder, paths[:32], arguments.rounds, report)
     report.finish(arguments.json)
 
 

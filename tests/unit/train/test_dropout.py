@@ -30,7 +30,7 @@ def test_it_drops_the_share_and_enlarges_the_rest(dtype: torch.dtype, share: flo
     deviation = (share * (1 - share) / COUNT) ** 0.5
     assert float((dropped == 0).float().mean()) == pytest.approx(share, abs=5 * deviation)
     assert dropped.max() == torch.tensor(1 / (1 - share)).to(dtype)
-    assert len(dropped.unique()) == 2
+    assert len(set(dropped.tolist())) == 2
 
 
 def test_neighbours_are_dropped_independently() -> None:
@@ -78,7 +78,7 @@ def test_an_adapter_learns_the_same_from_narrow_inputs(use_dora: bool) -> None:
         config = peft.LoraConfig(
             target_modules=["0", "1"], lora_dropout=0.0, use_dora=use_dora, init_lora_weights=False
         )
-        model = prepare(peft.get_peft_model(base, config))  # type: ignore[arg-type]
+        model = prepare(peft.get_peft_model(base, config))
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()

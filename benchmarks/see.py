@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,8 @@ def measure_next(folder: Path, paths: Sequence[Path], rounds: int, report: Repor
     spec = EngineSpec(MODEL, "open_clip", folder, device="cpu")
     reader, bare, texts = load_engine("vision", spec), bare_open_clip(folder), load_text_reader()
     images = [open_image(path) for path in paths]
-    images = [image for image in images if shape_of(image) == shape_of(images[0])][:16]
+    commonest = Counter(map(shape_of, images)).most_common(1)[0][0]  # tags are made of batches of one shape
+    images = [image for image in images if shape_of(image) == commonest][:16]
     cpu: dict[str, list[float]] = {}
 
     def over(name: str, job: Callable[[Sequence[Image.Image]], object], size: int) -> Callable[[], float]:

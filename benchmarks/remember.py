@@ -56,9 +56,9 @@ SEARCHED = (
 )
 OPENED = (
     "turns of the longest conversation",
-    "its newest turns mounted and painted, within the app",
+    "its newest turns painted, in an app that has just started",
     "first paint on a terminal",
-    "all its turns read",
+    "all its turns read, in that app",
 )
 SEARCH, RECALL, PEER = "mmchat sessions search WORD", "mmchat recall WORD", "llm logs -q WORD"
 OWN_QUERY, PEER_QUERY = "the query alone, mmchat", "the query alone, llm"

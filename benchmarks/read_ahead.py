@@ -42,7 +42,7 @@ WAYS = (NOT_READ, BUT_ONE, WHOLE)
 EARLY, MIDDLE = range(2, 11), range(19, 25)
 LATE_TURNS = 9
 INTERRUPTED_AFTER_S = 1.0
-ECHOES = 24
+ECHOES = 16
 Row = dict[str, Any]
 
 
@@ -191,6 +191,11 @@ def report_of(
             "times",
         )
     )
+    report.ratios.append(
+        Ratio(
+            f"first token, {late}, {WHOLE}", f"{early}, {NOT_READ}", medians[late, WHOLE], medians[early, NOT_READ], "s"
+        )
+    )
     for way in (BUT_ONE, WHOLE):
         what = f"first token, {late}, {way}"
         report.ratios.append(Ratio(what, "the same not read", medians[late, way], medians[late, NOT_READ], "s"))
@@ -213,7 +218,7 @@ def main() -> None:
     parser.add_argument("-m", "--model")
     parser.add_argument("--turns", type=int, default=42)
     parser.add_argument("--tokens", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=2, help="how often the conversation is opened in each way")
+    parser.add_argument("--rounds", type=int, default=1, help="how often the conversation is opened in each way")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     settle_waiting()

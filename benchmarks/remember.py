@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.figures import Bar, Cell, Report, Table, interleaved, ratio_of
 from benchmarks.made_store import make
 from benchmarks.peers.environment import PeerMissing
-from benchmarks.remember_measure import Figures
+from benchmarks.remember_measure import NEXT, Figures
 from benchmarks.remember_peer import LISTED, LlmLogs
 from mmchat import paths
 from mmchat.memory.store import MemoryStore
@@ -44,6 +44,7 @@ RECALLED = (
     "of the exact nearest 100 pictures, %",
     "embedding a question",
     "first question of a program",
+    NEXT,
     "memory that recall takes, MB",
     "file, MB",
 )
@@ -145,7 +146,7 @@ def report_of(found: dict[int, Figures], beside: dict[int, dict[str, list[float]
         "Made-up stores: words are real, vectors are clustered as those of real sentences are, a picture in ten turns."
         " Milliseconds on the clock, the median / the 95th percentile.",
     )
-    note = "Recall is without embedding the question, which a row of its own tells; its vectors are made up."
+    note = "Recall is without embedding the question, which a row of its own tells; its vectors are made up. The first questions of a program read much of the file for the first time."
     report.tables += [
         Table("Recall", heads, rows_of(RECALLED, found), note),
         Table("Search", heads, rows_of(SEARCHED, found), "At each letter of two words; three hits of a conversation."),
@@ -185,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=int, nargs="+", default=SIZES)
     parser.add_argument("--store", type=Path, help="keep the stores here, and use those that are here")
-    parser.add_argument("--queries", type=int, default=60)
+    parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--opened", type=int, default=3, help="how often the longest conversation is opened")
     parser.add_argument("--rounds", type=int, default=5, help="of whole commands")
     parser.add_argument("--without-peer", action="store_true")

@@ -1,6 +1,6 @@
 """Search by a word with `llm logs -q` in a store that holds the same texts, for `benchmarks/remember.py`.
 
-The texts lie in the table `responses`, as they do for whoever used `llm` before 0.32; it searches both tables.
+The texts lie in the table `responses`, which `llm` 0.36 searches as well as its newer ones.
 """
 
 from __future__ import annotations

@@ -146,7 +146,10 @@ def report_of(found: dict[int, Figures], beside: dict[int, dict[str, list[float]
         "Made-up stores: words are real, vectors are clustered as those of real sentences are, a picture in ten turns."
         " Milliseconds on the clock, the median / the 95th percentile.",
     )
-    note = "Recall is without embedding the question, which a row of its own tells; its vectors are made up. The first questions of a program read much of the file for the first time."
+    note = (
+        "Recall is without embedding the question, which a row of its own tells; its vectors are made up. "
+        "The first questions of a program read much of the file for the first time."
+    )
     report.tables += [
         Table("Recall", heads, rows_of(RECALLED, found), note),
         Table("Search", heads, rows_of(SEARCHED, found), "At each letter of two words; three hits of a conversation."),

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from onnxruntime import InferenceSession, SessionOptions
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidProtobuf, NoSuchFile
 from PIL.Image import Resampling
@@ -35,6 +36,7 @@ STRIDE_PX = 32
 MIN_SIDE_PX, MAX_ASPECT = 10, 60
 """Thinner ones have no room for letters, and the library would enlarge them to any length."""
 MEND = "Install it anew: pip install --force-reinstall --no-deps 'rapidocr~=3.10'"
+DO_WITHOUT = "Do without: read_text = false in settings.toml."
 MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
@@ -69,12 +71,15 @@ class GlancingReader:
         with self._lock:
             if self._is_closed:
                 raise EngineUnavailable("The reader of text in pictures was closed.")
-            if not self._may_hold_text(image):
+            points = self._points(image)
+            if not (points > POINT_FLOOR).any():
+                return ""
+            from mmchat.engines import text_rapidocr  # seconds, see above
+
+            if not text_rapidocr.holds_lines(points):
                 return ""
             if self._reader is None:
-                from mmchat.engines.text_rapidocr import load as load_library  # seconds, see above
-
-                self._reader = load_library(self._threads)
+                self._reader = text_rapidocr.load(self._finder, self._threads)
         return self._reader.read(image)
 
     def close(self) -> None:
@@ -84,7 +89,8 @@ class GlancingReader:
             if self._reader is not None:
                 self._reader.close()
 
-    def _may_hold_text(self, image: Image) -> bool:
+    def _points(self, image: Image) -> NDArray[np.float32]:
+        """(1, 1, H, W) how much each point of a small copy looks like a letter, in [0, 1]."""
         factor = min(1.0, GLANCE_PX / max(image.size))
         size = [max(STRIDE_PX, round(side * factor / STRIDE_PX) * STRIDE_PX) for side in image.size]
         small = image.convert("RGB").resize((size[0], size[1]), Resampling.BILINEAR, reducing_gap=2.0)
@@ -94,9 +100,9 @@ class GlancingReader:
         except (RuntimeError, Fail) as error:
             raise EngineUnavailable(
                 f"Text in the picture cannot be looked for: {str(error).strip().splitlines()[-1]}",
-                hint="Do without: read_text = false in settings.toml.",
+                hint=DO_WITHOUT,
             ) from error
-        return bool((np.asarray(points) > POINT_FLOOR).any())
+        return np.asarray(points, dtype=np.float32)
 
 
 def load(threads: int = 0) -> GlancingReader:

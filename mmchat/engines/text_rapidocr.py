@@ -6,21 +6,24 @@ takes a second and more, so `text_glance` imports this module when a picture may
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import flag_override
-from PIL.Image import Image, Resampling
+from onnxruntime import InferenceSession
+from PIL.Image import Image
 from rapidocr import RapidOCR
+from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
 
-from mmchat.engines.text_glance import GLANCE_PX, network
+from mmchat.engines.text_glance import DO_WITHOUT, POINT_FLOOR, network
 from mmchat.errors import EngineUnavailable
 
-GLANCE_FLOOR = 0.3
+_GLANCE = DBPostProcess(thresh=POINT_FLOOR, box_thresh=0.3, unclip_ratio=1.6, use_dilation=True)
+"""A line in the small copy need not be as sure as one that is read."""
 READ_PX = 1280
 """Longest side in which lines are found; they are then read from the picture itself. Small pictures are not enlarged:
 in their blur the detector sees text."""
@@ -54,8 +57,6 @@ class RapidTextReader:
             if self._reader is None:
                 raise EngineUnavailable("The reader of text in pictures was closed.")
             try:
-                if not self._has_text(self._reader, image):
-                    return ""
                 self._models.give("Rec", "Cls")
                 found = self._reader(
                     _bgr(image), use_det=True, use_cls=True, use_rec=True, text_score=LINE_FLOOR, box_thresh=0.5
@@ -63,7 +64,7 @@ class RapidTextReader:
             except (ONNXRuntimeError, cv2.error, ValueError, MemoryError) as error:
                 raise EngineUnavailable(
                     f"Text in the picture cannot be read: {str(error).strip().splitlines()[-1]}",
-                    hint="Do without: read_text = false in settings.toml.",
+                    hint=DO_WITHOUT,
                 ) from error
         # Where there are no lines the library answers with another class, without texts.
         return _in_rows(getattr(found, "boxes", None), getattr(found, "txts", None), getattr(found, "scores", None))
@@ -73,25 +74,34 @@ class RapidTextReader:
         with self._lock:
             self._reader = None
 
-    @staticmethod
-    def _has_text(reader: RapidOCR, image: Image) -> bool:
-        factor = min(1.0, GLANCE_PX / max(image.size))
-        small = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-        glance = image if small == image.size else image.resize(small, Resampling.BILINEAR, reducing_gap=2.0)
-        found = reader(_bgr(glance), use_det=True, use_cls=False, use_rec=False, box_thresh=GLANCE_FLOOR)
-        boxes = getattr(found, "boxes", None)
-        return boxes is not None and len(boxes) > 0
 
+def holds_lines(points: NDArray[np.float32]) -> bool:
+    """Whether the library makes a line of letters of any points that look like them.
 
-def load(threads: int) -> RapidTextReader:
-    """The reader, ready to find lines.
+    Args:
+        points: (1, 1, H, W) likelihoods in [0, 1] from the network that finds lines.
 
     Raises:
-        ModelNotFound: the installed package lacks its models.
+        EngineUnavailable: the library failed.
+    """
+    try:
+        boxes, _ = _GLANCE(points, points.shape[2:])
+    except (cv2.error, ValueError, MemoryError) as error:
+        raise EngineUnavailable(
+            f"Text in the picture cannot be looked for: {str(error).strip().splitlines()[-1]}", hint=DO_WITHOUT
+        ) from error
+    return len(boxes) > 0
+
+
+def load(finder: InferenceSession, threads: int) -> RapidTextReader:
+    """The reader, ready to find lines with `finder`, the network "Det".
+
+    Raises:
+        ModelNotFound: the installed package lacks its other models.
         EngineUnavailable: they cannot be loaded.
     """
     reader = RapidOCR(params={"Global.log_level": "critical", "Det.limit_type": "max", "Det.limit_side_len": READ_PX})
-    models = _Models(reader, threads)
+    models = _Models(reader, {"Det": finder}, threads)
     models.give("Det")
     return RapidTextReader(reader, models)
 
@@ -99,8 +109,9 @@ def load(threads: int) -> RapidTextReader:
 class _Models:
     """Gives the library its networks."""
 
-    def __init__(self, reader: RapidOCR, threads: int) -> None:
+    def __init__(self, reader: RapidOCR, loaded: Mapping[str, InferenceSession], threads: int) -> None:
         self._reader = reader
+        self._loaded = loaded
         self._threads = threads
         self._given: set[str] = set()
 
@@ -109,7 +120,7 @@ class _Models:
         for part in parts:
             if part in self._given:
                 continue
-            session = network(part, self._threads)
+            session = self._loaded.get(part) or network(part, self._threads)
             with flag_override(self._reader.cfg, "allow_objects", True):
                 self._reader.cfg[part].session = session
             self._given.add(part)

@@ -296,7 +296,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="JSON Lines of audio and text; absent: espeak-ng speaks")
     parser.add_argument("-m", "--model", action="append")
     parser.add_argument("--sentences", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     names = arguments.model or ["whisper-tiny.en", "whisper-base"]

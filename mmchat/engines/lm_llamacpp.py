@@ -39,8 +39,8 @@ _BATCH_TOKENS = 512
 """Prompt tokens between two looks at `cancel`; larger batches read no faster here. Gemma 3 reads a picture both ways,
 so all of its 256 tokens belong into one batch."""
 _SMALL_BATCH_TOKENS = 128
-"""The same for words on a CPU, which does not read them faster in larger batches: 2,000 tokens took 6.1 s with 128 and
-with 512, and a stop in the middle of them 0.2 s instead of 1.7."""
+"""The same for words on a CPU, which hardly reads them faster in larger batches: 1,900 tokens took 6.1 s with 128 and
+with 512, 3,600 took 18.8 and 17.9, and a stop in the middle of them 0.2 s instead of 1.7."""
 _REPETITION_WINDOW_TOKENS = 256
 _CACHE_MIB = 512
 """Keys and values of other conversations are kept in this much memory, so that switching back is quick."""

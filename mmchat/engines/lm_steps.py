@@ -35,7 +35,7 @@ class DecoderSteps:
     def __init__(self, model: Any, virtual: VirtualTokens) -> None:
         self._model = model
         self._virtual = virtual
-        self._cache = virtual.cache()
+        self._cache = virtual.growing_cache()
         self._held: list[int] = []
         self.cached_tokens = 0
 
@@ -46,7 +46,7 @@ class DecoderSteps:
             self._cache.crop(self.cached_tokens - len(self._held))  # a negative number removes that many
             del self._held[self.cached_tokens :]
         else:
-            self._cache = self._virtual.cache()
+            self._cache = self._virtual.growing_cache()
             self._held = []
         rest = list(prompt_ids[self.cached_tokens :])
         for start in range(0, len(rest), _PREFILL_TOKENS):

@@ -64,6 +64,7 @@ from mmchat.engines.torch_memory import (
     translated_failures,
 )
 from mmchat.engines.torch_sampling import Sampler
+from mmchat.engines.torch_weights import narrow, wanted_format
 from mmchat.errors import ConfigError, ModelNotFound, UsageError, WeightsError
 
 log = logging.getLogger(__name__)
@@ -277,9 +278,10 @@ def load(spec: EngineSpec) -> Any:
 
     Decoder, encoder–decoder or vision model is found from the folder's configuration. Options:
     `thinking` (bool) lets models that can think do so before they answer; what they think is not part of
-    the reply.
+    the reply. `weights` ("int8" | "int4") keeps the weights in fewer bits on a CPU: faster, smaller, rounded.
 
     Raises:
+        ConfigError: an option that is not known, or that cannot be had here.
         ModelNotFound: no such folder, or not the adapter's.
         WeightsError: the folder does not hold a model that transformers can read, or the adapter does not fit it.
         DeviceError: it does not fit into memory, or the device is not there.
@@ -292,6 +294,7 @@ def load(spec: EngineSpec) -> Any:
     require_adapter(spec)
     quieten()
     device = resolve_device(spec.device)
+    weights = wanted_format(spec.name, spec.options, device=device, dtype=spec.dtype, adapter=spec.adapter_path)
     if device == "cpu":
         torch.set_num_threads(spec.threads or usable_threads())
     with _translated_loading(spec):
@@ -300,8 +303,10 @@ def load(spec: EngineSpec) -> Any:
             # Deferred: image processing is only imported for models that see.
             from mmchat.engines.lm_vision_transformers import load_vision_model
 
+            if weights:
+                raise ConfigError(f"'{spec.name}' sees, and takes no weights = \"{weights}\".", hint="Leave it out.")
             return load_vision_model(spec, path, config, device, pick_dtype(spec.dtype, device))
-        return _load_text_model(spec, path, config, device)
+        return _load_text_model(spec, path, config, device, weights)
 
 
 @contextmanager
@@ -318,14 +323,16 @@ def _translated_loading(spec: EngineSpec) -> Iterator[None]:
         ) from error
 
 
-def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceName) -> TransformersModel:
-    dtype = pick_dtype(spec.dtype, device)
+def _load_text_model(spec: EngineSpec, path: Path, config: Any, device: DeviceName, weights: str) -> TransformersModel:
+    dtype = torch.bfloat16 if weights else pick_dtype(spec.dtype, device)
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     is_seq2seq = bool(config.is_encoder_decoder)
     auto_class = AutoModelForSeq2SeqLM if is_seq2seq else AutoModelForCausalLM
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice to developers (tied weights, dtype names), nothing for a user
         model = auto_class.from_pretrained(path, dtype=dtype, local_files_only=True, use_safetensors=True)
+    if weights:
+        narrow(model, weights)
     return _text_model(spec, Parts(model, config, tokenizer, device, dtype))
 
 
@@ -369,7 +376,7 @@ def _text_model(spec: EngineSpec, parts: Parts) -> TransformersModel:
     rules = ReplyRules(tokenizer, ends, prompt_format.stop, prompt_format.opens_thought)
     log.info("made %s with transformers: %s, %s on %s", spec.name, type(model).__name__, parts.dtype, device)
     made = TransformersModel(spec.name, workers, prompt_format, rules, limits, device)
-    made.dressed = None if sees else (dressed, parts)
+    made.dressed = None if sees or "weights" in spec.options else (dressed, parts)
     return made
 
 

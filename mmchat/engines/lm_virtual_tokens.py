@@ -16,6 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from mmchat.adapter_files import made_for_another
+from mmchat.engines.torch_cache import roomy_cache
 
 Layers = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of each layer, each (1, heads, T, width)."""
@@ -35,6 +36,13 @@ class VirtualTokens:
         return DynamicCache(
             [(keys.repeat(rows, 1, 1, 1), values.repeat(rows, 1, 1, 1)) for keys, values in self._layers]
         )
+
+    def growing_cache(self) -> DynamicCache:
+        """A new cache of one row, for a conversation that may get long."""
+        cache = roomy_cache()
+        for index, (keys, values) in enumerate(self._layers):
+            cache.update(keys, values, index)
+        return cache
 
 
 @torch.inference_mode()

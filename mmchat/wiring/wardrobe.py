@@ -47,7 +47,7 @@ def can_change(old: EngineSpec, new: EngineSpec) -> bool:
     bare = [replace(each, name="", adapter_path=None) for each in (old, new)]
     return (
         bare[0] == bare[1]
-        and "projector" not in new.options
+        and not new.options.keys() & {"projector", "weights"}
         and all(_comes_off(each.adapter_path) for each in (old, new))
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +13,7 @@ import pytest
 from mmchat.domain import EngineSpec, GenerateOptions, GenerationDone, Message, TextDelta
 from mmchat.engines.base import LanguageModel
 from mmchat.engines.registry import load_engine
-from mmchat.errors import EngineUnavailable, UsageError
+from mmchat.errors import ConfigError, EngineUnavailable, UsageError
 from tests.contract import openai_server, tiny_models
 
 DECODERS = ["llama", "llama-plain", "qwen3", "gemma3"]
@@ -205,3 +206,48 @@ def test_the_cache_changes_nothing(family: str, tmp_path: Path) -> None:
     again, done = run(kept, messages, options(temperature=0))
     assert done.cached_tokens > 16  # past Gemma's window
     assert again == run(fresh, messages, options(temperature=0))[0]
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+@pytest.mark.parametrize("family", [*DECODERS, *SEQ2SEQ])
+def test_weights_in_fewer_bits_reply(family: str, weights: str, tmp_path: Path) -> None:
+    """Twice the same, with and without what is kept of the turn before."""
+    path = tiny_models.seq2seq(tmp_path, family) if family in SEQ2SEQ else tiny_models.decoder(tmp_path, family)
+    spec = EngineSpec("tiny", "transformers", path, device="cpu", options={"weights": weights})
+    model = load_engine("lm", spec)
+    first, done = run(model, [user("the cat sat on the mat")], options(temperature=0))
+    again, _ = run(model, [user("the cat sat on the mat")], options(temperature=0))
+    model.close()
+    assert done.reply_tokens > 0
+    assert first == again
+
+
+def test_weights_that_cannot_be_had_are_refused(tmp_path: Path) -> None:
+    spec = EngineSpec("tiny", "transformers", tiny_models.decoder(tmp_path, "llama"), device="cpu")
+    with pytest.raises(ConfigError, match='weights = "int2" is not known'):
+        load_engine("lm", replace(spec, options={"weights": "int2"}))
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match="without an adapter"):
+        load_engine("lm", replace(spec, options={"weights": "int8"}, adapter_path=tmp_path))
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_what_is_read_anew_is_the_new_message(family: str, tmp_path: Path) -> None:
+    """Over ten turns, one of them stopped, and one after which the oldest exchanges are out of the window."""
+    path = tiny_models.decoder(tmp_path, family)
+    model = load_engine("lm", EngineSpec("tiny", "transformers", path, dtype="float32"))
+    messages: list[Message] = []
+    before = -1
+    for turn in range(10):
+        if turn == 7:
+            messages = messages[4:]
+        messages.append(user(f"the dog {turn}"))
+        text, done = run(model, messages, options(temperature=0, max_new_tokens=2 if turn == 4 else 6))
+        messages.append(Message("assistant", text.strip() or "."))
+        if turn == 7:
+            assert done.cached_tokens < 12  # nothing but how a prompt begins
+        elif turn:
+            assert done.cached_tokens >= before - 1
+        before = done.prompt_tokens
+    model.close()

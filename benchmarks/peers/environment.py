@@ -67,7 +67,7 @@ def peer_environment(
     with FileLock(f"{folder}.lock"):
         if not _record(folder).is_file():
             shutil.rmtree(folder, ignore_errors=True)  # a half-made one
-            _tell(f"{name}: making an environment with {', '.join(requirements)}, once (minutes)")
+            tell(f"{name}: making an environment with {', '.join(requirements)}, once (minutes)")
             _make(name, folder, python, requirements, borrows, wheels)
     return python
 
@@ -90,7 +90,7 @@ def peers_dir() -> Path:
         return Path(kept)
     folder = Path(tempfile.mkdtemp(prefix="mmchat-peers-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _tell(f"environments go into {folder} and are removed at the end; MMCHAT_PEERS=FOLDER keeps them")
+    tell(f"environments go into {folder} and are removed at the end; MMCHAT_PEERS=FOLDER keeps them")
     return folder
 
 
@@ -137,5 +137,6 @@ def _run(name: str, command: list[str], failure: str) -> str:
     return done.stdout
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
+    """Progress, on stderr."""
     print(f"peers: {text}", file=sys.stderr, flush=True)

@@ -146,7 +146,7 @@ class OverHttp:
 
     def __init__(self, server: Voice | LlamaServer, tokens: int) -> None:
         self.server = server
-        self._tokens = tokens
+        self.tokens = tokens
         self._client = httpx.Client(
             base_url=server.address,
             timeout=120,
@@ -160,7 +160,7 @@ class OverHttp:
     def say(self, text: str) -> Figures:
         self.messages.append({"role": "user", "content": text})
         reply, times, timings = "", [], {}
-        body = {"messages": self.messages, "stream": True, "max_tokens": self._tokens, "temperature": 0.0}
+        body = {"messages": self.messages, "stream": True, "max_tokens": self.tokens, "temperature": 0.0}
         started = time.perf_counter()
         with self._client.stream("POST", "/v1/chat/completions", json=body) as response:
             for line in response.iter_lines():

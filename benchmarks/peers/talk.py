@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import Cell, Report, Spread, Table, interleaved, ratio_of
-from benchmarks.peers.environment import PeerMissing, peer_environment, peer_variables, peer_versions
+from benchmarks.peers.environment import PeerMissing, peer_environment, peer_variables, peer_versions, tell
 from benchmarks.peers.speakers import (
     ROOT,
     Command,
@@ -67,6 +67,8 @@ ABOUT = (
     "the settings they have by themselves. What mmchat tells the model of itself is told to all. mmchat speaks "
     "through a session that stores every turn; beside short prompts it recalls nothing, as the others have no memory."
 )
+GROWING_TOKENS = 16
+"""Of each reply of the growing conversation."""
 READ_WORDS = 460
 """Words of the long message: about 500 tokens with the rest."""
 
@@ -164,6 +166,7 @@ def _name_server(home: Path, address: str) -> None:
 
 def measure_replies(report: Report, started: dict[str, Speaker], rounds: int) -> str:
     """Short messages and long unread ones, each the first of a conversation; returns what mmchat is told to be."""
+    tell("replies")
     started[OURS].begin("")
     system = str(started[OURS].say("Hello.").get("system", ""))
     short: dict[str, list[Figures]] = {name: [] for name in started}
@@ -227,8 +230,9 @@ def measure_replies(report: Report, started: dict[str, Speaker], rounds: int) ->
 
 def measure_growing(report: Report, place: Place, started: dict[str, Speaker], system: str, turns: int) -> None:
     """One conversation with each, turn by turn; every one goes on from its own replies."""
+    tell("a growing conversation")
     home = place.home / "growing"
-    talking = {OURS: Voice("mmchat", {"tokens": place.tokens, "recall": True}, **place.variables(home))}
+    talking = {OURS: Voice("mmchat", {"tokens": GROWING_TOKENS, "recall": True}, **place.variables(home))}
     servers = [name for name in (BARE_SERVER, LLAMA_SERVER) if name in started]
     both: dict[str, Speaker] = talking | {name: started[name] for name in servers}
     said: dict[str, list[Figures]] = {name: [] for name in both}
@@ -240,6 +244,8 @@ def measure_growing(report: Report, place: Place, started: dict[str, Speaker], s
 
     try:
         for name, speaker in both.items():
+            if isinstance(speaker, OverHttp):
+                speaker.tokens = GROWING_TOKENS
             speaker.begin(system)
             say(name)
         interleaved({name: lambda n=name: say(n) for name in both}, turns - 1)  # type: ignore[misc]
@@ -302,6 +308,7 @@ for question, _ in turns:
 def measure_commands(report: Report, place: Place, rounds: int) -> None:
     """`mmchat ask` and `llm`, from the start of the program."""
     assert place.llm is not None
+    tell("commands")
     python, home = str(place.llm), place.home / "llm"
     home.mkdir(parents=True, exist_ok=True)
     variables = peer_variables(LLM_USER_PATH=str(home))
@@ -400,9 +407,9 @@ def _tell_commands(report: Report, title: str, runs: dict[str, list[Command]], *
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=60, help="of the growing conversation")
-    parser.add_argument("--tokens", type=int, default=32, help="longest reply")
+    parser.add_argument("--tokens", type=int, default=24, help="longest reply")
     parser.add_argument("--without", action="append", default=[], choices=sorted(NAMES), metavar="PEER")
     parser.add_argument("--only", action="append", default=[], choices=("replies", "growing", "commands"))
     parser.add_argument("--keep", type=Path, help="folder where the peers' environments stay")

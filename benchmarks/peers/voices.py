@@ -72,6 +72,10 @@ class Mmchat:
     def __init__(self, options):
         from threading import Event
 
+        from mmchat.openmp import settle_waiting
+
+        settle_waiting()  # as the program does at its start, before any library looks
+
         from mmchat.chat.session import UserInput
         from mmchat.domain import PromptReady, ReplyDelta, ReplyEnded
         from mmchat.wiring import WiringOptions, open_desk

@@ -8,38 +8,34 @@ round after round: in a running program, as one command, and through sixty turns
 
 `llm` is installed once into an environment of its own; llama-cpp-python is compiled then (about 15 minutes on two
 cores, needs a compiler) unless `--wheels` holds its wheel. `--llama-server`, or one on the PATH, is the program.
-`--native FOLDER` shows mmchat on an xllamacpp that was compiled here, too (`pip install --no-binary xllamacpp
---no-deps --target FOLDER xllamacpp`); docs/models.md tells more of both. A peer that is not there is left out with a
-line that says why.
+`--native FOLDER` shows mmchat on another build of xllamacpp, too. A peer that is not there is left out with a line that
+says why. With GCC 12 on a processor with AMX what is compiled dies of an illegal instruction (llama.cpp's pull request
+26954): the stores of `ggml_tile_config_init` in `ggml-cpu/amx/mmq.cpp` need a barrier before `_tile_loadconfig`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import Cell, Report, Spread, Table, interleaved, ratio_of
-from benchmarks.peers.environment import PeerMissing, peer_environment, peer_variables, peer_versions, tell
+from benchmarks.peers.commands import measure_commands
+from benchmarks.peers.environment import PeerMissing, peer_environment, peer_versions, tell
+from benchmarks.peers.place import QUESTIONS, WORDS, Place
 from benchmarks.peers.speakers import (
     ROOT,
-    Command,
     Figures,
     LlamaServer,
     OverHttp,
     Speaker,
     Voice,
-    run_command,
 )
 
 LLM = "llm"
@@ -54,14 +50,6 @@ NATIVE = "mmchat, llama.cpp compiled here"
 LLM_NEEDS = ("llm", "llm-gguf", "llm-llama-cpp", "llama-cpp-python")
 CONTEXT = 8192
 TURNS_SHOWN = (2, 20, 40, 60)
-QUESTIONS = (
-    "Tell me a long story about a lighthouse.",
-    "How are lighthouses built? Tell me every step.",
-    "Who works there? Describe a whole day.",
-    "What did they burn before electricity, and why?",
-    "Describe a storm as the keeper sees it.",
-)
-WORDS = "the keeper of the lighthouse walked up the stairs and looked out over the grey sea while wind was blowing"
 ABOUT = (
     "SmolLM2-135M as mmchat runs it (Q8_0, made from the published Q4_1), the likeliest token each time; peers with "
     "the settings they have by themselves. What mmchat tells the model of itself is told to all. mmchat speaks "
@@ -71,34 +59,6 @@ GROWING_TOKENS = 16
 """Of each reply of the growing conversation."""
 READ_WORDS = 460
 """Words of the long message: about 500 tokens with the rest."""
-
-
-@dataclass(slots=True)
-class Place:
-    """What the run works with."""
-
-    home: Path
-    """A temporary folder."""
-    weights: Path
-    tokens: int
-    llm: Path | None = None
-    """The python of its environment."""
-    left_out: list[str] = field(default_factory=list)
-
-    @property
-    def ours(self) -> Path:
-        """The file that mmchat runs: requantised."""
-        return next((self.weights / "smollm2-135m/llamacpp").glob("*.gguf"))
-
-    @property
-    def published(self) -> Path:
-        """The file as it was published."""
-        return next((self.weights / "smollm2-135m/source").glob("*.gguf"))
-
-    def variables(self, home: Path | None = None) -> dict[str, str]:
-        """For our own programs."""
-        own = {"MMCHAT_HOME": str(home or self.home / "mmchat"), "MMCHAT_WEIGHTS": str(self.weights)}
-        return own | {"PYTHONPATH": str(ROOT), "MMCHAT_OFFLINE": "1"}
 
 
 # --- in a running program ---------------------------------------------------------------------------
@@ -281,127 +241,6 @@ def measure_growing(report: Report, place: Place, started: dict[str, Speaker], s
         )
     )
     report.samples["growing"] = said
-
-
-# --- as one command ---------------------------------------------------------------------------------
-
-SEED_LLM = """
-import json, sys, llm, sqlite_utils
-from llm.migrations import migrate
-turns = json.load(sys.stdin)
-class Told(llm.Model):
-    model_id = sys.argv[1]
-    can_stream = True
-    def execute(self, prompt, stream, response, conversation=None):
-        yield answers.pop(0)
-answers = [answer for _, answer in turns]
-database = sqlite_utils.Database(llm.user_dir() / "logs.db")
-migrate(database)
-conversation = llm.Conversation(model=Told())
-for question, _ in turns:
-    response = conversation.prompt(question)
-    response.text()
-    response.log_to_db(database)
-"""
-
-
-def measure_commands(report: Report, place: Place, rounds: int) -> None:
-    """`mmchat ask` and `llm`, from the start of the program."""
-    assert place.llm is not None
-    tell("commands")
-    python, home = str(place.llm), place.home / "llm"
-    home.mkdir(parents=True, exist_ok=True)
-    variables = peer_variables(LLM_USER_PATH=str(home))
-    files = {"Q8_0": place.ours, "Q4_1": place.published}
-    for kind, file in files.items():
-        for command in (
-            ["llama-cpp", "add-model", str(file), "-a", f"raw{kind}"],
-            ["gguf", "register-model", kind, str(file)],
-        ):
-            subprocess.run([python, "-m", "llm", *command], env=variables, check=True, stdout=subprocess.DEVNULL)
-    question = "Tell me a long story about a lighthouse."
-    # llm-llama-cpp hands over the text as it is, so the marks of the chat are written out.
-    marked = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-    ours = [sys.executable, "-m", "mmchat", "ask"]
-    limit = str(place.tokens)
-    once: dict[str, list[Command]] = {"mmchat ask": []} | {f"llm, {kind}": [] for kind in files}
-    own = peer_variables() | place.variables(place.home / "ask")
-
-    def ask(name: str) -> float:
-        command = [*ours, question, "--max-tokens", limit]
-        if name != "mmchat ask":
-            model = f"raw{name.rpartition(' ')[2]}"
-            command = [python, "-m", "llm", "-m", model, "-o", "max_tokens", limit, marked]
-        once[name].append(run_command(command, own if name == "mmchat ask" else variables))
-        return 0.0
-
-    interleaved({name: lambda n=name: ask(n) for name in once}, rounds + 1)  # type: ignore[misc]
-    _tell_commands(report, f"One command, a reply of {limit} tokens", once, has_end=True)
-    later = _continued(place, rounds, {kind: f"gguf/{kind}" for kind in files})
-    _tell_commands(report, "One command that goes on with a conversation of ten turns", later, has_end=False)
-    report.samples["commands"] = {
-        "once": {name: [[each.first_s, each.whole_s] for each in runs] for name, runs in once.items()},
-        "continued": {name: [each.first_s for each in runs] for name, runs in later.items()},
-    }
-
-
-def _continued(place: Place, rounds: int, models: dict[str, str]) -> dict[str, list[Command]]:
-    """`ask -c` and `llm -c` after the same ten turns, up to the first letter; each from a fresh copy of its home."""
-    turns = [[question, f"{question} {WORDS}. {WORDS}."] for question in QUESTIONS * 2]
-    ready = place.home / "llm"
-    python = str(place.llm)
-    subprocess.run(
-        [python, "-c", SEED_LLM, next(iter(models.values()))],
-        input=json.dumps(turns),
-        text=True,
-        env=peer_variables(LLM_USER_PATH=str(ready)),
-        check=True,
-    )
-    held = place.home / "held"
-    _seed_mmchat(place, held, ready / "logs.db")
-    later: dict[str, list[Command]] = {"mmchat ask -c": []} | {f"llm -c, {kind}": [] for kind in models}
-
-    def ask(name: str) -> float:
-        copy = Path(tempfile.mkdtemp(dir=place.home))
-        shutil.copytree(held if name == "mmchat ask -c" else ready, copy, dirs_exist_ok=True)
-        command = [sys.executable, "-m", "mmchat", "ask", "-c", QUESTIONS[0]]
-        variables = peer_variables() | place.variables(copy)
-        if name != "mmchat ask -c":
-            command = [python, "-m", "llm", "-c", "-m", models[name.rpartition(" ")[2]], QUESTIONS[0]]
-            variables = peer_variables(LLM_USER_PATH=str(copy))
-        later[name].append(run_command(command, variables, stops_early=True))
-        shutil.rmtree(copy)
-        return 0.0
-
-    interleaved({name: lambda n=name: ask(n) for name in later}, rounds + 1)  # type: ignore[misc]
-    return later
-
-
-def _seed_mmchat(place: Place, home: Path, logs: Path) -> None:
-    """Import `llm`'s conversation, and ask once: what is done once for new turns is not timed."""
-    variables = peer_variables() | place.variables(home)
-    for arguments in (["sessions", "import", str(logs)], ["ask", "-c", "And then?", "--max-tokens", "8"]):
-        subprocess.run(
-            [sys.executable, "-m", "mmchat", *arguments], env=variables, check=True, stdout=subprocess.DEVNULL
-        )
-
-
-def _tell_commands(report: Report, title: str, runs: dict[str, list[Command]], *, has_end: bool) -> None:
-    """A table and ratios; the first run of each, which found the files cold, is not counted."""
-    counted = {name: each[1:] for name, each in runs.items()}
-    rows: list[list[Cell]] = []
-    ours = next(iter(counted))
-    for name, each in counted.items():
-        whole: list[Cell] = [Spread.of([run.whole_s for run in each]).cell()] if has_end else []
-        peak = max(run.peak_mb for run in each)
-        rows.append([name, Spread.of([run.first_s for run in each]).cell(), *whole, round(peak) or None])
-        if name != ours:
-            views = {"to the first letter": "first_s"} | ({"to the end": "whole_s"} if has_end else {})
-            for what, key in views.items():
-                mine, theirs = ([getattr(run, key) for run in counted[one]] for one in (ours, name))
-                report.ratios.append(ratio_of(f"`{ours}` {what}", f"`{name}`", mine, theirs, "s"))
-    columns = ("", "to the first letter, s", *(("to the end, s",) if has_end else ()), "peak memory, MB")
-    report.tables.append(Table(f"{title}: median (least to most)", columns, rows))
 
 
 def main() -> None:

@@ -56,7 +56,11 @@ BENCHMARKS = {
     "engine_settings": Benchmark("settings of llama.cpp beside those of mmchat"),
     "file_formats": Benchmark("formats of the default model's file: perplexity and speed"),
     "torch_engine": Benchmark("settings of the torch engine, beside llama.cpp"),
-    "hear": Benchmark("speech beside the bare engines", places={"--data": ("data", "speech/ljspeech.jsonl")}),
+    "hear": Benchmark(
+        "speech beside the bare engines",
+        ("-m", "whisper-tiny.en"),
+        places={"--data": ("data", "speech/ljspeech.jsonl")},
+    ),
     "see": Benchmark("pictures beside bare open_clip", places={"--data": ("data", "images/coco-cc.jsonl")}),
     "remember": Benchmark("recall, search and opening among 1,000 to 100,000 turns", places={"--store": ("store", "")}),
     "train": Benchmark("finetuning beside plain TRL"),

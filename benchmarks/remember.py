@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.figures import Bar, Cell, Report, Table, interleaved, ratio_of
 from benchmarks.made_store import make
 from benchmarks.peers.environment import PeerMissing
-from benchmarks.remember_measure import NEXT, Figures
+from benchmarks.remember_measure import FIRST, Figures
 from benchmarks.remember_peer import LISTED, LlmLogs
 from mmchat import paths
 from mmchat.memory.store import MemoryStore
@@ -43,8 +43,7 @@ RECALLED = (
     "nearest 100 pictures",
     "of the exact nearest 100 pictures, %",
     "embedding a question",
-    "first question of a program",
-    NEXT,
+    FIRST,
     "memory that recall takes, MB",
     "file, MB",
 )

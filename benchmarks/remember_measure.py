@@ -37,7 +37,7 @@ NEAREST = 100
 EXACT_QUERIES = 32
 TYPED = 200
 NEW = 20
-NEXT = f"its next {NEW} questions"
+FIRST = f"the first {NEW} questions of a program"
 _SIZE = (40, 120)
 _END_OF_FRAME = b"\x1b[?2026l"
 _SETTLED_S = 4.0
@@ -105,8 +105,8 @@ class Measure:
         before_mb = resident_mb()
         recall = Recall(self.store, lambda: embedder)
         # These read much of the file for the first time, and so are told apart.
-        new, known = questions[1 : 1 + NEW], questions[1 + NEW :]
-        kinds = {NEXT: (new, True), "recall": (known, True), "recall by words alone": (known, False)}
+        new, known = questions[:NEW], questions[NEW:]
+        kinds = {FIRST: (new, True), "recall": (known, True), "recall by words alone": (known, False)}
         for name, (asked, use_vectors) in kinds.items():
             self._time(
                 name,

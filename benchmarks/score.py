@@ -78,7 +78,7 @@ def cases(rows: Path, data: Path | None, limit: int) -> Iterator[Case]:
         yield Case(
             "classes (accuracy)", RunSettings(data=(labels,), models=(), metrics=("accuracy",), limit=50 * limit)
         )
-        yield Case("recall (recall@10)", RunSettings(data=(turns,), models=(), metrics=("recall@k",), limit=1))
+        yield Case("recall (recall@10)", RunSettings(data=(turns,), models=(), metrics=("recall@10",), limit=1))
 
 
 def asked(settings: RunSettings, store: RunStore) -> Asked:

@@ -159,7 +159,6 @@ def main() -> None:
     )
     report.ratios += [
         ratio_of("time to the help", TYPER, found[HELP], found[TYPER], "s"),
-        ratio_of("time to a usable box", TYPER, found[BOX], found[TYPER], "s"),
     ]
     report.bars += [
         Bar("`mmchat --help`", 0.35, spreads[HELP].median, "s"),

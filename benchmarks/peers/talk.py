@@ -57,6 +57,7 @@ ABOUT = (
 )
 GROWING_TOKENS = 16
 """Of each reply of the growing conversation."""
+OTHERS = 1000
 READ_WORDS = 460
 """Words of the long message: about 500 tokens with the rest."""
 
@@ -131,11 +132,13 @@ def measure_replies(report: Report, started: dict[str, Speaker], rounds: int) ->
     system = str(started[OURS].say("Hello.").get("system", ""))
     short: dict[str, list[Figures]] = {name: [] for name in started}
     long: dict[str, list[Figures]] = {name: [] for name in started}
-    turns = {name: 0 for name in started}
+    # Others than its plain client's: the server they share would hold them.
+    turns = {name: OTHERS if name == SERVED else 0 for name in started}
 
     def ask(name: str) -> float:
         turns[name] += 1
-        chosen = random.Random(turns[name])  # the same for all; no message twice, as all keep what they have read
+        # The same for all but one; no message twice, as all keep what they have read.
+        chosen = random.Random(turns[name])
         started[name].begin(system)
         short[name].append(started[name].say(f"({turns[name]}) {QUESTIONS[turns[name] % len(QUESTIONS)]}"))
         started[name].begin(system)

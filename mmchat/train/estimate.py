@@ -17,7 +17,7 @@ _ADAM_BYTES = 8
 """Of two float32 averages for each number that learns."""
 _CPU_TOKENS = 4096
 """At once on a processor, of which SmolLM2-135M keeps about a megabyte each. Rows of 240 tokens: 8 at once take 0.9 of
-the time of 4, and 0.8 of that of 2; longer ones gain less, for what is saved is the fixed cost of a pass."""
+the time of 4, and 0.8 of that of 2; longer rows were not timed."""
 
 
 def useful_rows(device: str, longest: int, on_cpu: int, on_gpu: int) -> int:

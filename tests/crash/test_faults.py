@@ -1,4 +1,4 @@
-"""Each fault of the table in docs/performance-log.md, tried a few times; `python -m benchmarks.faults` tries them all."""
+"""Each fault of the table in docs/performance-log.md, a few times; `python -m benchmarks.faults` tries them all."""
 
 from __future__ import annotations
 

@@ -63,6 +63,12 @@ BENCHMARKS = {
     ),
     "see": Benchmark("pictures beside bare open_clip", places={"--data": ("data", "images/coco-cc.jsonl")}),
     "remember": Benchmark("recall, search and opening among 1,000 to 100,000 turns", places={"--store": ("store", "")}),
+    "remember_million": Benchmark(
+        "the same among a million turns (half an hour to make them)",
+        ("--turns", "1000000", "--without-peer", "--opened", "1"),
+        places={"--store": ("store", "")},
+        module="remember",
+    ),
     "train": Benchmark("finetuning beside plain TRL"),
     "score": Benchmark(
         "scoring in batches, one by one and beside lm-evaluation-harness", places={"--data": ("data", "")}

@@ -23,8 +23,9 @@ doc_to_text: "{{{{context}}}}"
 doc_to_target: "{{{{text}}}}"
 target_delimiter: ""
 metric_list:
-  - metric: perplexity
+  - metric: acc
 """
+# Only the logged likelihoods are used. Its own perplexity is of whole texts, and of a long one more than a float holds.
 _TOLD_LINES = 5
 
 

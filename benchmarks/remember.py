@@ -173,7 +173,8 @@ def report_of(found: dict[int, Figures], beside: dict[int, dict[str, list[float]
             ]
     for turns, figures in found.items():
         if turns in RECALL_BARS:
-            late = float(np.quantile(figures["recall"], 0.95))
+            # All that were asked: a user's first questions count too.
+            late = float(np.quantile(figures[FIRST] + figures["recall"], 0.95))
             report.bars.append(Bar(f"recall among {turns:,} turns, p95", RECALL_BARS[turns], late, "ms"))
         if figures["turns of the longest conversation"][0] >= OPENED_TURNS:
             paint_s = statistics.median(figures["first paint on a terminal"]) / 1000

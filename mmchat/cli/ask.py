@@ -66,6 +66,7 @@ def ask(
 ) -> None:
     """Ask one question and print the answer."""
     from mmchat import paths
+    from mmchat.chat.role_actions import speaks_prepared
     from mmchat.cli.attached import attached_files
     from mmchat.cli.replies import open_conversation
     from mmchat.cli.speech import speak_to_the_end, warn_of_silence
@@ -100,7 +101,8 @@ def ask(
         if speak:
             desk.speaker.turn_on()
         conversation = open_conversation(desk, should_continue=should_continue, session_id=session)
-        desk.warm(("lm",))  # it loads while the question is stored and looked at: a tenth of the time to the first word
+        if not speaks_prepared(conversation.persona):  # a role that only quotes needs no model
+            desk.warm(("lm",))  # it loads while the question is stored: a tenth of the time to the first word
         outcome = answer(desk, conversation, text, files, as_json=as_json)
         if not outcome.was_interrupted:
             speak_to_the_end(desk)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mmchat.chat.desk import Desk
+from mmchat.domain import ModelKind
 from mmchat.knowledge_values import GONE
 from tests.cli.conftest import Run
 
@@ -66,6 +68,15 @@ def test_ask_tells_citations_apart_from_what_was_recalled(run: Run, shop: Path) 
     again = json.loads(run("ask", "-c", "Do you sell kites?", "--json").out)
     assert again["cited"] == []
     assert "I do not know" in again["reply"]
+
+
+def test_a_role_that_only_quotes_has_no_model_loaded(run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[tuple[ModelKind, ...]] = []
+    monkeypatch.setattr(Desk, "warm", lambda desk, kinds: warmed.append(tuple(kinds)))
+    assert run("ask", "--persona", "shop", ASKED).code == 0
+    assert warmed == []
+    assert run("ask", "Hello there.").code == 0
+    assert warmed == [("lm",)]
 
 
 def test_a_stored_conversation_names_them(run: Run, shop: Path, tmp_path: Path) -> None:

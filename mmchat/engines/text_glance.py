@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime import InferenceSession
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidProtobuf, NoSuchFile
 from PIL.Image import Resampling
 
 from mmchat.engines.device import usable_threads
+from mmchat.engines.onnx_options import quiet_options
 from mmchat.errors import EngineUnavailable, ModelNotFound
 
 if TYPE_CHECKING:
@@ -129,11 +130,8 @@ def network(part: str, threads: int) -> InferenceSession:
     path = models_dir() / MODELS[part]
     if not path.is_file():
         raise ModelNotFound(f"The package rapidocr has no '{path.name}'.", hint=MEND)
-    options = SessionOptions()
-    options.log_severity_level = 4
+    options = quiet_options(threads)
     options.enable_cpu_mem_arena = False
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (RuntimeError, ValueError, Fail, InvalidProtobuf, NoSuchFile) as error:

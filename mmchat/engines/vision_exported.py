@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime import InferenceSession
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
 from safetensors import SafetensorError, safe_open
 
 from mmchat.domain import EngineSpec
 from mmchat.engines.device import resolve_device, usable_threads
+from mmchat.engines.onnx_options import quiet_options
 from mmchat.engines.vision_reader import DualEncoder, curves_of, damaged, read_settings
 from mmchat.engines.vision_views import Scaling, shaped_pixels, square_pixels
 from mmchat.errors import EngineUnavailable
@@ -125,7 +126,11 @@ def load(spec: EngineSpec) -> DualEncoder:
     if folder is None or not is_plain or not (folder / TOWER_NAME).is_file() or resolve_device(spec.device) != "cpu":
         return _load_open_clip(spec)
     try:
-        session = InferenceSession(str(folder / TOWER_NAME), _options(spec), providers=["CPUExecutionProvider"])
+        session = InferenceSession(
+            str(folder / TOWER_NAME),
+            quiet_options(spec.threads or usable_threads()),
+            providers=["CPUExecutionProvider"],
+        )
         with safe_open(folder / _MODEL_NAME, "numpy") as model:
             fingerprint = tower_fingerprint(model.get_tensor)
         if session.get_modelmeta().custom_metadata_map.get(FINGERPRINT_KEY) != fingerprint:
@@ -143,15 +148,6 @@ def _load_open_clip(spec: EngineSpec) -> DualEncoder:
     from mmchat.engines.vision_open_clip import load as load_open_clip  # seconds, and not for the exported tower
 
     return load_open_clip(spec)
-
-
-def _options(spec: EngineSpec) -> SessionOptions:
-    options = SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads, options.inter_op_num_threads = spec.threads or usable_threads(), 1
-    # Threads that spin while they wait cost twice the processor's time on a busy machine.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
 
 
 def _scaling(folder: Path) -> Scaling:

@@ -158,18 +158,8 @@ def dropping(report: Report, chosen: str | None, turns: int) -> None:
         desk.close()
     drops = [row for before, row in zip(rows, rows[1:], strict=False) if row["turns_out"] > before["turns_out"]]
     others = [row for row in rows[1:] if row not in drops]
-    table: list[list[Cell]] = [
-        [
-            name,
-            len(some),
-            Spread.of([row["anew"] for row in some]).cell(0),
-            Spread.of([row["first_s"] for row in some]).cell(),
-        ]
-        for name, some in (("a block was dropped", drops), ("all others", others))
-        if some
-    ]
     title = f"A window of {SMALL_WINDOW_TOKENS} tokens, {turns} turns"
-    report.tables.append(Table(title, ("turns", "how many", "tokens read anew", "first token, s"), table))
+    report.tables.append(_read_anew(title, {"a block was dropped": drops, "all others": others}))
     report.samples["dropping"] = [_without_messages(row) for row in rows]
 
 
@@ -188,19 +178,24 @@ def recalling(report: Report, chosen: str | None) -> None:
         desk.close()
     noted = [row for row in rows[1:] if row["notes"]]
     others = [row for row in rows[1:] if not row["notes"]]
-    table: list[list[Cell]] = [
+    title = f"Recalled notes beside messages, {len(rows)} turns"
+    report.tables.append(_read_anew(title, {"with recalled notes": noted, "without": others}))
+    report.samples["recalling"] = [_without_messages(row) for row in rows]
+
+
+def _read_anew(title: str, kinds: dict[str, list[Row]]) -> Table:
+    """What each kind of turn has the model read; kinds that did not come are left out."""
+    rows: list[list[Cell]] = [
         [
             name,
             len(some),
             Spread.of([row["anew"] for row in some]).cell(0),
             Spread.of([row["first_s"] for row in some]).cell(),
         ]
-        for name, some in (("with recalled notes", noted), ("without", others))
+        for name, some in kinds.items()
         if some
     ]
-    title = f"Recalled notes beside messages, {len(rows)} turns"
-    report.tables.append(Table(title, ("turns", "how many", "tokens read anew", "first token, s"), table))
-    report.samples["recalling"] = [_without_messages(row) for row in rows]
+    return Table(title, ("turns", "how many", "tokens read anew", "first token, s"), rows)
 
 
 def _without_messages(row: Row) -> Row:
